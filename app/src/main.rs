@@ -1,0 +1,2 @@
+//! The `packetboat` binary.
+fn main() {}

@@ -1,0 +1,2 @@
+//! A load generator that checks every answer.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Domains, accounts, aliases and secrets: who is who, who may what

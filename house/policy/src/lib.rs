@@ -1,0 +1,1 @@
+//! Our own judgement: relay? too fast? too often? Facts in, verdict out

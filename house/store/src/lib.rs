@@ -1,0 +1,1 @@
+//! Mailboxes, messages, UIDs and the outgoing queue: what is kept, durably

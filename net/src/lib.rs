@@ -1,0 +1,1 @@
+//! Sockets, TLS, timers, DNS, and the one driver loop over every dialogue

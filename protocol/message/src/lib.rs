@@ -1,0 +1,1 @@
+//! RFC 5322 messages: read, write, addresses, dates, delivery reports

@@ -1,0 +1,1 @@
+//! POP3: both sides of the dialogue

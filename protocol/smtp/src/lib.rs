@@ -1,0 +1,1 @@
+//! SMTP: both sides of the dialogue

@@ -1,0 +1,1 @@
+//! Replays plain-text dialogues against the pure protocol cores

@@ -1,0 +1,1 @@
+//! Listeners, desks and the courier: where dialogues meet the house
