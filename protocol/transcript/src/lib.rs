@@ -40,4 +40,5 @@ mod play;
 mod script;
 
 pub use play::{Side, Stage, replay, replay_folder};
+pub use pattern::{Names, matches};
 pub use script::Given;

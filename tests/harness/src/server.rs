@@ -1,0 +1,114 @@
+//! A server process, from its first word to its end.
+
+use crate::speaker::Speaker;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use tempfile::TempDir;
+
+/// A running `packetboat dev`.
+pub struct Server {
+    binary: PathBuf,
+    child: Child,
+    introduction: Value,
+    /// Kept for its end, when it is ours.
+    _own_data: Option<TempDir>,
+}
+
+impl Server {
+    /// Starts `dev` on free ports with an empty data directory of its own.
+    pub fn dev(binary: &str) -> Server {
+        let data = tempfile::tempdir().expect("a temporary directory");
+        let mut server = Server::dev_in(binary, data.path(), &[]);
+        server._own_data = Some(data);
+        server
+    }
+
+    /// Starts `dev` on free ports in a data directory, with more arguments.
+    pub fn dev_in(binary: &str, data: &Path, arguments: &[&str]) -> Server {
+        let mut command = Command::new(binary);
+        command.args(["dev", "--json", "--port-offset", "any", "--data"]).arg(data).args(arguments);
+        command.env("PACKETBOAT_LOG", "warn");
+        Server::start(binary, command)
+    }
+
+    /// Starts a command that prints its introduction as the first line of its output.
+    fn start(binary: &str, mut command: Command) -> Server {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut line = String::new();
+        output.read_line(&mut line).expect("its introduction");
+        let introduction = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        // Whatever it prints later must not fill the pipe.
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        Server { binary: binary.into(), child, introduction, _own_data: None }
+    }
+
+    /// Where a service listens, by its name: `smtp`, `submission`, `pop3`, …
+    pub fn address(&self, service: &str) -> SocketAddr {
+        let place = &self.introduction["services"][service];
+        let ip = place["address"].as_str().unwrap_or_else(|| panic!("there is no service {service}"));
+        let port = place["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
+        SocketAddr::new(ip.parse().expect("an address"), port)
+    }
+
+    /// Connects to a service.
+    pub fn speak(&self, service: &str) -> Speaker {
+        Speaker::connect(self.address(service))
+    }
+
+    /// The certificate's file.
+    pub fn certificate(&self) -> PathBuf {
+        PathBuf::from(self.introduction["certificate"].as_str().expect("a certificate"))
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        PathBuf::from(self.introduction["data_dir"].as_str().expect("a data directory"))
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Runs another command of the binary on the same data directory.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        Command::new(&self.binary)
+            .args(arguments)
+            .arg("--data")
+            .arg(self.data_dir())
+            .stdin(Stdio::null())
+            .output()
+            .expect("the command runs")
+    }
+
+    /// `kill -9`: nothing is flushed, nothing is said.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it ends");
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn stop(&mut self) -> ExitStatus {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process id");
+        kill_process(pid, Signal::TERM).expect("it can be told to stop");
+        self.child.wait().expect("it ends")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port of this loopback address that nobody listens on now.
+pub fn unused_port(address: &str) -> u16 {
+    let listener = std::net::TcpListener::bind((address, 0)).expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
