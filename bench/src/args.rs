@@ -1,0 +1,302 @@
+//! What may be said on the command line.
+//!
+//! Not here: what is done about it.
+
+use crate::pattern::Pattern;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A load generator for mail servers. It checks every answer and every octet.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Print one line of JSON instead of a table
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Threads of the client; client and server usually share the machine
+    #[arg(long, global = true, default_value_t = 1)]
+    pub threads: usize,
+    /// Name of the server in the figures
+    #[arg(long, global = true)]
+    pub server: Option<String>,
+    /// Name of the row in a table of ratios
+    #[arg(long, global = true)]
+    pub row: Option<String>,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  bench smtp send --to 127.0.0.1:10025 --connections 10 --messages 5000 --rcpt 'u{0..99}@example.test'
+  bench pop3 retr --to 127.0.0.1:10110 --user 'u{0..9}' --pass pw --in-flight 50
+  bench visible --smtp 127.0.0.1:10025 --pop3 127.0.0.1:10110 --user 'u{0..9}' --rcpt 'u{0..9}@example.test' --pass pw
+  bench idle --to 127.0.0.1:10025 --connections 10000 --pid 4711";
+
+/// The kinds of load.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send mail, or log in to send it
+    #[command(subcommand)]
+    Smtp(Smtp),
+    /// Read mail, or log in to read it
+    #[command(subcommand)]
+    Pop3(Pop3),
+    /// Send by SMTP and wait until a new POP3 login sees it
+    Visible(Visible),
+    /// Hold connections open and weigh the server
+    Idle(Idle),
+    /// Compare the figures of several servers, from lines of JSON
+    Ratios(Ratios),
+}
+
+/// SMTP and LMTP.
+#[derive(Debug, Subcommand)]
+pub enum Smtp {
+    /// Send messages, each awaiting its final 250
+    Send(SmtpSend),
+    /// Connect, EHLO, AUTH PLAIN, QUIT
+    Login(SmtpLogin),
+}
+
+/// POP3.
+#[derive(Debug, Subcommand)]
+pub enum Pop3 {
+    /// Retrieve every message of every user and check it octet by octet
+    Retr(Pop3Retr),
+    /// Connect, USER, PASS, QUIT
+    Login(Pop3Login),
+    /// Delete every message of every user
+    Empty(Pop3Empty),
+}
+
+/// Where to connect to, and how.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Target {
+    /// The server
+    #[arg(long, value_name = "HOST:PORT")]
+    pub to: String,
+    /// TLS from the first octet; the certificate is not looked at
+    #[arg(long, conflicts_with = "starttls")]
+    pub tls: bool,
+    /// TLS by STARTTLS or STLS; the certificate is not looked at
+    #[arg(long)]
+    pub starttls: bool,
+    /// Connect from these addresses in turn, such as '127.0.0.{1..20}'
+    #[arg(long, value_name = "PATTERN")]
+    pub from: Option<Pattern>,
+}
+
+/// How often to measure.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Effort {
+    /// Measured runs
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub runs: u32,
+    /// Runs that are done first and not counted
+    #[arg(long, default_value_t = 1)]
+    pub warm_up: u32,
+    /// Process whose CPU time is to be reported, with its children
+    #[arg(long)]
+    pub pid: Option<u32>,
+}
+
+/// `bench smtp send`
+#[derive(Debug, clap::Args)]
+pub struct SmtpSend {
+    /// Where
+    #[command(flatten)]
+    pub target: Target,
+    /// How often
+    #[command(flatten)]
+    pub effort: Effort,
+    /// Connections at a time
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
+    /// Messages in a run
+    #[arg(long, default_value_t = 1000)]
+    pub messages: u32,
+    /// Octets of a message, dots not counted twice
+    #[arg(long, default_value_t = 4096)]
+    pub size: usize,
+    /// Recipients, one a message in turn
+    #[arg(long, value_name = "PATTERN", default_value = "u{0..99}@example.test")]
+    pub rcpt: Pattern,
+    /// Envelope sender
+    #[arg(long, default_value = "bench@example.test")]
+    pub sender: String,
+    /// MAIL, RCPT and DATA in one write
+    #[arg(long)]
+    pub pipelined: bool,
+    /// A new connection for every message, with QUIT
+    #[arg(long)]
+    pub one_per_connection: bool,
+    /// Speak LMTP
+    #[arg(long)]
+    pub lmtp: bool,
+    /// AUTH PLAIN first
+    #[arg(long, value_name = "USER:PASSWORD")]
+    pub auth: Option<String>,
+}
+
+/// `bench smtp login`
+#[derive(Debug, clap::Args)]
+pub struct SmtpLogin {
+    /// Where
+    #[command(flatten)]
+    pub target: Target,
+    /// How often
+    #[command(flatten)]
+    pub effort: Effort,
+    /// Who, in turn
+    #[command(flatten)]
+    pub logins: Logins,
+}
+
+/// `bench pop3 login`
+#[derive(Debug, clap::Args)]
+pub struct Pop3Login {
+    /// Where
+    #[command(flatten)]
+    pub target: Target,
+    /// How often
+    #[command(flatten)]
+    pub effort: Effort,
+    /// Who, in turn
+    #[command(flatten)]
+    pub logins: Logins,
+}
+
+/// Who logs in again and again.
+#[derive(Debug, clap::Args)]
+pub struct Logins {
+    /// Connections at a time
+    #[arg(long, default_value_t = 10)]
+    pub connections: usize,
+    /// Length of a run
+    #[arg(long, default_value_t = 5)]
+    pub seconds: u64,
+    /// Users, one a login in turn
+    #[arg(long, value_name = "PATTERN", default_value = "u{0..99}")]
+    pub user: Pattern,
+    /// Everybody's password
+    #[arg(long, default_value = "pw")]
+    pub pass: String,
+}
+
+/// `bench pop3 retr`
+#[derive(Debug, clap::Args)]
+pub struct Pop3Retr {
+    /// Where
+    #[command(flatten)]
+    pub target: Target,
+    /// How often
+    #[command(flatten)]
+    pub effort: Effort,
+    /// Users, all at the same time
+    #[arg(long, value_name = "PATTERN", default_value = "u0")]
+    pub user: Pattern,
+    /// Everybody's password
+    #[arg(long, default_value = "pw")]
+    pub pass: String,
+    /// RETR commands under way at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub in_flight: u32,
+}
+
+/// `bench pop3 empty`
+#[derive(Debug, clap::Args)]
+pub struct Pop3Empty {
+    /// Where
+    #[command(flatten)]
+    pub target: Target,
+    /// Users, one after the other
+    #[arg(long, value_name = "PATTERN", default_value = "u{0..99}")]
+    pub user: Pattern,
+    /// Everybody's password
+    #[arg(long, default_value = "pw")]
+    pub pass: String,
+}
+
+/// `bench visible`
+#[derive(Debug, clap::Args)]
+pub struct Visible {
+    /// Where mail goes in
+    #[arg(long, value_name = "HOST:PORT")]
+    pub smtp: String,
+    /// Speak LMTP there
+    #[arg(long)]
+    pub lmtp: bool,
+    /// Where mail is read
+    #[arg(long, value_name = "HOST:PORT")]
+    pub pop3: String,
+    /// How often
+    #[command(flatten)]
+    pub effort: Effort,
+    /// Recipients, one a message in turn
+    #[arg(long, value_name = "PATTERN", default_value = "u{0..99}@example.test")]
+    pub rcpt: Pattern,
+    /// The recipients' users, in the same order
+    #[arg(long, value_name = "PATTERN", default_value = "u{0..99}")]
+    pub user: Pattern,
+    /// Everybody's password
+    #[arg(long, default_value = "pw")]
+    pub pass: String,
+    /// Envelope sender
+    #[arg(long, default_value = "bench@example.test")]
+    pub sender: String,
+    /// Connections that send
+    #[arg(long, default_value_t = 10)]
+    pub connections: usize,
+    /// Messages in a run
+    #[arg(long, default_value_t = 1000)]
+    pub messages: u32,
+    /// Octets of a message
+    #[arg(long, default_value_t = 4096)]
+    pub size: usize,
+    /// Messages sent alone in a run, to time how long each takes until it is seen
+    #[arg(long, default_value_t = 50)]
+    pub singles: u32,
+    /// Seconds to wait for mail before giving up
+    #[arg(long, default_value_t = 120)]
+    pub patience: u64,
+}
+
+/// `bench idle`
+#[derive(Debug, clap::Args)]
+pub struct Idle {
+    /// Where
+    #[command(flatten)]
+    pub target: Target,
+    /// The dialogue spoken there
+    #[arg(long, value_enum, default_value_t = Dialogue::Smtp)]
+    pub dialogue: Dialogue,
+    /// Connections to hold
+    #[arg(long, default_value_t = 1000)]
+    pub connections: usize,
+    /// The server's process; its children are weighed too
+    #[arg(long)]
+    pub pid: u32,
+    /// Seconds to let the server settle before it is weighed
+    #[arg(long, default_value_t = 2)]
+    pub settle: u64,
+}
+
+/// What an idler greets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dialogue {
+    /// 220, EHLO
+    Smtp,
+    /// +OK, CAPA
+    Pop3,
+}
+
+/// `bench ratios`
+#[derive(Debug, clap::Args)]
+pub struct Ratios {
+    /// Lines that `--json --server NAME --row NAME` printed
+    pub file: PathBuf,
+    /// The server to compare the others with
+    #[arg(long, default_value = "packetboat")]
+    pub ours: String,
+}

@@ -1,0 +1,71 @@
+//! Warm-up, measured runs, and the work that connections share.
+//!
+//! Not here: what is done in a run.
+
+use crate::args::Effort;
+use crate::figures::Sample;
+use crate::procs;
+use anyhow::Result;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// Does `once` for the warm-up and then for each measured run.
+pub async fn measure(effort: &Effort, mut once: impl AsyncFnMut() -> Result<Sample>) -> Result<Vec<Sample>> {
+    for _ in 0..effort.warm_up {
+        once().await?;
+    }
+    let mut samples = Vec::new();
+    for _ in 0..effort.runs {
+        let before = cpu(effort)?;
+        let mut sample = once().await?;
+        sample.server_cpu_ms = cpu(effort)?.zip(before).map(|(after, before)| after - before);
+        samples.push(sample);
+    }
+    Ok(samples)
+}
+
+fn cpu(effort: &Effort) -> Result<Option<f64>> {
+    effort.pid.map(procs::cpu_ms).transpose()
+}
+
+/// What a connection brings home.
+#[derive(Debug, Default)]
+pub struct Share {
+    /// One for each message or login.
+    pub latencies: Vec<Duration>,
+    /// Octets of content.
+    pub octets: u64,
+}
+
+/// Waits for all connections of a run; the first failure ends it.
+pub async fn gather(mut tasks: JoinSet<Result<Share>>, begun: Instant) -> Result<Sample> {
+    let mut sample = Sample::default();
+    while let Some(share) = tasks.join_next().await {
+        let share = share??;
+        sample.latencies.extend(share.latencies);
+        sample.octets += share.octets;
+    }
+    sample.elapsed = begun.elapsed();
+    Ok(sample)
+}
+
+/// Numbers 0 to `end`, each given to one taker.
+#[derive(Debug)]
+pub struct Counter {
+    next: AtomicU32,
+    end: u32,
+}
+
+impl Counter {
+    /// Gives out 0 to `end`, without `end`.
+    pub fn new(end: u32) -> Counter {
+        Counter { next: AtomicU32::new(0), end }
+    }
+
+    /// The next number, while there are any.
+    pub fn take(&self) -> Option<u32> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        (number < self.end).then_some(number)
+    }
+}
