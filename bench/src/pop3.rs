@@ -23,15 +23,15 @@ use tokio::task::JoinSet;
 const DELETES_AT_ONCE: usize = 100;
 
 /// A session that is logged in.
-pub struct Drop {
+pub struct Maildrop {
     wire: Wire,
     checker: Checker,
     text: Vec<u8>,
 }
 
-impl Drop {
+impl Maildrop {
     /// Connects and logs in.
-    pub async fn open(door: &Door, nth: usize, user: &str, pass: &str) -> Result<Drop> {
+    pub async fn open(door: &Door, nth: usize, user: &str, pass: &str) -> Result<Maildrop> {
         let mut wire = door.open(nth).await?;
         wire.ok("the connection").await?;
         if door.starttls() {
@@ -43,7 +43,7 @@ impl Drop {
         wire.ok("USER").await?;
         wire.send(format!("PASS {pass}\r\n").as_bytes()).await?;
         wire.ok("PASS").await.with_context(|| format!("user {user}"))?;
-        Ok(Drop { wire, checker: Checker::default(), text: Vec::new() })
+        Ok(Maildrop { wire, checker: Checker::default(), text: Vec::new() })
     }
 
     /// How many messages there are.
@@ -150,7 +150,7 @@ pub async fn retr(args: &Pop3Retr) -> Result<Report> {
 async fn read_all(args: &Pop3Retr, door: &Door) -> Result<Sample> {
     let mut opened = Vec::new();
     for (nth, user) in args.user.names().iter().enumerate() {
-        let mut maildrop = Drop::open(door, nth, user, &args.pass).await?;
+        let mut maildrop = Maildrop::open(door, nth, user, &args.pass).await?;
         let sizes = maildrop.sizes().await?;
         ensure!(!sizes.is_empty(), "{user} has no messages; send some first");
         opened.push((maildrop, sizes));
@@ -202,7 +202,7 @@ async fn log_in_until(
     while Instant::now() < end {
         let Some(number) = counter.take() else { break };
         let begun = Instant::now();
-        Drop::open(&door, nth, user.nth(number as usize), &pass).await?.quit().await?;
+        Maildrop::open(&door, nth, user.nth(number as usize), &pass).await?.quit().await?;
         share.latencies.push(begun.elapsed());
     }
     Ok(share)
@@ -214,7 +214,7 @@ pub async fn empty(args: &Pop3Empty) -> Result<Report> {
     let begun = Instant::now();
     let mut sample = Sample::default();
     for (nth, user) in args.user.names().iter().enumerate() {
-        let mut maildrop = Drop::open(&door, nth, user, &args.pass).await?;
+        let mut maildrop = Maildrop::open(&door, nth, user, &args.pass).await?;
         let deleted = maildrop.delete_all().await?;
         maildrop.quit().await?;
         sample.latencies.extend((0..deleted).map(|_| begun.elapsed()));

@@ -13,7 +13,7 @@ use crate::args::Visible;
 use crate::figures::{Figure, Report, percentile_ms};
 use crate::letter::{Id, Letter, new_run};
 use crate::plan::measure;
-use crate::pop3::Drop;
+use crate::pop3::Maildrop;
 use crate::smtp::{self, Sending};
 use crate::wire::Door;
 use anyhow::{Context, Result, ensure};
@@ -142,8 +142,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn open(&self, user: &str) -> Result<Drop> {
-        Drop::open(&self.door, 0, user, &self.args.pass).await
+    async fn open(&self, user: &str) -> Result<Maildrop> {
+        Maildrop::open(&self.door, 0, user, &self.args.pass).await
     }
 
     async fn count(&self, user: &str) -> Result<usize> {

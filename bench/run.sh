@@ -1,0 +1,199 @@
+#!/bin/bash
+# Runs the same load against Packetboat and the established servers, in turn, and prints the ratios.
+#
+#   bench/run.sh                      everything: about ten minutes
+#   ROUNDS=1 MESSAGES=500 bench/run.sh smtp pop3       a quick look at some of it
+#
+# What it measures: smtp, visible, pop3, login, idle (all of them unless named).
+# Settings (environment):
+#   PACKETBOAT          the binary to measure (default: target/dist, else target/release, else it is built)
+#   PACKETBOAT_PEERS    the folder of the peers' start scripts (default: ../shared/peers beside this repository)
+#   ROUNDS=3 MESSAGES=3000 SIZE=4096 IDLERS=10000 SECONDS_EACH=5
+#   WORK                where servers keep their data; a real disk, or durability costs nothing (default: a new
+#                       directory below $TMPDIR)
+#   OUT                 a file for the raw figures, one JSON object a line (default: below WORK)
+#
+# Every round measures every server once, one after the other, so that a slow minute of the machine hurts all alike.
+# Needs root for the peers, as their scripts do. Everything stays on the loopback.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+ROUNDS=${ROUNDS:-3} MESSAGES=${MESSAGES:-3000} SIZE=${SIZE:-4096} IDLERS=${IDLERS:-10000} SECONDS_EACH=${SECONDS_EACH:-5}
+PEERS=${PACKETBOAT_PEERS:-../shared/peers}
+TARGET=${CARGO_TARGET_DIR:-target}
+WORK=${WORK:-$(mktemp -d "${TMPDIR:-/tmp}/packetboat-bench.XXXXXX")}
+OUT=${OUT:-$WORK/figures.jsonl}
+DROPS='u{0..99}@example.test'
+# Servers may allow one address only so many connections; idlers come from many.
+ADDRESSES='127.0.0.{1..100}'
+WHAT=("$@")
+[ ${#WHAT[@]} -gt 0 ] || WHAT=(smtp visible pop3 login idle)
+
+say() { echo "$*" >&2; }
+wanted() { [[ " ${WHAT[*]} " == *" $1 "* ]]; }
+
+build() {
+    # The image that builds a clone has the toolchain; nothing is fetched that the lock file does not name.
+    cargo build --quiet --release --package bench
+    BENCH=$TARGET/release/bench
+    if [ -z "${PACKETBOAT:-}" ]; then
+        PACKETBOAT=$TARGET/dist/packetboat
+        [ -x "$PACKETBOAT" ] || PACKETBOAT=$TARGET/release/packetboat
+        [ -x "$PACKETBOAT" ] || cargo build --quiet --release --package packetboat
+    fi
+    say "measuring $PACKETBOAT ($("$PACKETBOAT" --version)); data in $WORK"
+}
+
+start_ours() {
+    local data=$WORK/packetboat intro
+    mkdir -p "$data"
+    intro=$WORK/packetboat.json
+    PACKETBOAT_LOG=${PACKETBOAT_LOG:-warn} "$PACKETBOAT" dev --json --port-offset any --data "$data" >"$intro" 2>"$WORK/packetboat.log" &
+    OURS_PID=$!
+    local tries=0
+    until [ -s "$intro" ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 200 ] && kill -0 $OURS_PID 2>/dev/null || { cat "$WORK/packetboat.log" >&2; exit 1; }
+        sleep 0.05
+    done
+    OURS_SMTP=$(port_of "$intro" smtp) OURS_SUBMISSION=$(port_of "$intro" submission) OURS_POP3=$(port_of "$intro" pop3)
+    "$PACKETBOAT" domain add example.test --data "$data" >/dev/null
+    for n in $(seq 0 99); do printf pw | "$PACKETBOAT" account add "u$n@example.test" --data "$data" >/dev/null; done
+}
+
+port_of() {
+    python3 - "$1" "$2" <<'PY'
+import json, sys
+services = json.loads(open(sys.argv[1]).readline())["services"]
+print(next(s["port"] for s in services if s["service"] == sys.argv[2]))
+PY
+}
+
+# Each peer is a process of its own below WORK; what is absent is left out of the table, loudly.
+POSTFIX_HOLD='' POSTFIX_DISCARD='' POSTFIX_LMTP='' DOVECOT=''
+start_peers() {
+    if [ ! -x "$PEERS/postfix" ] || [ ! -x "$PEERS/dovecot" ]; then
+        say "SKIPPED: no peers in $PEERS (set PACKETBOAT_PEERS); only Packetboat is measured"
+        return
+    fi
+    DOVECOT=$(FORMAT=mdbox PORT_BASE=32100 start_peer dovecot dovecot)
+    POSTFIX_HOLD=$(MODE=hold SMTP_PORT=32025 start_peer postfix postfix-hold)
+    POSTFIX_DISCARD=$(MODE=discard SMTP_PORT=32026 start_peer postfix postfix-discard)
+    if [ -n "$DOVECOT" ]; then
+        POSTFIX_LMTP=$(MODE=lmtp SMTP_PORT=32027 LMTP_PORT=$(env_of dovecot LMTP_PORT) start_peer postfix postfix-lmtp)
+    fi
+}
+
+# start_peer SCRIPT NAME: its pid, or nothing and a loud word.
+start_peer() {
+    if "$PEERS/$1" start "$WORK/$2" >"$WORK/$2.start" 2>&1; then cat "$WORK/$2/pid"; else
+        say "SKIPPED: $2 does not start: $(tail -n 3 "$WORK/$2.start")"
+    fi
+}
+
+env_of() { sed -n "s/^$2=//p" "$WORK/$1/env"; }
+
+stop_all() {
+    [ -z "${OURS_PID:-}" ] || { kill "$OURS_PID" 2>/dev/null || true; wait "$OURS_PID" 2>/dev/null || true; }
+    for name in postfix-hold postfix-discard postfix-lmtp; do
+        [ ! -e "$WORK/$name/pid" ] || "$PEERS/postfix" stop "$WORK/$name" >/dev/null 2>&1 || true
+    done
+    [ ! -e "$WORK/dovecot/pid" ] || "$PEERS/dovecot" stop "$WORK/dovecot" >/dev/null 2>&1 || true
+}
+
+# Waits until the machine has nothing to do: one server's late deliveries must not be the next one's load.
+quiet() {
+    local before after n
+    for n in $(seq 120); do
+        before=$(idle_ticks); sleep 0.5; after=$(idle_ticks)
+        [ $((after - before)) -lt $((45 * $(nproc))) ] || return 0
+    done
+    say "the machine does not get quiet; going on"
+}
+idle_ticks() { awk '/^cpu /{print $5 + $6}' /proc/stat; }
+
+# measure SERVER ROW ARGUMENTS…: one run; the first round warms up.
+measure() {
+    local server=$1 row=$2 warm=0; shift 2
+    [ "$round" -gt 1 ] || warm=1
+    quiet
+    say "round $round  $row  $server"
+    "$BENCH" --json --server "$server" --row "$row" "$@" --runs 1 --warm-up $warm >>"$OUT" || { say "FAILED: $server, $row"; FAILED=1; }
+}
+
+smtp() {
+    local c
+    for c in 1 10 100; do smtp_row "SMTP, $c connections" --connections $c; done
+    smtp_row "SMTP, 10 connections, pipelined" --connections 10 --pipelined
+    smtp_row "SMTP, 10 connections, one message each" --connections 10 --one-per-connection
+}
+smtp_row() {
+    local row=$1 load=(smtp send --messages "$MESSAGES" --size "$SIZE" --rcpt "$DROPS"); shift
+    measure packetboat "$row" "${load[@]}" "$@" --to "127.0.0.1:$OURS_SMTP" --pid "$OURS_PID"
+    [ -z "$POSTFIX_HOLD" ] || measure postfix-accept "$row" "${load[@]}" "$@" --to 127.0.0.1:32025 --pid "$POSTFIX_HOLD"
+    [ -z "$POSTFIX_DISCARD" ] || measure postfix-discard "$row" "${load[@]}" "$@" --to 127.0.0.1:32026 --pid "$POSTFIX_DISCARD"
+}
+
+visible() {
+    local load=(visible --messages 1000 --size "$SIZE" --connections 10 --singles 50 --rcpt "$DROPS" --user "$DROPS") row='SMTP to POP3'
+    measure packetboat "$row" "${load[@]}" --smtp "127.0.0.1:$OURS_SMTP" --pop3 "127.0.0.1:$OURS_POP3"
+    [ -z "$POSTFIX_LMTP" ] || measure postfix+dovecot "$row" "${load[@]}" --smtp 127.0.0.1:32027 --pop3 "127.0.0.1:$(env_of dovecot POP3_PORT)"
+}
+
+# Ten thousand messages of 8 KiB in one maildrop, as in the measurements of the peers.
+fill() {
+    say "filling a maildrop of each POP3 server"
+    local load=(smtp send --messages 10000 --size 8192 --connections 10 --rcpt u0@example.test --runs 1 --warm-up 0 --json)
+    "$BENCH" pop3 empty --to "127.0.0.1:$OURS_POP3" --user "$DROPS" >/dev/null
+    "$BENCH" "${load[@]}" --to "127.0.0.1:$OURS_SMTP" >/dev/null
+    [ -n "$DOVECOT" ] || return 0
+    "$BENCH" pop3 empty --to "127.0.0.1:$(env_of dovecot POP3_PORT)" --user "$DROPS" >/dev/null
+    "$BENCH" "${load[@]}" --lmtp --to "127.0.0.1:$(env_of dovecot LMTP_PORT)" >/dev/null
+}
+
+pop3() {
+    [ "$round" -gt 1 ] || fill
+    local n
+    for n in 1 50; do
+        local load=(pop3 retr --user u0@example.test --in-flight $n) row="POP3 RETR, $n in flight"
+        measure packetboat "$row" "${load[@]}" --to "127.0.0.1:$OURS_POP3" --pid "$OURS_PID"
+        [ -z "$DOVECOT" ] || measure dovecot "$row" "${load[@]}" --to "127.0.0.1:$(env_of dovecot POP3_PORT)" --pid "$DOVECOT"
+    done
+}
+
+login() {
+    local load=(--connections 10 --seconds "$SECONDS_EACH" --user "$DROPS") row='POP3 logins, 10 connections'
+    measure packetboat "$row" pop3 login "${load[@]}" --to "127.0.0.1:$OURS_POP3" --pid "$OURS_PID"
+    [ -z "$DOVECOT" ] || measure dovecot "$row" pop3 login "${load[@]}" --to "127.0.0.1:$(env_of dovecot POP3_PORT)" --pid "$DOVECOT"
+    measure packetboat 'SMTP logins, 10 connections' smtp login "${load[@]}" --to "127.0.0.1:$OURS_SUBMISSION" --pid "$OURS_PID"
+}
+
+# Memory is measured once, on servers that have just been started: some keep what a busy hour took.
+idle() {
+    [ "$round" -eq 1 ] || return 0
+    idle_row packetboat 'idle, SMTP' smtp "$OURS_SMTP" "$OURS_PID" "$IDLERS"
+    # Postfix has a process for each of them, and 200 at most here.
+    [ -z "$POSTFIX_HOLD" ] || idle_row postfix 'idle, SMTP' smtp 32025 "$POSTFIX_HOLD" 150
+    idle_row packetboat 'idle, POP3' pop3 "$OURS_POP3" "$OURS_PID" "$IDLERS"
+    [ -z "$DOVECOT" ] || idle_row dovecot 'idle, POP3' pop3 "$(env_of dovecot POP3_PORT)" "$DOVECOT" "$IDLERS"
+}
+idle_row() {
+    quiet
+    say "round $round  $2  $1"
+    "$BENCH" --json --server "$1" --row "$2" idle --dialogue "$3" --to "127.0.0.1:$4" --pid "$5" --connections "$6" --from "$ADDRESSES" >>"$OUT" ||
+        { say "FAILED: $1, $2"; FAILED=1; }
+}
+
+build
+trap stop_all EXIT
+start_ours
+start_peers
+# The idlers come first, on servers that are fresh.
+FAILED=''
+for round in $(seq "$ROUNDS"); do
+    for what in idle smtp visible pop3 login; do
+        ! wanted $what || $what
+    done
+done
+echo "$(nproc) cores, $(uname -sr); $ROUNDS rounds; client and server share the machine; raw figures in $OUT"
+"$BENCH" ratios "$OUT"
+[ -z "$FAILED" ] || { say "some measurements failed, see above"; exit 1; }
