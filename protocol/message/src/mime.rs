@@ -2,11 +2,14 @@
 //!
 //! RFC 2045–2047, RFC 2049 (MIME); RFC 2183 (dispositions); RFC 2231 (parameters).
 //!
-//! Read in this order: [`params`] reads the values of Content-Type and its kin, [`transfer`] and [`charset`] decode,
-//! [`words`] does so in header fields.
+//! Read in this order: [`tree`] finds the parts, [`params`] reads what they say about themselves, [`transfer`] and [`charset`]
+//! decode them, [`words`] does so in header fields, [`text`] makes words of it all.
 //!
 //! Invariants: nothing here fails on bad input; every reader gives the best it can, within named limits.
 //! Not here: header sections (header), what IMAP says about parts (imap).
+
+// In reading order.
+pub mod tree;
 
 pub mod params;
 
@@ -15,3 +18,7 @@ pub mod transfer;
 pub mod charset;
 
 pub mod words;
+
+pub mod text;
+
+pub use tree::{Content, Part, Tree};

@@ -1,0 +1,240 @@
+//! What a message says, as text: for previews and for search.
+//!
+//! RFC 2046 §4.1 (text), §5.1.4 (alternative); RFC 8621 §4.1.4 (preview: at most 256 characters of plain text).
+//!
+//! Invariants: no more of a part is decoded than asked for; the result is text without control characters but line ends
+//! (and none at all in a preview).
+//! Not here: showing HTML safely (webmail). What is made of HTML here is words, not a page.
+
+use super::charset;
+use super::transfer::Decoder;
+use super::tree::{Part, Tree};
+
+/// How many octets of a part are decoded at a time.
+const PIECE: usize = 8 * 1024;
+
+/// How many encoded octets of a part are looked at for a preview: style sheets may come first.
+const PREVIEW_LOOKED_MAX: usize = 64 * 1024;
+
+/// The longest name of a character in HTML that is looked for, with its `&` and `;`.
+const ENTITY_MAX: usize = 10;
+
+const ENTITIES: [(&str, char); 13] = [
+    ("amp", '&'),
+    ("lt", '<'),
+    ("gt", '>'),
+    ("quot", '"'),
+    ("apos", '\''),
+    ("nbsp", ' '),
+    ("ndash", '–'),
+    ("mdash", '—'),
+    ("hellip", '…'),
+    ("euro", '€'),
+    ("copy", '©'),
+    ("zwnj", ' '),
+    ("shy", ' '),
+];
+
+/// What a text part says, up to `octets_max` of its decoded text; HTML becomes words. `None` if it is no text.
+pub fn of_part(message: &[u8], part: &Part, octets_max: usize) -> Option<String> {
+    if part.content_type.kind != "text" {
+        return None;
+    }
+    let body = &message[part.body.clone()];
+    let text = decode_front(part, body, octets_max);
+    let text = if part.content_type.subtype == "html" { words_of_html(&text) } else { text };
+    Some(text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect())
+}
+
+/// The first words of a message in one line of at most `chars_max` characters: of its first plain text, or else of its first HTML.
+pub fn preview(message: &[u8], tree: &Tree, chars_max: usize) -> String {
+    let shown = |subtype: &str| {
+        let mut parts = tree.leaves().filter(|part| part.content_type.is("text", subtype) && !part.is_attachment());
+        parts.find_map(|part| {
+            of_part(message, part, PREVIEW_LOOKED_MAX)
+                .map(|text| one_line(&text, chars_max))
+                .filter(|line| !line.is_empty())
+        })
+    };
+    shown("plain").or_else(|| shown("html")).unwrap_or_default()
+}
+
+fn one_line(text: &str, chars_max: usize) -> String {
+    let mut line = String::new();
+    let mut len = 0;
+    for word in text.split_whitespace() {
+        let blank = usize::from(!line.is_empty());
+        if blank > 0 && len < chars_max {
+            line.push(' ');
+        }
+        line.extend(word.chars().take(chars_max.saturating_sub(len + blank)));
+        len += blank + word.chars().count();
+        if len >= chars_max {
+            break;
+        }
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// Decodes from the front of a body until `octets_max` octets of text are there.
+fn decode_front(part: &Part, body: &[u8], octets_max: usize) -> String {
+    let mut decoder = Decoder::new(&part.encoding);
+    let mut octets = Vec::new();
+    for piece in body.chunks(PIECE) {
+        decoder.put(piece, &mut octets);
+        if octets.len() >= octets_max {
+            break;
+        }
+    }
+    decoder.end(&mut octets);
+    let is_cut = octets.len() > octets_max;
+    octets.truncate(octets_max);
+    let charset = part.content_type.params.octets("charset").unwrap_or_else(|| b"us-ascii".to_vec());
+    charset::decode(&charset, if is_cut { without_torn_character(&octets) } else { &octets }).into_owned()
+}
+
+/// Text that was cut, without the octets of a UTF-8 character whose rest is missing.
+fn without_torn_character(octets: &[u8]) -> &[u8] {
+    match std::str::from_utf8(octets) {
+        // `error_len` is absent where the text ends too early.
+        Err(error) if error.error_len().is_none() => &octets[..error.valid_up_to()],
+        _ => octets,
+    }
+}
+
+/// The words of an HTML text: tags, comments, scripts and styles taken away, the most common names of characters put in.
+fn words_of_html(html: &str) -> String {
+    let mut text = String::with_capacity(html.len() / 2);
+    let mut rest = html;
+    while let Some(at) = rest.find(['<', '&']) {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        rest = if rest.starts_with('&') { character(rest, &mut text) } else { behind_tag(rest, &mut text) };
+    }
+    text.push_str(rest);
+    text
+}
+
+/// What stands behind the tag, comment or whole element at the front. Blocks leave a line end, others nothing.
+fn behind_tag<'a>(html: &'a str, text: &mut String) -> &'a str {
+    if html.starts_with("<!--") {
+        return behind(html, "-->");
+    }
+    let name = html[1..].trim_start_matches('/');
+    let name: String =
+        name.chars().take_while(char::is_ascii_alphanumeric).take(ENTITY_MAX).collect::<String>().to_ascii_lowercase();
+    match name.as_str() {
+        "" if !html.starts_with("</") && !html.starts_with("<!") && !html.starts_with("<?") => {
+            // `a < b`: no tag.
+            text.push('<');
+            return &html[1..];
+        }
+        "script" | "style" | "title" | "head" if !html.starts_with("</") => {
+            return behind(behind_end_tag(html, &name), ">");
+        }
+        "b" | "i" | "u" | "a" | "em" | "strong" | "span" | "font" | "small" | "sup" | "sub" => {}
+        _ => text.push('\n'),
+    }
+    behind(html, ">")
+}
+
+fn behind<'a>(html: &'a str, end: &str) -> &'a str {
+    html.find(end).map_or("", |at| &html[at + end.len()..])
+}
+
+/// From the end tag of that name on; nothing if there is none.
+fn behind_end_tag<'a>(html: &'a str, name: &str) -> &'a str {
+    let is_end = |at: usize| {
+        html.as_bytes()[at + 2..].get(..name.len()).is_some_and(|tag| tag.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    html.match_indices("</").find(|(at, _)| is_end(*at)).map_or("", |(at, _)| &html[at..])
+}
+
+/// Puts the character in that an `&…;` at the front names, and gives what follows.
+fn character<'a>(html: &'a str, text: &mut String) -> &'a str {
+    let window = html.bytes().take(ENTITY_MAX).position(|octet| octet == b';');
+    let named = window.and_then(|end| Some((numbered(&html[1..end]).or_else(|| entity(&html[1..end]))?, end)));
+    match named {
+        Some((c, end)) => {
+            text.push(c);
+            &html[end + 1..]
+        }
+        None => {
+            text.push('&');
+            &html[1..]
+        }
+    }
+}
+
+fn numbered(name: &str) -> Option<char> {
+    let number = name.strip_prefix('#')?;
+    let code = match number.strip_prefix(['x', 'X']) {
+        Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+        None => number.parse().ok()?,
+    };
+    char::from_u32(code)
+}
+
+fn entity(name: &str) -> Option<char> {
+    ENTITIES.iter().find(|(known, _)| *known == name).map(|(_, c)| *c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn preview_of(message: &str, chars_max: usize) -> String {
+        preview(message.as_bytes(), &Tree::parse(message.as_bytes()), chars_max)
+    }
+
+    #[test]
+    fn the_first_words_are_shown() {
+        assert_eq!(preview_of("A: b\r\n\r\n\r\n Do you\r\n\tlike  ketchup?\r\n", 100), "Do you like ketchup?");
+        assert_eq!(preview_of("A: b\r\n\r\nDo you like ketchup?\r\n", 6), "Do you");
+        assert_eq!(preview_of("A: b\r\n\r\nDo you like ketchup?\r\n", 7), "Do you");
+        assert_eq!(preview_of("Content-Type: image/png\r\n\r\nx", 7), "");
+    }
+
+    #[test]
+    fn plain_text_is_preferred_to_html_and_files_do_not_count() {
+        let parts = |parts: &[&str]| {
+            let body: String = parts.iter().map(|part| format!("--b\r\n{part}\r\n")).collect();
+            preview_of(&format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{body}--b--"), 100)
+        };
+        assert_eq!(parts(&["Content-Type: text/html\r\n\r\n<b>html</b>", "\r\nplain"]), "plain");
+        assert_eq!(
+            parts(&["Content-Disposition: attachment\r\n\r\nfile", "Content-Type: text/html\r\n\r\n<b>html</b>"]),
+            "html"
+        );
+        assert_eq!(
+            parts(&[
+                "Content-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\ncaf=E9"
+            ]),
+            "café"
+        );
+    }
+
+    #[test]
+    fn html_becomes_words() {
+        let html = "<!DOCTYPE html><HEAD><title>no</title></head><style>p { x: '</p>' }</style><!-- no > no --><p>Do <b>y</b>ou<br>like&nbsp;ketchup &amp; &#x70;ickles&#63; 1 < 2 &unknown; <";
+        assert_eq!(one_line(&words_of_html(html), 200), "Do you like ketchup & pickles? 1 < 2 &unknown; <");
+    }
+
+    #[test]
+    fn no_more_is_decoded_than_asked_for() {
+        let message = format!("Content-Type: text/plain; charset=utf-8\r\n\r\n{}", "é".repeat(100_000));
+        let tree = Tree::parse(message.as_bytes());
+        assert_eq!(of_part(message.as_bytes(), tree.root(), 5).as_deref(), Some("éé"));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_a_preview_is_one_line(html in "(<[a-z/!-]{0,6}|&[#x0-9a-z]{0,6};?|[>é \r\n]|</style>){0,40}", max in 0usize..50) {
+            let message = format!("Content-Type: text/html\r\n\r\n{html}");
+            let line = preview_of(&message, max);
+            prop_assert!(line.chars().count() <= max && !line.chars().any(char::is_control));
+        }
+    }
+}
