@@ -1,0 +1,46 @@
+//! getmail: POP3 and POP3S, keeping and deleting.
+
+use crate::{certificate, port};
+use harness::Server;
+use interop::{Foreign, Letter, Outcome, bob, dev, foreign};
+
+/// Fetches Bob's mail into the file `inbox`.
+fn fetch(getmail: &Foreign, server: &Server, service: &str, delete: bool) -> Outcome {
+    let retriever = match service {
+        "pop3s" => format!("type = SimplePOP3SSLRetriever\nca_certs = {}", certificate(server)),
+        _ => "type = SimplePOP3Retriever".to_owned(),
+    };
+    let settings = format!(
+        "[retriever]\n{retriever}\nserver = localhost\nport = {}\nusername = {}\npassword = {}\n\
+         [destination]\ntype = MDA_external\npath = /usr/bin/tee\narguments = (\"-a\", \"{}\")\nallow_root_commands = true\n\
+         [options]\nread_all = false\ndelete = {delete}\n",
+        port(server, service),
+        bob().address,
+        bob().password,
+        getmail.path("inbox")
+    );
+    getmail.write("getmailrc", &settings);
+    let folder = format!("--getmaildir={}", getmail.home().display());
+    getmail.run(&[&folder, "--rcfile=getmailrc"], b"")
+}
+
+#[test]
+fn getmail_that_keeps_fetches_each_letter_once() {
+    let Some(getmail) = foreign("getmail") else { return };
+    let (server, letter) = (dev(), Letter::new());
+    letter.deliver(&server);
+    fetch(&getmail, &server, "pop3s", false).succeeded();
+    fetch(&getmail, &server, "pop3s", false).succeeded();
+    letter.assert_is(&getmail.read("inbox"));
+    assert_eq!(bob().count(&server), 1, "it is still there");
+}
+
+#[test]
+fn getmail_that_deletes_leaves_nothing() {
+    let Some(getmail) = foreign("getmail") else { return };
+    let (server, letter) = (dev(), Letter::new());
+    letter.deliver(&server);
+    fetch(&getmail, &server, "pop3", true).succeeded();
+    letter.assert_is(&getmail.read("inbox"));
+    assert_eq!(bob().count(&server), 0);
+}

@@ -1,0 +1,31 @@
+//! Foreign clients: each sends a letter through our ports and reads it back through our ports.
+//!
+//! Every test starts a server of its own. A client that is not installed is skipped, loudly; `.ci/run` installs them all.
+//!
+//! Not here: raw sockets (scenes), other servers as peers of the courier (scenes).
+
+mod curl;
+mod fetchmail;
+mod getmail;
+mod mpop;
+mod msmtp;
+mod mutt;
+mod python;
+mod swaks;
+
+use harness::Server;
+
+/// `127.0.0.1:PORT` of a service.
+fn place(server: &Server, service: &str) -> String {
+    server.address(service).to_string()
+}
+
+/// The port of a service, as text.
+fn port(server: &Server, service: &str) -> String {
+    server.address(service).port().to_string()
+}
+
+/// The path of the certificate, as text.
+fn certificate(server: &Server) -> String {
+    server.certificate().to_str().expect("a path in UTF-8").to_owned()
+}
