@@ -1,0 +1,95 @@
+//! Which account a login name means, and whether it may come in.
+//!
+//! RFC 4616 §2 (the name as it was prepared), RFC 5802 §9 (unknown users look like known ones).
+//!
+//! A name is a full address, in any case, or the local part alone: then it means the account in the default domain,
+//! or else the only account of that local part. Aliases and sub-addresses do not log in.
+//!
+//! Invariants: an unknown name gets the same SCRAM salt at every asking.
+//! Not here: checking passwords (doorkeeper), checking proofs (sasl).
+
+use std::sync::Arc;
+
+use crate::address::{Address, DOMAIN_MAX_BYTES, LOCAL_PART_MAX_BYTES, key};
+use crate::secrets::ScramKeys;
+use crate::snapshot::{Account, Directory, folded};
+
+/// Somebody who has proved who he is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The store's number for the account.
+    pub account: i64,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+/// Why a login failed, for the log. The peer is told the same for all of them but [`Denied::Disabled`],
+/// which only he learns who knows the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// No account has this name, or several have.
+    #[error("no such account")]
+    UnknownAccount,
+    /// The password is not the one that was set.
+    #[error("wrong password")]
+    WrongPassword,
+    /// The account has no password for this way of logging in.
+    #[error("the account has no password for this mechanism")]
+    NoPassword,
+    /// The password is right, but the account or its domain is disabled.
+    #[error("the account is disabled")]
+    Disabled,
+}
+
+/// What a SCRAM dialogue needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scram {
+    /// To run the dialogue with. For unknown users they are made up, and no proof fits them.
+    pub keys: ScramKeys,
+    /// Whom a fitting proof lets in.
+    pub whom: Result<Login, Denied>,
+}
+
+impl Directory {
+    /// The account that a login name means.
+    pub fn account_for_login(&self, login: &str) -> Option<&Account> {
+        if login.contains('@') {
+            return self.account_named(login);
+        }
+        let local = folded(login);
+        let in_default = self.default_domain.as_deref().and_then(|domain| self.key_account(&key(&local, domain)));
+        in_default.or_else(|| self.only_account_called(&local))
+    }
+
+    /// One key for all the ways to write one login name: what attempts are counted by.
+    /// Names that mean nobody have one too; it is bounded, whatever was typed.
+    pub fn login_key(&self, login: &str) -> String {
+        if let Some(account) = self.account_for_login(login) {
+            return account.name.to_string();
+        }
+        let mut key = Address::parse(login).map_or_else(|_| folded(login), |address| address.key());
+        let longest = LOCAL_PART_MAX_BYTES + 1 + DOMAIN_MAX_BYTES;
+        key.truncate(key.floor_char_boundary(longest));
+        key
+    }
+
+    /// What a SCRAM dialogue needs for this login name.
+    pub fn scram(&self, login: &str) -> Scram {
+        let account = self.account_for_login(login);
+        let fake = || self.secret.fake_keys(&self.login_key(login));
+        match account.map(|account| (account, &account.record.scram)) {
+            None => Scram { keys: fake(), whom: Err(Denied::UnknownAccount) },
+            Some((_, None)) => Scram { keys: fake(), whom: Err(Denied::NoPassword) },
+            Some((account, Some(keys))) => Scram { keys: keys.clone(), whom: self.admit(account) },
+        }
+    }
+
+    /// Lets an account in that has proved itself, unless it or its domain is disabled.
+    pub(crate) fn admit(&self, account: &Account) -> Result<Login, Denied> {
+        let domain_disabled = self.key_domain(account.domain()).is_some_and(|domain| domain.disabled);
+        if account.record.disabled || domain_disabled {
+            return Err(Denied::Disabled);
+        }
+        Ok(Login { account: account.id, name: account.name.clone() })
+    }
+}
