@@ -93,3 +93,77 @@ impl Directory {
         Ok(Login { account: account.id, name: account.name.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secrets::SCRAM_ITERATIONS;
+    use crate::town::Town;
+    use proptest::prelude::*;
+
+    fn who(directory: &Directory, login: &str) -> Option<i64> {
+        directory.account_for_login(login).map(|account| account.id)
+    }
+
+    #[test]
+    fn a_login_is_a_full_address_or_a_local_part_that_only_one_has() {
+        let town = Town::new().account("bob@crepes.test");
+        let town = town.clone().build();
+        for login in ["alice@crepes.test", "Alice@CREPES.test", "alice", "ALICE", " alice "] {
+            assert_eq!(who(&town, login), Some(1), "{login}");
+        }
+        assert_eq!(who(&town, "bob"), None, "there are two");
+        assert_eq!(who(&town, "bob@hamburger.test"), Some(2));
+        for login in ["", "@", "eve", "alice@hamburger.test", "alice+x", "alice+x@crepes.test", "postmaster"] {
+            assert_eq!(who(&town, login), None, "{login}");
+        }
+    }
+
+    #[test]
+    fn a_default_domain_decides_between_namesakes() {
+        let town = Town::new().account("bob@crepes.test").set(|it| it.default_domain = Some("crepes.test".into()));
+        let town = town.build();
+        assert_eq!(who(&town, "bob"), Some(3));
+        assert_eq!(who(&Town::new().set(|it| it.default_domain = Some("crepes.test".into())).build(), "bob"), Some(2));
+    }
+
+    #[test]
+    fn aliases_do_not_log_in() {
+        let town = Town::new().alias("sales@crepes.test", &["alice@crepes.test"]).build();
+        assert_eq!((who(&town, "sales"), who(&town, "sales@crepes.test")), (None, None));
+    }
+
+    #[test]
+    fn scram_gives_known_keys_to_the_known_and_steady_ones_to_the_unknown() {
+        let town = Town::new().build();
+        let alice = town.scram("alice");
+        assert_eq!(alice.whom.expect("may come in").account, 1);
+        assert_eq!(Some(alice.keys), town.account(1).and_then(|account| account.record.scram.clone()));
+        let eve = town.scram("eve@crepes.test");
+        assert_eq!(eve.whom, Err(Denied::UnknownAccount));
+        assert_eq!(eve.keys.iterations, SCRAM_ITERATIONS);
+        assert_eq!(eve.keys, town.scram("Eve@Crepes.TEST").keys, "in every form of the name");
+        assert_ne!(eve.keys, town.scram("mallory@crepes.test").keys);
+    }
+
+    #[test]
+    fn scram_tells_who_is_disabled_only_after_the_proof() {
+        let town = Town::new().edit(1, |alice| alice.disabled = true).edit(2, |bob| bob.scram = None).build();
+        let alice = town.scram("alice");
+        assert_eq!(Some(alice.keys), town.account(1).and_then(|account| account.record.scram.clone()));
+        assert_eq!(alice.whom, Err(Denied::Disabled));
+        assert_eq!(town.scram("bob").whom, Err(Denied::NoPassword));
+    }
+
+    proptest! {
+        #[test]
+        fn a_login_key_is_bounded_and_one_for_all_cases(login in "\\PC{0,400}") {
+            let town = Town::new().build();
+            prop_assert!(town.login_key(&login).len() <= 320);
+            if login.is_ascii() {
+                prop_assert_eq!(town.login_key(&login), town.login_key(&login.to_ascii_uppercase()));
+            }
+            town.scram(&login);
+        }
+    }
+}

@@ -112,7 +112,10 @@ impl Directory {
             Found::Account(account, how) => {
                 Resolution::Deliver(Delivery { how, local: vec![recipient(account)], remote: Vec::new() })
             }
-            Found::Alias(alias) => Expansion::of(self, alias, &address),
+            Found::Alias(alias) => match Expansion::run(self, alias, &address) {
+                Ok(expansion) => expansion.end(),
+                Err(limit) => Resolution::Looped(limit),
+            },
         }
     }
 
@@ -127,9 +130,7 @@ impl Directory {
             Found::Account(_, How::CatchAll) | Found::Nobody | Found::Foreign | Found::Closed => false,
             Found::Account(owner, _) => owner.id == account,
             Found::Alias(alias) => {
-                // Whoever forwards all his mail keeps his address.
-                let forwards = self.owner(&address).is_some_and(|owner| owner.id == account);
-                forwards || Expansion::of(self, alias, &address).reaches(account)
+                Expansion::run(self, alias, &address).is_ok_and(|run| run.members.contains(&account))
             }
         }
     }
@@ -218,12 +219,6 @@ fn recipient(account: &Account) -> Recipient {
     Recipient { account: account.id, name: account.name.clone() }
 }
 
-impl Resolution {
-    fn reaches(&self, account: i64) -> bool {
-        matches!(self, Resolution::Deliver(delivery) if delivery.local.iter().any(|one| one.account == account))
-    }
-}
-
 /// The expansion of one alias.
 struct Expansion<'a> {
     directory: &'a Directory,
@@ -235,12 +230,14 @@ struct Expansion<'a> {
     local: Vec<Recipient>,
     remote: Vec<Address>,
     reached: HashSet<String>,
+    /// Accounts that are meant, also those which forward their mail or are disabled.
+    members: HashSet<i64>,
     met_circle: bool,
     met_disabled: bool,
 }
 
 impl<'a> Expansion<'a> {
-    fn of(directory: &'a Directory, alias: &'a Alias, address: &Address) -> Resolution {
+    fn run(directory: &'a Directory, alias: &'a Alias, address: &Address) -> Result<Self, Loop> {
         let mut expansion = Expansion {
             directory,
             path: Vec::new(),
@@ -249,13 +246,12 @@ impl<'a> Expansion<'a> {
             local: Vec::new(),
             remote: Vec::new(),
             reached: HashSet::new(),
+            members: HashSet::new(),
             met_circle: false,
             met_disabled: false,
         };
-        match expansion.expand(alias, address) {
-            Err(limit) => Resolution::Looped(limit),
-            Ok(()) => expansion.end(),
-        }
+        expansion.expand(alias, address)?;
+        Ok(expansion)
     }
 
     fn end(self) -> Resolution {
@@ -283,6 +279,8 @@ impl<'a> Expansion<'a> {
     /// The recursion is bounded by [`ALIAS_DEPTH_MAX`].
     fn expand(&mut self, alias: &'a Alias, address: &Address) -> Result<(), Loop> {
         let name = name_in_path(alias, address);
+        // Whoever forwards all his mail is still the one who is meant.
+        self.members.extend(self.directory.owner(address).map(|owner| owner.id));
         if self.path.contains(&name) {
             match self.directory.owner(address) {
                 Some(owner) => self.reach(owner),
@@ -312,6 +310,7 @@ impl<'a> Expansion<'a> {
     }
 
     fn reach(&mut self, account: &Account) {
+        self.members.insert(account.id);
         if account.record.disabled {
             self.met_disabled = true;
         } else if self.reached.insert(account.name.to_string()) {
@@ -334,3 +333,7 @@ fn name_in_path(alias: &Alias, address: &Address) -> String {
         None => alias.key.clone(),
     }
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -494,3 +494,7 @@ pub enum Complaint {
         target: String,
     },
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;
