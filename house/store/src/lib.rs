@@ -1,1 +1,463 @@
-//! Mailboxes, messages, UIDs and the outgoing queue: what is kept, durably
+//! Mailboxes, messages, UIDs and the outgoing queue: what is kept, durably.
+//!
+//! ```text
+//! <dir>/store.db      accounts, mailboxes, messages, queue, where bodies are        (SQLite, write-ahead log)
+//!       seg/N.seg     bodies: append-only, shared by many, or one large message each
+//!       tmp/          drafts over 256 KiB while they arrive, the segment that comes next; emptied at opening
+//!       store.lock    held by the process that has the store open
+//!
+//! draft → append, append … ─┐
+//! Commit { ops, body } ─────┴→ bodies written, one sync for all that wait → one transaction, synced → Committed, Change
+//! ```
+//!
+//! Read in this order: [`Op`] says what can be asked, [`Store`] is the door, [`MessageReader`] gives octets back; inside,
+//! `writer` makes commits durable and `index` knows what they mean. Why it is built this way:
+//! `docs/decisions/0002-commit-path.md`.
+//!
+//! Restore `store.db` (with its log) and `seg/` together and from the same moment: a segment the index does not know is
+//! taken for the remains of a crash and removed.
+//!
+//! Invariants: a commit that was answered survives a power cut; all of its orders happened, or none; UIDs and modseqs
+//! never go back; changes are published after the commit, in commit order; no row points at octets that are not synced.
+//! Not here: who people are (directory), what a message says (message), when to retry (server's courier). No SQLite type
+//! crosses this border: the same doors are to open on other backends.
+
+#![forbid(unsafe_code)]
+
+mod names;
+mod op;
+mod queue;
+
+mod draft;
+mod error;
+mod feed;
+mod read;
+
+mod disk;
+mod record;
+mod segment;
+
+mod index;
+mod migrate;
+mod writer;
+
+mod check;
+mod compact;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{FlockOperation, flock};
+use tokio::sync::broadcast;
+use tracing::{error, warn};
+
+pub use check::{Problem, Report, check, repair};
+pub use compact::Compacted;
+pub use draft::{Draft, SPILL_AT};
+pub use error::{CommitError, OpenError, ReadError};
+pub use feed::{Change, FEED_MAX};
+pub use migrate::FORMAT;
+pub use names::{AccountId, MailId, MailboxId, ModSeq, RecipientId, Uid};
+pub use op::{Body, Commit, Committed, Flags, HEAD_MAX, MailboxRef, Op, Outcome, PREFIX_MAX, Placed};
+pub use queue::{
+    ATTEMPTS_KEPT, Attempt, MailRow, Notify, QueueFilter, QueueScope, QueuedMail, QueuedRecipient, REASON_MAX,
+    RecipientRow, Ret,
+};
+pub use read::{AccountRow, Holding, Kept, MailboxRow, Maildrop, MessageReader};
+pub use writer::{CHANNEL_MAX, WAITING_MAX};
+
+use disk::{Disk, DiskFile, RealDisk};
+use index::Index;
+use names::BodyId;
+use queue::Claims;
+use read::Readers;
+use segment::{SegmentFiles, segment_number};
+use writer::Writer;
+
+/// How a store is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Octets set aside for a segment. One that is over half empty is copied together by [`Store::compact`], so smaller
+    /// segments mean smaller steps, larger ones fewer files.
+    pub segment_octets: u64,
+    /// Tells the time, Unix seconds.
+    pub clock: fn() -> i64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { segment_octets: 64 * 1024 * 1024, clock: unix_seconds }
+    }
+}
+
+fn unix_seconds() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// A store that is open. Clones are doors to the same store; with the last one it closes, which may block.
+#[derive(Clone)]
+pub struct Store {
+    running: Arc<Running>,
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    writer: Writer,
+}
+
+/// What all threads of a store share.
+pub(crate) struct Shared {
+    dir: PathBuf,
+    options: Options,
+    disk: Arc<dyn Disk>,
+    segments: SegmentFiles,
+    readers: Readers,
+    claims: Claims,
+    feed: broadcast::Sender<Change>,
+    failure: OnceLock<String>,
+    closing: AtomicBool,
+    next_body: AtomicI64,
+    next_segment: AtomicI64,
+    /// The next segment, where it is ready.
+    spare: Mutex<Option<(DiskFile, u64)>>,
+    /// `None` once the store is closed.
+    lock: Mutex<Option<File>>,
+}
+
+impl Store {
+    /// Opens the store in `dir`, making it where there is none. Blocks.
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<Store, OpenError> {
+        Store::open_on(dir.as_ref(), options, Arc::new(RealDisk))
+    }
+
+    fn open_on(dir: &Path, options: Options, disk: Arc<dyn Disk>) -> Result<Store, OpenError> {
+        let lock = prepare_dir(dir)?;
+        let database = dir.join(DATABASE);
+        let conn = index::open_for_writing(&database)?;
+        disk.sync_dir(dir).map_err(OpenError::io(dir))?;
+        let resume = Index::resume(&conn)?;
+        let shared = Arc::new(Shared {
+            dir: dir.into(),
+            options,
+            disk,
+            segments: SegmentFiles::new(dir.join(SEGMENTS)),
+            readers: Readers::new(database),
+            claims: Claims::default(),
+            feed: broadcast::Sender::new(FEED_MAX),
+            failure: OnceLock::new(),
+            closing: AtomicBool::new(false),
+            next_body: AtomicI64::new(resume.next_body),
+            next_segment: AtomicI64::new(resume.next_segment),
+            spare: Mutex::new(None),
+            lock: Mutex::new(Some(lock)),
+        });
+        sweep_tmp(&shared)?;
+        sweep_segments(&shared, &conn)?;
+        let index = Index::new(conn, Arc::clone(&shared))?;
+        let writer = Writer::start(&shared, index, resume)?;
+        Ok(Store { running: Arc::new(Running { shared, writer }) })
+    }
+
+    /// Finishes what was sent, brings everything home and lets other processes in. Later commits are refused. Blocks;
+    /// calling it again does nothing.
+    pub fn close(&self) {
+        self.running.close();
+    }
+
+    /// Why the store takes no more commits, if so: a disk has failed. The process should say so and end.
+    pub fn failure(&self) -> Option<String> {
+        self.running.shared.failure()
+    }
+
+    /// A new, empty draft. Quick.
+    pub fn draft(&self) -> Draft {
+        Draft::new(Arc::clone(&self.running.shared))
+    }
+
+    /// Carries out a commit: when the future says so, it is on disk. Waits when many are waiting, and gives
+    /// [`CommitError::Busy`] when [`WAITING_MAX`] are. What has been sent is carried out also when the future is dropped.
+    pub fn commit(&self, commit: Commit) -> impl Future<Output = Result<Committed, CommitError>> + Send + use<> {
+        self.running.writer.commit(commit)
+    }
+
+    /// Carries out a commit. Blocks; not for threads that run asynchronous tasks.
+    pub fn commit_blocking(&self, commit: Commit) -> Result<Committed, CommitError> {
+        self.running.writer.commit_blocking(commit)
+    }
+
+    /// Everything that changes from now on, in commit order. Quick.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.running.shared.feed.subscribe()
+    }
+
+    /// All accounts, by number. May block.
+    pub fn accounts(&self) -> Result<Vec<AccountRow>, ReadError> {
+        self.read(read::accounts)
+    }
+
+    /// The directory's entries of one kind as `(key, value)`, by key. May block.
+    pub fn entries(&self, kind: &str) -> Result<Vec<(String, String)>, ReadError> {
+        self.read(|conn| read::entries(conn, kind))
+    }
+
+    /// How much an account holds. May block.
+    pub fn holding(&self, account: AccountId) -> Result<Holding, ReadError> {
+        self.read(|conn| read::holding(conn, account))
+    }
+
+    /// An account's mailboxes, by number. May block.
+    pub fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>, ReadError> {
+        self.read(|conn| read::mailboxes(conn, account))
+    }
+
+    /// The messages in an account's inbox. May block.
+    pub fn maildrop(&self, account: AccountId) -> Result<Maildrop, ReadError> {
+        self.read(|conn| read::maildrop(conn, account))
+    }
+
+    /// Up to `max` messages of a mailbox with UIDs of `from` and more, by UID. May block.
+    pub fn messages(&self, mailbox: MailboxId, from: Uid, max: usize) -> Result<Vec<Kept>, ReadError> {
+        self.read(|conn| read::messages(conn, mailbox, from, max))
+    }
+
+    /// Opens a message of a listing for reading. Opens a file where it is not open yet, and asks the index only when the
+    /// message has moved since.
+    pub fn reader(&self, kept: &Kept) -> Result<MessageReader, ReadError> {
+        read::open_kept(&self.running.shared, kept)
+    }
+
+    /// Opens a mail in the queue for reading: head and content. May block.
+    pub fn queue_reader(&self, mail: MailId) -> Result<MessageReader, ReadError> {
+        read::open_mail(&self.running.shared, mail)
+    }
+
+    /// Recipients that are due at `now` and under way with nobody, the longest due first, at most `max`, grouped by mail.
+    /// They are claimed for the caller: nobody else is given them until a commit ends the attempt
+    /// (`QueueDelivered`, `QueueDeferred`, `QueueFailed`, `QueueDrop`), or [`unclaim`](Self::unclaim). May block.
+    pub fn queue_due(&self, now: i64, max: usize) -> Result<Vec<MailRow>, ReadError> {
+        self.read(|conn| queue::due(conn, &self.running.shared.claims, now, max))
+    }
+
+    /// Claims those recipients that are under way with nobody, and says which. Quick.
+    pub fn claim(&self, recipients: &[RecipientId]) -> Vec<RecipientId> {
+        let claimed = self.running.shared.claims.claim(recipients.iter().copied());
+        recipients.iter().copied().filter(|recipient| claimed.contains(recipient)).collect()
+    }
+
+    /// Gives claimed recipients back without an attempt. Quick.
+    pub fn unclaim(&self, recipients: &[RecipientId]) {
+        self.running.shared.claims.release(recipients);
+    }
+
+    /// When the next recipient is due that is neither held nor under way, Unix seconds. May block.
+    pub fn queue_next_due(&self) -> Result<Option<i64>, ReadError> {
+        self.read(|conn| queue::next_due(conn, &self.running.shared.claims))
+    }
+
+    /// Up to `limit` queued mails with the recipients that match, oldest first. May block.
+    pub fn queue_list(&self, filter: &QueueFilter, limit: usize) -> Result<Vec<MailRow>, ReadError> {
+        self.read(|conn| queue::list(conn, &self.running.shared.claims, filter, limit))
+    }
+
+    /// One queued mail with everything that is remembered of its attempts. May block.
+    pub fn queue_show(&self, mail: MailId) -> Result<Option<MailRow>, ReadError> {
+        self.read(|conn| queue::show(conn, &self.running.shared.claims, mail))
+    }
+
+    /// Proves every reference and checksum while the store runs. Blocks for long.
+    pub fn check(&self) -> Result<Report, ReadError> {
+        check::check_running(&self.running.shared)
+    }
+
+    /// Frees room: segments that are more than half dead are copied together, at most `octets_max` octets at a call.
+    /// Blocks. Call it now and then; it does nothing when there is nothing to gain.
+    pub fn compact(&self, octets_max: u64) -> Result<Compacted, CommitError> {
+        compact::compact(&self.running.shared, &self.running.writer, octets_max)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&rusqlite::Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        self.running.shared.readers.with(read)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Store").field("dir", &self.running.shared.dir).finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    fn close(&self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        self.shared.readers.close();
+        self.writer.close();
+        self.shared.segments.forget_all();
+        if let Some((spare, _)) = self.shared.lock_spare().take() {
+            let _ = self.shared.disk.remove(&spare.path);
+        }
+        *self.shared.lock.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Shared {
+    pub(crate) fn seg_dir(&self) -> PathBuf {
+        self.dir.join(SEGMENTS)
+    }
+
+    pub(crate) fn tmp_dir(&self) -> PathBuf {
+        self.dir.join(DRAFTS)
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        (self.options.clock)()
+    }
+
+    pub(crate) fn next_body(&self) -> BodyId {
+        BodyId(self.next_body.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn next_segment(&self) -> i64 {
+        self.next_segment.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.get().cloned()
+    }
+
+    /// The store has failed; gives the reason it failed first.
+    pub(crate) fn fail(&self, reason: &str) -> String {
+        let first = self.failure.get_or_init(|| {
+            error!("the store in {} has failed and takes no more commits: {reason}", self.dir.display());
+            reason.into()
+        });
+        first.clone()
+    }
+
+    pub(crate) fn has_spare(&self) -> bool {
+        self.lock_spare().is_some()
+    }
+
+    pub(crate) fn put_spare(&self, file: DiskFile) {
+        *self.lock_spare() = Some((file, self.options.segment_octets));
+    }
+
+    /// The prepared segment, if it has this many octets.
+    pub(crate) fn take_spare(&self, octets: u64) -> Option<DiskFile> {
+        self.lock_spare().take_if(|(_, size)| *size >= octets).map(|(file, _)| file)
+    }
+
+    fn lock_spare(&self) -> std::sync::MutexGuard<'_, Option<(DiskFile, u64)>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const DATABASE: &str = "store.db";
+const SEGMENTS: &str = "seg";
+const DRAFTS: &str = "tmp";
+const LOCK: &str = "store.lock";
+
+/// Makes the directories and locks the store.
+fn prepare_dir(dir: &Path) -> Result<File, OpenError> {
+    for path in [dir.to_path_buf(), dir.join(SEGMENTS), dir.join(DRAFTS)] {
+        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(OpenError::io(path))?;
+    }
+    lock_dir(dir)
+}
+
+/// Locks a store, or says who has it.
+fn lock_dir(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join(LOCK);
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(OpenError::io(&path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+            return Err(OpenError::InUse { dir: dir.into(), pid });
+        }
+        Err(errno) => return Err(OpenError::Io { path, source: errno.into() }),
+    }
+    // For whoever finds the store in use; the lock itself is the kernel's.
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(OpenError::io(path))?;
+    Ok(file)
+}
+
+/// Drafts of a process that is gone are nobody's.
+fn sweep_tmp(shared: &Shared) -> Result<(), OpenError> {
+    for path in files_in(&shared.tmp_dir())? {
+        shared.disk.remove(&path).map_err(OpenError::io(path))?;
+    }
+    Ok(())
+}
+
+/// Removes segments that no commit has entered: a crash came first, and nobody was told that they are kept.
+fn sweep_segments(shared: &Shared, conn: &rusqlite::Connection) -> Result<(), OpenError> {
+    let known = index::segments(conn)?;
+    let strays: Vec<_> = files_in(&shared.seg_dir())?
+        .into_iter()
+        .filter(|path| segment_number(path).is_some_and(|number| !known.iter().any(|row| row.segment == number)))
+        .collect();
+    if !strays.is_empty() && !index::has_accounts(conn)? {
+        return Err(OpenError::Damaged(format!(
+            "{} knows no account, but there is mail in {}: restore the database, or move the mail away",
+            shared.dir.join(DATABASE).display(),
+            shared.seg_dir().display()
+        )));
+    }
+    for path in strays {
+        warn!("{} holds nothing that was promised to anybody (a crash left it): removed", path.display());
+        shared.disk.remove(&path).map_err(OpenError::io(path))?;
+    }
+    for row in known {
+        require_segment(shared, row)?;
+    }
+    Ok(())
+}
+
+/// A segment that is gone or too short is mail lost: not to be passed over in silence.
+fn require_segment(shared: &Shared, row: index::SegmentRow) -> Result<(), OpenError> {
+    let path = segment::segment_path(&shared.seg_dir(), row.segment);
+    let length = match std::fs::metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(OpenError::Io { path, source: error }),
+    };
+    if length < row.committed_len {
+        return Err(OpenError::Damaged(format!(
+            "{} should have {} octets and has {length}: restore it, or let a repair name the mail that is lost",
+            path.display(),
+            row.committed_len
+        )));
+    }
+    Ok(())
+}
+
+fn files_in(dir: &Path) -> Result<Vec<PathBuf>, OpenError> {
+    let entries = std::fs::read_dir(dir).map_err(OpenError::io(dir))?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(OpenError::io(dir))).collect()
+}

@@ -1,0 +1,487 @@
+//! The index: a SQLite database of everything that is small, and the one connection that writes it.
+//!
+//! ```text
+//! batch → BEGIN → segments' lengths → commit, commit, commit … → figures → COMMIT (synced) → replies → feed
+//!                                        └refused → undone alone
+//! ```
+//!
+//! A commit that is refused must leave nothing behind. Every order checks before it changes, so a commit of one order
+//! needs nothing more; placements and queueing are checked together beforehand; only other commits of several orders
+//! pay for a savepoint.
+//!
+//! Invariants: one thread writes and checkpoints; a row never points at octets that are not synced (the writer's first
+//! stage came before); a figure in memory equals its row between transactions.
+//! Not here: reading for others (read, queue), octets (segment).
+
+mod accounts;
+mod ledger;
+mod mail;
+mod spool;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+
+use crate::Shared;
+use crate::disk::Moment;
+use crate::error::{CommitError, OpenError};
+use crate::feed::Change;
+use crate::names::{BodyId, RecipientId};
+use crate::op::{Committed, Op, Outcome};
+use crate::writer::{SegmentNote, Work, Written};
+
+use ledger::{Ledger, SegmentTotals};
+
+/// The database's page. Small rows and many small transactions: a larger page only makes the log larger.
+const PAGE_OCTETS: u32 = 4096;
+
+/// What the writing connection may cache, in KiB.
+const WRITER_CACHE_KIB: i64 = 8 * 1024;
+
+/// What each reading connection may cache, in KiB.
+const READER_CACHE_KIB: i64 = 1024;
+
+/// How long a reader waits for a lock; only recovery and the end of the log ever hold one.
+const READER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Prepared statements kept by each connection: more than there are.
+const STATEMENTS_KEPT: usize = 96;
+
+/// With this much in the log, pages are brought home when nobody waits.
+const LOG_TIDY_OCTETS: i64 = 4 * 1024 * 1024;
+
+/// With this much in the log, pages are brought home whoever waits; the log is reused from its start afterwards.
+const LOG_FULL_OCTETS: i64 = 16 * 1024 * 1024;
+
+/// A log that grew beyond this (a reader stood in the way) is cut back.
+const LOG_KEPT_OCTETS: i64 = 64 * 1024 * 1024;
+
+/// Opens the database for writing, and brings it to the present format.
+pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    conn.pragma_update(None, "page_size", PAGE_OCTETS)?;
+    conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    conn.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))?;
+    conn.pragma_update_and_check(None, "journal_size_limit", LOG_KEPT_OCTETS, |_| Ok(()))?;
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    crate::migrate::migrate(&mut conn, path)?;
+    Ok(conn)
+}
+
+/// Opens the database for reading, beside a writer.
+pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    conn.busy_timeout(READER_PATIENCE)?;
+    conn.pragma_update(None, "cell_size_check", true)?;
+    conn.pragma_update(None, "trusted_schema", false)?;
+    conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    conn.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))?;
+    Ok(conn)
+}
+
+/// Why an order was not carried out.
+pub(super) enum Trouble {
+    /// This commit cannot be; the others can.
+    Refused(CommitError),
+    /// The database failed.
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Trouble::Database(error)
+    }
+}
+
+impl From<CommitError> for Trouble {
+    fn from(error: CommitError) -> Self {
+        Trouble::Refused(error)
+    }
+}
+
+/// Why a whole transaction did not happen.
+pub(crate) enum Failure {
+    /// There is no room: nothing was written, try later.
+    Full,
+    /// Something in this transaction cannot be written; others may be.
+    Spoiled(String),
+    /// The database can no longer be trusted to keep what it is given.
+    Broken(String),
+}
+
+/// What a commit did, to be told once it is durable.
+#[derive(Default)]
+pub(crate) struct Done {
+    pub(crate) committed: Committed,
+    pub(crate) changes: Vec<Change>,
+    /// Recipients whose attempt has ended.
+    pub(crate) released: Vec<RecipientId>,
+    /// Segments that no row points at any more.
+    pub(crate) emptied: Vec<i64>,
+}
+
+/// The writing side of the index. Lives on one thread.
+pub(crate) struct Index {
+    conn: Connection,
+    shared: Arc<Shared>,
+    ledger: Ledger,
+    /// What is known of segments and not committed yet.
+    notes: Vec<SegmentNote>,
+}
+
+/// Where the writer continues.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resume {
+    pub(crate) next_body: i64,
+    pub(crate) next_segment: i64,
+    /// The segment that is not sealed, and its length.
+    pub(crate) open_segment: Option<(i64, u64)>,
+}
+
+/// A segment as the index knows it. Lengths in octets.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegmentRow {
+    pub(crate) segment: i64,
+    pub(crate) sealed: bool,
+    pub(crate) committed_len: u64,
+    pub(crate) live: u64,
+}
+
+impl SegmentRow {
+    /// Whether copying what is left frees more than it writes.
+    pub(crate) fn is_mostly_dead(&self) -> bool {
+        self.live * 2 < self.committed_len
+    }
+}
+
+/// All segments, by number.
+pub(crate) fn segments(conn: &Connection) -> rusqlite::Result<Vec<SegmentRow>> {
+    let mut select = conn.prepare_cached("SELECT id, sealed, committed_len, live FROM segments ORDER BY id")?;
+    let rows = select.query_map([], |row| {
+        Ok(SegmentRow {
+            segment: row.get(0)?,
+            sealed: row.get(1)?,
+            committed_len: row.get::<_, i64>(2)?.max(0).unsigned_abs(),
+            live: row.get::<_, i64>(3)?.max(0).unsigned_abs(),
+        })
+    })?;
+    rows.collect()
+}
+
+pub(crate) fn has_segment(conn: &Connection, segment: i64) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM segments WHERE id = ?1")?.exists(params![segment])
+}
+
+/// Whether anybody keeps mail here.
+pub(crate) fn has_accounts(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM accounts LIMIT 1")?.exists([])
+}
+
+impl Index {
+    pub(crate) fn new(conn: Connection, shared: Arc<Shared>) -> Result<Index, OpenError> {
+        let ledger = Ledger::load(&conn)?;
+        Ok(Index { conn, shared, ledger, notes: Vec::new() })
+    }
+
+    pub(crate) fn resume(conn: &Connection) -> Result<Resume, OpenError> {
+        let ledger = Ledger::load(conn)?;
+        let mut select =
+            conn.prepare("SELECT id, committed_len FROM segments WHERE sealed = 0 ORDER BY id DESC LIMIT 1")?;
+        let mut rows = select.query([])?;
+        let open_segment = match rows.next()? {
+            Some(row) => Some((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
+            None => None,
+        };
+        Ok(Resume { next_body: ledger.body.peek(), next_segment: ledger.segment.peek(), open_segment })
+    }
+
+    /// Takes notes of what the first stage did to segments; they are written with the next transaction that succeeds.
+    pub(crate) fn note(&mut self, notes: Vec<SegmentNote>) {
+        self.notes.extend(notes);
+    }
+
+    /// Carries out commits in one transaction. When it returns `Ok`, all that are not refused are durable.
+    pub(crate) fn transact(
+        &mut self,
+        jobs: &[(&Work, Option<&Written>)],
+    ) -> Result<Vec<Result<Done, CommitError>>, Failure> {
+        match self.try_transact(jobs) {
+            Ok(done) => Ok(done),
+            Err(failure) => {
+                self.ledger.drop_all();
+                if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
+                    return Err(Failure::Broken("a failed transaction could not be undone".into()));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn try_transact(&mut self, jobs: &[(&Work, Option<&Written>)]) -> Result<Vec<Result<Done, CommitError>>, Failure> {
+        self.reached(Moment::IndexBegins)?;
+        self.run("BEGIN IMMEDIATE")?;
+        self.enter_notes()?;
+        let mut results = Vec::with_capacity(jobs.len());
+        for (work, written) in jobs {
+            results.push(self.carry_out(work, *written)?);
+        }
+        let marks = self.ledger.save(&self.conn)?;
+        self.reached(Moment::IndexCommits)?;
+        self.run("COMMIT")?;
+        self.ledger.marked(marks);
+        self.notes.clear();
+        self.reached(Moment::IndexCommitted)?;
+        Ok(results)
+    }
+
+    /// Brings pages home from the log where that is due. `idle`: nobody is waiting.
+    pub(crate) fn tidy_log(&mut self, idle: bool) -> Result<(), Failure> {
+        let waiting = self.checkpoint("PRAGMA wal_checkpoint(NOOP)")?;
+        let limit = if idle { LOG_TIDY_OCTETS } else { LOG_FULL_OCTETS };
+        if waiting * i64::from(PAGE_OCTETS) < limit {
+            return Ok(());
+        }
+        match self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)") {
+            // The log stays as it is, and there may be room later.
+            Ok(_) | Err(Failure::Full) => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Brings everything home, for a quick start next time.
+    pub(crate) fn close(self) -> Result<(), Failure> {
+        self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)")?;
+        Ok(())
+    }
+
+    /// The store has failed: leave the files as they are.
+    pub(crate) fn abandon(self) {
+        let option = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        let _ = self.conn.set_db_config(option, true);
+    }
+
+    /// How many pages of the log are not home yet.
+    fn checkpoint(&self, pragma: &str) -> Result<i64, Failure> {
+        let mut checkpoint = self.conn.prepare_cached(pragma)?;
+        let (logged, home): (i64, i64) = checkpoint.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
+        Ok((logged - home).max(0))
+    }
+
+    fn reached(&self, moment: Moment) -> Result<(), Failure> {
+        self.shared.disk.reached(moment).map_err(|error| Failure::Broken(error.to_string()))
+    }
+
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.conn.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+
+    fn enter_notes(&mut self) -> rusqlite::Result<()> {
+        for note in &self.notes {
+            let row = self.ledger.segments.get(&self.conn, note.segment)?;
+            let mut row = row.unwrap_or(SegmentTotals { sealed: false, committed_len: 0, live: 0 });
+            row.sealed |= note.sealed;
+            row.committed_len = row.committed_len.max(note.committed_len as i64);
+            self.ledger.segments.set(note.segment, row);
+            self.ledger.segment.seen(note.segment);
+        }
+        self.ledger.keep();
+        Ok(())
+    }
+
+    /// One commit: done entirely, or refused and as if it had never been.
+    fn carry_out(&mut self, work: &Work, written: Option<&Written>) -> rusqlite::Result<Result<Done, CommitError>> {
+        if let Some(written) = written {
+            self.ledger.body.seen(written.span.body.0);
+        }
+        let with_savepoint = needs_savepoint(work);
+        if with_savepoint {
+            self.run("SAVEPOINT one")?;
+        }
+        let result = match work {
+            Work::Ops(ops) => self.apply_all(ops, written),
+            Work::Move { body, source } => self.move_body(*body, *source, written),
+            Work::Discard { segment } => self.discard_segment(*segment),
+        };
+        match result {
+            Ok(done) => {
+                if with_savepoint {
+                    self.run("RELEASE one")?;
+                }
+                self.ledger.keep();
+                Ok(Ok(done))
+            }
+            Err(Trouble::Refused(error)) => {
+                if with_savepoint {
+                    self.run("ROLLBACK TO one")?;
+                    self.run("RELEASE one")?;
+                }
+                self.ledger.undo();
+                Ok(Err(error))
+            }
+            Err(Trouble::Database(error)) => Err(error),
+        }
+    }
+
+    fn apply_all(&mut self, ops: &[Op], written: Option<&Written>) -> Result<Done, Trouble> {
+        self.check_placements(ops)?;
+        let mut done = Done::default();
+        let mut refs = 0;
+        for op in ops {
+            let outcome = self.apply(op, written, &mut done)?;
+            refs += i64::from(matches!(op, Op::Place { .. } | Op::Enqueue(_)));
+            done.committed.outcomes.push(outcome);
+        }
+        if let Some(written) = written {
+            self.enter_body(written, refs)?;
+        }
+        Ok(done)
+    }
+
+    fn apply(&mut self, op: &Op, written: Option<&Written>, done: &mut Done) -> Result<Outcome, Trouble> {
+        match op {
+            Op::CreateAccount { name, record } => self.create_account(name, record, done),
+            Op::UpdateAccount { account, name, record } => self.update_account(*account, name, record, done),
+            Op::RemoveAccount { account } => self.remove_account(*account, done),
+            Op::PutEntry { kind, key, value } => self.put_entry(kind, key, value, done),
+            Op::RemoveEntry { kind, key } => self.remove_entry(kind, key, done),
+            Op::Place { account, mailbox, prefix, received_at, flags } => {
+                let written = written.ok_or(NO_BODY)?;
+                self.place(*account, mailbox, prefix, *received_at, flags, written, done)
+            }
+            Op::Expunge { account, mailbox, uids } => self.expunge(*account, mailbox, uids, done),
+            Op::Enqueue(mail) => self.enqueue(mail, written.ok_or(NO_BODY)?, done),
+            Op::QueueDelivered { recipient } | Op::QueueFailed { recipient } => self.dequeue(*recipient, done),
+            Op::QueueDeferred { recipient, at, next_attempt, host, reason, warned } => {
+                let attempt = spool::Deferral { at: *at, host: host.as_deref(), reason, warned: *warned };
+                self.defer(*recipient, *next_attempt, &attempt, done)
+            }
+            Op::QueueHold { scope } => self.hold(scope, true, done),
+            Op::QueueRelease { scope } => self.hold(scope, false, done),
+            Op::QueueRetryNow { scope, now } => self.retry_now(scope, *now, done),
+            Op::QueueDrop { scope } => self.drop_queued(scope, done),
+        }
+    }
+
+    /// Enters a body that `refs` rows point at; a record nobody wants stays dead.
+    fn enter_body(&mut self, written: &Written, refs: i64) -> Result<(), Trouble> {
+        let span = &written.span;
+        if written.is_alone {
+            // Its segment becomes known by this commit: a large message that is refused leaves no row behind.
+            let row = SegmentTotals { sealed: true, committed_len: written.segment_len as i64, live: 0 };
+            self.ledger.segments.set(span.segment, row);
+            self.ledger.segment.seen(span.segment);
+        }
+        self.conn
+            .prepare_cached(
+                "INSERT INTO bodies (id, segment, offset, length, record, refs) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![
+                span.body.0,
+                span.segment,
+                span.offset as i64,
+                span.length as i64,
+                written.record_len as i64,
+                refs
+            ])?;
+        self.add_live(span.segment, written.record_len as i64)?;
+        Ok(())
+    }
+
+    /// One row less points at the body. The last one frees it, and with it perhaps its segment.
+    fn release_body(&mut self, body: BodyId, count: i64, done: &mut Done) -> Result<(), Trouble> {
+        let (refs, segment, record): (i64, i64, i64) = self
+            .conn
+            .prepare_cached("UPDATE bodies SET refs = refs - ?2 WHERE id = ?1 RETURNING refs, segment, record")?
+            .query_row(params![body.0, count], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        if refs > 0 {
+            return Ok(());
+        }
+        self.conn.prepare_cached("DELETE FROM bodies WHERE id = ?1")?.execute(params![body.0])?;
+        self.take_live(segment, record, done)
+    }
+
+    fn add_live(&mut self, segment: i64, octets: i64) -> Result<(), Trouble> {
+        if let Some(mut row) = self.ledger.segments.get(&self.conn, segment)? {
+            row.live += octets;
+            self.ledger.segments.set(segment, row);
+        }
+        Ok(())
+    }
+
+    fn take_live(&mut self, segment: i64, octets: i64, done: &mut Done) -> Result<(), Trouble> {
+        let Some(mut row) = self.ledger.segments.get(&self.conn, segment)? else { return Ok(()) };
+        row.live -= octets;
+        if row.sealed && row.live <= 0 {
+            self.ledger.segments.remove(segment);
+            self.conn.prepare_cached("DELETE FROM segments WHERE id = ?1")?.execute(params![segment])?;
+            done.emptied.push(segment);
+        } else {
+            self.ledger.segments.set(segment, row);
+        }
+        Ok(())
+    }
+
+    /// Compaction has copied a record: from now on the copy counts, if anybody still wants it.
+    fn move_body(&mut self, body: BodyId, source: i64, written: Option<&Written>) -> Result<Done, Trouble> {
+        let mut done = Done::default();
+        let Some(written) = written else { return Ok(done) };
+        let moved = self
+            .conn
+            .prepare_cached("UPDATE bodies SET segment = ?3, offset = ?4 WHERE id = ?1 AND segment = ?2")?
+            .execute(params![body.0, source, written.span.segment, written.span.offset as i64])?;
+        if moved > 0 {
+            self.add_live(written.span.segment, written.record_len as i64)?;
+            self.take_live(source, written.record_len as i64, &mut done)?;
+        }
+        done.committed.outcomes.push(Outcome::Changed(moved));
+        Ok(done)
+    }
+
+    /// A segment whose last message went before it was sealed.
+    fn discard_segment(&mut self, segment: i64) -> Result<Done, Trouble> {
+        let mut done = Done::default();
+        self.take_live(segment, 0, &mut done)?;
+        done.committed.outcomes.push(Outcome::Changed(done.emptied.len()));
+        Ok(done)
+    }
+}
+
+const NO_BODY: CommitError = CommitError::Malformed("a placement or a queued mail needs a message");
+
+/// Whether a commit could be refused after it has changed something. Placements and queueing are checked together
+/// before the first of them changes anything, and one order alone checks itself.
+fn needs_savepoint(work: &Work) -> bool {
+    match work {
+        Work::Ops(ops) => ops.len() > 1 && !ops.iter().all(|op| matches!(op, Op::Place { .. } | Op::Enqueue(_))),
+        Work::Move { .. } | Work::Discard { .. } => false,
+    }
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Failure::Full,
+            Some(
+                ErrorCode::SystemIoFailure
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::CannotOpen
+                | ErrorCode::ReadOnly,
+            ) => Failure::Broken(error.to_string()),
+            _ => Failure::Spoiled(error.to_string()),
+        }
+    }
+}

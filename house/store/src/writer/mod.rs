@@ -1,0 +1,328 @@
+//! How a commit becomes durable: four sorts of thread, one order.
+//!
+//! ```text
+//! commit ─small─────────────→ bodies: write a batch, one sync ─→ index: every batch that waits, one transaction ─→ reply, feed
+//!        └spilled→ sealers: ──↗                                     └→ chores: remove empty segments, prepare the next
+//!                  sync, rename
+//! ```
+//!
+//! No thread waits for company: what arrived during the last sync is the next batch. While the index commits one batch,
+//! the bodies of the next are written and synced.
+//!
+//! Invariants: commits with bodies and without keep their order; a reply is sent once both stages are durable; after a
+//! failed sync nothing is tried again and every later commit is refused with the reason.
+//! Not here: what an order means (index).
+
+mod bodies;
+mod chores;
+mod indexer;
+mod seal;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crc32fast::Hasher;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Shared;
+use crate::draft::{Contents, Spill};
+use crate::error::{CommitError, OpenError};
+use crate::index::{Index, Resume};
+use crate::names::BodyId;
+use crate::op::{Commit, Committed, HEAD_MAX, Op, PREFIX_MAX};
+use crate::segment::Span;
+
+/// How many commits may lie in the channel.
+pub const CHANNEL_MAX: usize = 1024;
+
+/// How many callers may wait for room in the channel; the next one is told to try later.
+pub const WAITING_MAX: usize = 4096;
+
+/// How many large messages may lie in the sealers' channel.
+const SEALING_MAX: usize = 64;
+
+/// Large messages are synced this many at a time: enough to keep a disk busy.
+const SEALERS: usize = 2;
+
+/// How many batches may be between the two stages.
+const BATCHES_MAX: usize = 4;
+
+/// What is to be done with the index.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// What a caller ordered.
+    Ops(Vec<Op>),
+    /// A record was copied forward from the segment `source`.
+    Move { body: BodyId, source: i64 },
+    /// No record of this segment is needed any more.
+    Discard { segment: i64 },
+}
+
+/// The octets that come with it.
+pub(crate) enum Content {
+    None,
+    /// A message that is to be written into the open segment.
+    Fresh {
+        head: Vec<u8>,
+        content: Vec<u8>,
+        content_crc: Hasher,
+    },
+    /// A large message that has become a segment already.
+    Sealed(Written),
+    /// A whole record, copied from another segment.
+    Copied {
+        record: Vec<u8>,
+        span: Span,
+    },
+}
+
+/// Where a body has been written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Written {
+    pub(crate) span: Span,
+    pub(crate) record_len: u64,
+    /// It has a segment of its own, of this length.
+    pub(crate) is_alone: bool,
+    pub(crate) segment_len: u64,
+}
+
+pub(crate) type Reply = oneshot::Sender<Result<Committed, CommitError>>;
+
+/// A commit on its way.
+pub(crate) struct Job {
+    pub(crate) work: Work,
+    pub(crate) content: Content,
+    pub(crate) reply: Reply,
+}
+
+/// What the first stage is told.
+pub(crate) enum Order {
+    Do(Job),
+    /// Finish what has been sent and end.
+    Close,
+}
+
+/// A large message on its way.
+pub(crate) struct SealJob {
+    ops: Vec<Op>,
+    head: Vec<u8>,
+    spill: Spill,
+    content_crc: Hasher,
+    reply: Reply,
+}
+
+/// What the first stage did to a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SegmentNote {
+    pub(crate) segment: i64,
+    pub(crate) committed_len: u64,
+    pub(crate) sealed: bool,
+}
+
+/// Commits whose bodies are durable, in order.
+struct Batch {
+    ready: Vec<Ready>,
+    notes: Vec<SegmentNote>,
+}
+
+/// A commit whose body is durable.
+struct Ready {
+    work: Work,
+    written: Option<Written>,
+    reply: Reply,
+}
+
+/// The doors of the running threads.
+pub(crate) struct Writer {
+    orders: mpsc::Sender<Order>,
+    seals: mpsc::Sender<Option<SealJob>>,
+    waiting: Arc<AtomicUsize>,
+    threads: Mutex<Option<Threads>>,
+}
+
+struct Threads {
+    sealers: Vec<JoinHandle<()>>,
+    bodies: JoinHandle<()>,
+    index: JoinHandle<()>,
+    chores: JoinHandle<()>,
+}
+
+impl Writer {
+    pub(crate) fn start(shared: &Arc<Shared>, index: Index, resume: Resume) -> Result<Writer, OpenError> {
+        let (orders, order_queue) = mpsc::channel(CHANNEL_MAX);
+        let (seals, seal_queue) = mpsc::channel(SEALING_MAX);
+        let (batches, batch_queue) = std::sync::mpsc::sync_channel(BATCHES_MAX);
+        let (chores, chore_queue) = std::sync::mpsc::channel();
+
+        let bodies = bodies::Bodies::new(Arc::clone(shared), resume, batches, chores.clone())?;
+        let indexer = indexer::Indexer::new(Arc::clone(shared), index, chores);
+        let seal_queue = Arc::new(tokio::sync::Mutex::new(seal_queue));
+        let mut sealers = Vec::new();
+        for _ in 0..SEALERS {
+            let sealer = seal::Sealer::new(Arc::clone(shared), Arc::clone(&seal_queue), orders.clone());
+            sealers.push(spawn("store-seal", move || sealer.run())?);
+        }
+        let shared = Arc::clone(shared);
+        let threads = Threads {
+            sealers,
+            bodies: spawn("store-bodies", move || bodies.run(order_queue))?,
+            index: spawn("store-index", move || indexer.run(&batch_queue))?,
+            chores: spawn("store-chores", move || chores::run(&shared, &chore_queue))?,
+        };
+        Ok(Writer { orders, seals, waiting: Arc::default(), threads: Mutex::new(Some(threads)) })
+    }
+
+    /// Carries out a commit. Once it has been sent it is carried out, also when the future is dropped.
+    pub(crate) fn commit(&self, commit: Commit) -> impl Future<Output = Result<Committed, CommitError>> + Send + use<> {
+        let waiting = Arc::clone(&self.waiting);
+        let orders = self.orders.clone();
+        let seals = self.seals.clone();
+        async move {
+            let place = Waiting::enter(&waiting)?;
+            let (parcel, outcome) = pack(commit)?;
+            match parcel {
+                Parcel::Straight(job) => {
+                    orders.send(Order::Do(job)).await.map_err(|_| CommitError::Closed)?;
+                }
+                Parcel::ToSeal(job) => seals.send(Some(job)).await.map_err(|_| CommitError::Closed)?,
+            }
+            drop(place);
+            outcome.await.unwrap_or(Err(CommitError::Closed))
+        }
+    }
+
+    /// The same for callers that may block.
+    pub(crate) fn commit_blocking(&self, commit: Commit) -> Result<Committed, CommitError> {
+        let place = Waiting::enter(&self.waiting)?;
+        let (parcel, outcome) = pack(commit)?;
+        match parcel {
+            Parcel::Straight(job) => {
+                self.orders.blocking_send(Order::Do(job)).map_err(|_| CommitError::Closed)?;
+            }
+            Parcel::ToSeal(job) => self.seals.blocking_send(Some(job)).map_err(|_| CommitError::Closed)?,
+        }
+        drop(place);
+        outcome.blocking_recv().unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// Sends work of the store's own and waits for it.
+    pub(crate) fn run_blocking(&self, work: Work, content: Content) -> Result<Committed, CommitError> {
+        self.begin_blocking(work, content)?.blocking_recv().unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// Sends work of the store's own.
+    pub(crate) fn begin_blocking(&self, work: Work, content: Content) -> Result<Outcome, CommitError> {
+        let (reply, outcome) = oneshot::channel();
+        let job = Job { work, content, reply };
+        self.orders.blocking_send(Order::Do(job)).map_err(|_| CommitError::Closed)?;
+        Ok(outcome)
+    }
+
+    /// Carries out what has been sent, then ends the threads. The second call does nothing.
+    pub(crate) fn close(&self) {
+        let mut guard = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(threads) = guard.take() else { return };
+        // Each stage ends once the one before it has sent its last; a thread that has panicked has ended already.
+        for _ in &threads.sealers {
+            let _ = block_on_send(&self.seals, None);
+        }
+        for sealer in threads.sealers {
+            let _ = sealer.join();
+        }
+        let _ = block_on_send(&self.orders, Order::Close);
+        for thread in [threads.bodies, threads.index, threads.chores] {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Sends from any thread, also one that runs asynchronous tasks: the store may be dropped there.
+fn block_on_send<T>(sender: &mpsc::Sender<T>, mut item: T) -> Result<(), ()> {
+    loop {
+        match sender.try_send(item) {
+            Ok(()) => return Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(()),
+            Err(mpsc::error::TrySendError::Full(back)) => {
+                item = back;
+                thread::yield_now();
+            }
+        }
+    }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    thread::Builder::new().name(name.into()).spawn(run).map_err(OpenError::io(name))
+}
+
+/// A place among those who wait for room in a channel.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn enter(count: &Arc<AtomicUsize>) -> Result<Waiting, CommitError> {
+        let place = Waiting(Arc::clone(count));
+        match place.0.fetch_add(1, Ordering::Relaxed) {
+            before if before < WAITING_MAX => Ok(place),
+            _ => Err(CommitError::Busy),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+enum Parcel {
+    Straight(Job),
+    ToSeal(SealJob),
+}
+
+pub(crate) type Outcome = oneshot::Receiver<Result<Committed, CommitError>>;
+
+/// Checks what can be checked without the index, and decides which way the commit goes.
+fn pack(commit: Commit) -> Result<(Parcel, Outcome), CommitError> {
+    check(&commit)?;
+    let (reply, outcome) = oneshot::channel();
+    let straight = |ops, content, reply| Parcel::Straight(Job { work: Work::Ops(ops), content, reply });
+    let parcel = match commit.body {
+        None => straight(commit.ops, Content::None, reply),
+        Some(body) => match body.draft.into_contents() {
+            (Contents::InMemory(content), content_crc) => {
+                straight(commit.ops, Content::Fresh { head: body.head, content, content_crc }, reply)
+            }
+            (Contents::Spilled(spill), content_crc) => {
+                Parcel::ToSeal(SealJob { ops: commit.ops, head: body.head, spill, content_crc, reply })
+            }
+        },
+    };
+    Ok((parcel, outcome))
+}
+
+fn check(commit: &Commit) -> Result<(), CommitError> {
+    let about_a_body = |op: &Op| matches!(op, Op::Place { .. } | Op::Enqueue(_));
+    let malformed = match &commit.body {
+        Some(body) if body.head.len() > HEAD_MAX => Some("the head of the message is too long"),
+        Some(_) if !commit.ops.iter().any(about_a_body) => Some("nobody is to have the message"),
+        None if commit.ops.iter().any(about_a_body) => Some("a placement or a queued mail needs a message"),
+        _ => commit.ops.iter().find_map(flaw_of),
+    };
+    malformed.map_or(Ok(()), |flaw| Err(CommitError::Malformed(flaw)))
+}
+
+fn flaw_of(op: &Op) -> Option<&'static str> {
+    match op {
+        Op::Place { prefix, .. } if prefix.len() > PREFIX_MAX => Some("the prefix of the message is too long"),
+        Op::Place { flags, .. } if !flags.keywords.iter().all(|word| is_keyword(word)) => {
+            Some("a keyword is empty or has a blank in it")
+        }
+        Op::Enqueue(mail) if mail.recipients.is_empty() => Some("a queued mail needs a recipient"),
+        _ => None,
+    }
+}
+
+/// Keywords are kept with blanks between them.
+fn is_keyword(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|octet| octet > b' ')
+}
