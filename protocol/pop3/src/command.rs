@@ -126,7 +126,7 @@ const VERBS: [(&str, Verb, Phase, &str); 17] = [
     ("LANG", Verb::Lang, Phase::Any, "LANG [language]"),
 ];
 
-/// The methods of RFC 9110 §9.1; none of them is a verb of ours.
+/// The methods of HTTP; none of them is a verb of ours.
 const HTTP_METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE"];
 
 impl Command {
@@ -332,7 +332,7 @@ mod tests {
     fn commands() -> impl Strategy<Value = Command> {
         let number = proptest::option::of(any::<u64>());
         let auth = ("[A-Z0-9-]{1,20}", proptest::option::of("[A-Za-z0-9+/=]{1,40}"))
-            .prop_map(|(mechanism, initial)| Auth { mechanism, initial: initial.map(|text| Secret::new(text)) });
+            .prop_map(|(mechanism, initial)| Auth { mechanism, initial: initial.map(Secret::new) });
         prop_oneof![
             "[a-z@.\u{e9}]{1,40}".prop_map(Command::User),
             "[ -~\u{e9}]{1,40}".prop_map(|password| Command::Pass(Secret::new(password))),

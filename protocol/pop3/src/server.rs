@@ -21,6 +21,7 @@
 //! Not here: whether a password is right (directory), what a maildrop is made of (desk), sockets (net).
 
 mod authorization;
+mod capabilities;
 mod maildrop;
 mod transaction;
 
@@ -339,7 +340,7 @@ impl Server {
         let left = match kept {
             None => String::new(),
             Some(0) => " (maildrop empty)".to_owned(),
-            Some(count) => format!(" ({count} messages left)"),
+            Some(count) => format!(" ({} left)", messages(count)),
         };
         self.ok(format!("{} POP3 server signing off{left}", self.settings.host));
         self.state = State::Closing;
@@ -353,77 +354,6 @@ impl Server {
                 self.state = State::Closing;
             }
         }
-    }
-
-    /// What we can do on this channel, in this state.
-    ///
-    /// RFC 2449 §5: what is announced before login is announced after it, too. RFC 2595 §4: except STLS,
-    /// which says that it is permitted now.
-    fn capabilities(&mut self, logged_in: bool) {
-        self.ok("capabilities follow");
-        let mut lines: Vec<String> = Vec::new();
-        let always = ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "EXPIRE NEVER", "UTF8 USER", "LANG"];
-        lines.extend(always.map(str::to_owned));
-        let mechanisms: Vec<&str> = self.mechanisms().into_iter().map(Mechanism::name).collect();
-        if !mechanisms.is_empty() {
-            lines.push(format!("SASL {}", mechanisms.join(" ")));
-        }
-        if self.may_show_password() {
-            lines.push("USER".to_owned());
-        }
-        if self.may_secure() && !logged_in {
-            lines.push("STLS".to_owned());
-        }
-        if logged_in {
-            lines.push(format!("IMPLEMENTATION {}", self.settings.implementation));
-        }
-        self.multi_line(&lines);
-    }
-
-    /// The lines behind a `+OK`, and the final dot. The lines are ours: none begins with a dot.
-    fn multi_line<T: AsRef<[u8]>>(&mut self, lines: &[T]) {
-        for line in lines {
-            self.replies.extend_from_slice(line.as_ref());
-            self.replies.extend_from_slice(b"\r\n");
-        }
-        self.replies.extend_from_slice(b".\r\n");
-    }
-
-    /// RFC 6856 §3: our texts are English, which is also what `i-default` (RFC 2277 §4.5) must be readable to.
-    fn language(&mut self, range: Option<&str>) {
-        const LANGUAGES: [(&str, &str); 2] = [("en", "English"), ("i-default", "Default")];
-        let Some(range) = range else {
-            self.ok("languages follow");
-            let lines = LANGUAGES.map(|(tag, name)| format!("{tag} {name}"));
-            return self.multi_line(&lines);
-        };
-        // RFC 4647 §3.4: a range that is too narrow is cut at its hyphens until it fits.
-        let fits = |tag: &str| {
-            let behind = range.get(tag.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
-            behind && range[..tag.len()].eq_ignore_ascii_case(tag)
-        };
-        match LANGUAGES.iter().find(|(tag, _)| range == "*" || fits(tag)) {
-            Some((tag, _)) => self.ok(format!("{tag} language changed")),
-            None => self.err("no such language here"),
-        }
-    }
-
-    fn securable(&self) -> bool {
-        self.tls.is_none() && self.settings.tls_available
-    }
-
-    /// Whether STLS makes sense now.
-    fn may_secure(&self) -> bool {
-        self.securable() && !self.utf8
-    }
-
-    /// Whether a password may be shown on this channel.
-    fn may_show_password(&self) -> bool {
-        self.tls.is_some() || self.settings.clear_login
-    }
-
-    fn mechanisms(&self) -> Vec<Mechanism> {
-        sasl::available(&self.settings.mechanisms, self.tls.as_ref(), self.settings.clear_login)
     }
 
     /// A line that does not end as lines end, or is too long: what it says is not looked at.
@@ -452,6 +382,12 @@ impl Server {
         };
         if visible < text.len() { Exposure::SecretAfter(visible) } else { Exposure::Open }
     }
+}
+
+/// So many messages, in words.
+fn messages(count: usize) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} message{plural}")
 }
 
 /// The first octet of a TLS record with a handshake (RFC 8446 §5.1); no command begins with it.

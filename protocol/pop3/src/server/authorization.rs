@@ -153,7 +153,7 @@ impl Server {
 
     pub(super) fn opened(&mut self, entries: Vec<Entry>) {
         let maildrop = Maildrop::new(entries);
-        self.ok(format!("{} messages ({} octets)", maildrop.count(), maildrop.octets()));
+        self.ok(maildrop.summary());
         self.state = State::Transaction { maildrop };
     }
 

@@ -42,6 +42,11 @@ impl Maildrop {
         self.octets
     }
 
+    /// Both, in words.
+    pub(super) fn summary(&self) -> String {
+        format!("{} ({} octets)", super::messages(self.count), self.octets)
+    }
+
     /// How many there were at login.
     pub(super) fn len(&self) -> usize {
         self.entries.len()

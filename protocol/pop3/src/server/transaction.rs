@@ -63,7 +63,7 @@ impl Server {
             Command::Dele(number) => self.delete(&mut maildrop, number),
             Command::Rset => {
                 maildrop.reset();
-                self.ok(format!("{} messages ({} octets)", maildrop.count(), maildrop.octets()));
+                self.ok(maildrop.summary());
             }
             _ => self.ok(""),
         }
@@ -93,7 +93,7 @@ impl Server {
     }
 
     fn list(&mut self, maildrop: Maildrop, column: Column) {
-        self.ok(format!("{} messages ({} octets)", maildrop.count(), maildrop.octets()));
+        self.ok(maildrop.summary());
         self.state = State::Listing { maildrop, listing: Listing { column, place: 0 } };
     }
 
