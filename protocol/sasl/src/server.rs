@@ -14,7 +14,7 @@
 //! Not here: `*` and base64 (the dialogues), passwords, throttling and the keys of nobody (directory).
 
 use crate::scram::{self, ClientFinal, ClientFirst, Flag, Hash, ScramKeys, ServerFinal, ServerFirst};
-use crate::{Mechanism, prepared};
+use crate::{Mechanism, prepared, prepared_password};
 use line::{Secret, Secured};
 
 /// What an exchange must know of the session it happens in.
@@ -63,7 +63,8 @@ pub enum Ask {
 /// How a client proves who it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
-    /// By its password, as it came; the house must look whether it is right.
+    /// By its password, prepared ([`crate::prepared_password`]), as it must also be when it is set; the house must
+    /// look whether it is right.
     Password(Secret),
     /// By SCRAM; whether it knew the password for the keys that the house gave.
     Scram {
@@ -275,7 +276,7 @@ fn ask_password(login: String, acting_for: Option<String>, password: &[u8]) -> N
     if password.is_empty() || password.len() > crate::PASSWORD_MAX {
         return Err(Failure::Malformed);
     }
-    let proof = Proof::Password(Secret::new(password));
+    let proof = Proof::Password(prepared_password(password));
     let ask = Ask::Login { login: login.clone(), acting_for: other_than(&login, acting_for), proof };
     Ok((State::AwaitingVerdict { login }, Move::Ask(ask)))
 }
