@@ -26,8 +26,8 @@ pub fn prepared(text: &str) -> Option<Cow<'_, str>> {
     (!normal.is_empty() && !normal.chars().any(is_prohibited)).then_some(Cow::Owned(normal))
 }
 
-/// The prepared password, for setting it and for comparing it; or the octets as they came if they cannot be prepared (not UTF-8, a tab in it):
-/// the house compares them as they are, and so does whoever sent them.
+/// The prepared password, for setting it and for comparing it; or the octets as they came if they cannot be prepared
+/// (not UTF-8, a tab in it): the house compares them as they are, and so does whoever sent them.
 pub fn prepared_password(password: &[u8]) -> Secret {
     let text = std::str::from_utf8(password).ok().and_then(prepared);
     match text {
