@@ -377,6 +377,15 @@ fn who_reads_a_long_listing_for_long_is_not_logged_out() {
 }
 
 #[test]
+fn a_long_line_of_noise_is_no_tls_hello_wherever_it_is_cut() {
+    let mut house = House { messages: vec![], stretch: 1, removed: None };
+    let input = [&[b'x'; 300][..], &[0x16; 10], b"\r\nQUIT\r\n"].concat();
+    let (said, _) = talk(&mut server(true), &mut house, &input, &[300, 5]);
+    let said = String::from_utf8(said).expect("ASCII");
+    assert!(said.contains("-ERR line too long\r\n+OK") && said.contains("signing off"), "{said}");
+}
+
+#[test]
 fn the_clock_cannot_be_set_below_ten_minutes() {
     let mut settings = Settings::new("pop.hamburger.test");
     settings.idle_limit = Duration::from_secs(1);
