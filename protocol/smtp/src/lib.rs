@@ -20,6 +20,7 @@
 //! only once the house said that it is on disk; nothing advertised that does not work.
 //! Not here: who our recipients are (desk), relay rules (policy), sockets and TLS (net), queues and routes (courier).
 
+pub mod client;
 pub mod command;
 pub mod params;
 pub mod path;
