@@ -50,7 +50,7 @@ pub(crate) fn trim_wsp(mut text: &[u8]) -> &[u8] {
 ///
 /// At most `max` octets, cut at a character. What is not UTF-8 is shown as such.
 pub(crate) fn one_line(text: &[u8], max: usize, keep_unicode: bool) -> String {
-    let text = &text[..text.len().min(max)];
+    let text = if text.len() > max { without_torn_character(&text[..max]) } else { text };
     let decoded = String::from_utf8_lossy(text);
     let mut line = String::with_capacity(decoded.len());
     for c in decoded.chars() {
@@ -66,6 +66,15 @@ pub(crate) fn one_line(text: &[u8], max: usize, keep_unicode: bool) -> String {
     line
 }
 
+/// Text that was cut, without the octets of a UTF-8 character whose rest is missing.
+pub(crate) fn without_torn_character(text: &[u8]) -> &[u8] {
+    match std::str::from_utf8(text) {
+        // `error_len` is absent where the text ends too early.
+        Err(error) if error.error_len().is_none() => &text[..error.valid_up_to()],
+        _ => text,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +84,7 @@ mod tests {
         assert_eq!(one_line(b"a\r\nBcc: x\0\x1b[2J \xff", 100, true), "a Bcc: x??[2J \u{fffd}");
         assert_eq!(one_line("käse\u{2028}".as_bytes(), 100, false), "k?se?");
         assert_eq!(one_line(b"abcdef", 3, true), "abc");
+        assert_eq!(one_line("abé".as_bytes(), 3, true), "ab");
     }
 
     #[test]

@@ -8,9 +8,12 @@
 //! senders cannot be slipped past. Time is linear, memory bounded by the value and [`MAILBOXES_MAX`].
 //! Not here: which fields hold lists (header), who may send as whom (policy).
 
+mod tokens;
+
+use self::tokens::{Token, Tokens};
 use super::{Address, Domain};
 use crate::mime::words;
-use crate::syntax::{is_atext, is_wsp};
+use crate::syntax::is_wsp;
 
 /// How many mailboxes of one list are read. Big lists of copies have some hundred; the rest is flawed.
 pub const MAILBOXES_MAX: usize = 5_000;
@@ -88,117 +91,6 @@ pub fn parse_address_list(value: &[u8]) -> AddressList {
     reader.run();
     reader.list.flawed |= reader.tokens.flawed;
     reader.list
-}
-
-/// A lexical piece of a list (RFC 5322 §3.2).
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Token {
-    Atom(Vec<u8>),
-    Quoted(Vec<u8>),
-    /// With its brackets.
-    Literal(Vec<u8>),
-    /// Without its outer parentheses.
-    Comment(Vec<u8>),
-    /// One of `. < > , ; : @`.
-    Special(u8),
-}
-
-struct Tokens<'a> {
-    text: &'a [u8],
-    at: usize,
-    flawed: bool,
-}
-
-impl Tokens<'_> {
-    fn next(&mut self) -> Option<Token> {
-        loop {
-            let octet = *self.text.get(self.at)?;
-            match octet {
-                b'"' => return Some(Token::Quoted(self.quoted())),
-                b'(' => return Some(Token::Comment(self.comment())),
-                b'[' => return Some(Token::Literal(self.literal())),
-                b'.' | b'<' | b'>' | b',' | b';' | b':' | b'@' => {
-                    self.at += 1;
-                    return Some(Token::Special(octet));
-                }
-                octet if is_atext(octet) => return Some(Token::Atom(self.atom())),
-                octet => {
-                    // Stray `)`, `]`, `\` and control characters separate like blanks do.
-                    self.flawed |= !(is_wsp(octet) || matches!(octet, b'\r' | b'\n'));
-                    self.at += 1;
-                }
-            }
-        }
-    }
-
-    fn atom(&mut self) -> Vec<u8> {
-        let rest = &self.text[self.at..];
-        let len = rest.iter().position(|&octet| !is_atext(octet)).unwrap_or(rest.len());
-        self.at += len;
-        rest[..len].to_vec()
-    }
-
-    /// Between quotation marks: line ends are folding and vanish, a backslash makes the next octet a plain one.
-    fn quoted(&mut self) -> Vec<u8> {
-        let mut text = Vec::new();
-        self.at += 1;
-        while let Some(&octet) = self.text.get(self.at) {
-            self.at += 1;
-            match octet {
-                b'"' => return text,
-                b'\\' => text.extend(self.escaped()),
-                b'\r' | b'\n' => {}
-                octet => text.push(octet),
-            }
-        }
-        self.flawed = true;
-        text
-    }
-
-    fn escaped(&mut self) -> Option<u8> {
-        let octet = self.text.get(self.at).copied();
-        self.at += usize::from(octet.is_some());
-        octet.filter(|octet| !matches!(octet, b'\r' | b'\n'))
-    }
-
-    fn comment(&mut self) -> Vec<u8> {
-        let mut text = Vec::new();
-        let mut depth = 1usize;
-        self.at += 1;
-        while let Some(&octet) = self.text.get(self.at) {
-            self.at += 1;
-            match octet {
-                b'\\' => {
-                    text.extend(self.escaped());
-                    continue;
-                }
-                b'\r' | b'\n' => continue,
-                b'(' => depth += 1,
-                b')' => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
-                return text;
-            }
-            text.push(octet);
-        }
-        self.flawed = true;
-        text
-    }
-
-    fn literal(&mut self) -> Vec<u8> {
-        let start = self.at;
-        let rest = &self.text[start..];
-        let len = rest.iter().position(|&octet| matches!(octet, b']' | b'\r' | b'\n' | b',' | b'<' | b'>'));
-        match len {
-            Some(len) if rest[len] == b']' => self.at += len + 1,
-            len => {
-                self.flawed = true;
-                self.at += len.unwrap_or(rest.len());
-            }
-        }
-        self.text[start..self.at].to_vec()
-    }
 }
 
 /// A word of a phrase or of a local part, or a dot between two.
@@ -311,11 +203,11 @@ impl Reader<'_> {
     fn in_brackets(&mut self) -> Mailbox {
         let (mut mailbox, mut words) = (Mailbox::default(), Vec::new());
         let mut has_domain = false;
+        self.route(&mut mailbox);
         loop {
             let before = self.tokens.at;
             match self.tokens.next() {
                 Some(Token::Special(b'>')) => break,
-                Some(Token::Special(b'@')) if words.is_empty() && !has_domain => self.route(&mut mailbox, before),
                 Some(Token::Special(b'@')) if !has_domain => {
                     has_domain = true;
                     mailbox.domain = self.domain();
@@ -340,15 +232,16 @@ impl Reader<'_> {
         mailbox
     }
 
-    /// RFC 5322 §4.4 `obs-route`: everything up to its colon, to be ignored.
-    fn route(&mut self, mailbox: &mut Mailbox, start: usize) {
+    /// RFC 5322 §4.4 `obs-route`, if the next thing is one: everything up to its colon, to be ignored.
+    fn route(&mut self, mailbox: &mut Mailbox) {
+        let start = self.tokens.at;
         let rest = &self.tokens.text[start..];
-        match rest.iter().position(|&octet| matches!(octet, b':' | b'>')) {
-            Some(len) if rest[len] == b':' && mailbox.route.is_none() => {
-                mailbox.route = Some(rest[..len].trim_ascii().to_vec());
-                self.tokens.at = start + len + 1;
-            }
-            _ => self.list.flawed = true,
+        let end = rest.iter().position(|octet| b":<>\"".contains(octet));
+        if let Some(len) = end.filter(|&len| rest[len] == b':')
+            && rest.trim_ascii_start().starts_with(b"@")
+        {
+            mailbox.route = Some(rest[..len].trim_ascii().to_vec());
+            self.tokens.at = start + len + 1;
         }
     }
 

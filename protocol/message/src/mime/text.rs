@@ -9,6 +9,7 @@
 use super::charset;
 use super::transfer::Decoder;
 use super::tree::{Part, Tree};
+use crate::syntax::without_torn_character;
 
 /// How many octets of a part are decoded at a time.
 const PIECE: usize = 8 * 1024;
@@ -92,15 +93,6 @@ fn decode_front(part: &Part, body: &[u8], octets_max: usize) -> String {
     octets.truncate(octets_max);
     let charset = part.content_type.params.octets("charset").unwrap_or_else(|| b"us-ascii".to_vec());
     charset::decode(&charset, if is_cut { without_torn_character(&octets) } else { &octets }).into_owned()
-}
-
-/// Text that was cut, without the octets of a UTF-8 character whose rest is missing.
-fn without_torn_character(octets: &[u8]) -> &[u8] {
-    match std::str::from_utf8(octets) {
-        // `error_len` is absent where the text ends too early.
-        Err(error) if error.error_len().is_none() => &octets[..error.valid_up_to()],
-        _ => octets,
-    }
 }
 
 /// The words of an HTML text: tags, comments, scripts and styles taken away, the most common names of characters put in.
