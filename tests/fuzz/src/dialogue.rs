@@ -1,0 +1,167 @@
+//! Drives any session with any octets, as `net` does, and writes down what came of it.
+//!
+//! Invariants asserted for every session and every input: it takes no more than it was given; it says something when it
+//! says that it does; it comes to rest; it takes something from a buffer that is longer than its longest line; when the peer
+//! has closed, it closes; and how the input was cut into pieces changes nothing that anybody can see.
+//! Not here: what is said, and what the house answers (each protocol's own target).
+
+use line::{Secured, Session, Step};
+use std::fmt::Debug;
+use std::time::Instant;
+
+/// Between two waits no session has more to say than this in one go, with what the houses of our targets know.
+const STEPS_MAX: usize = 20_000;
+/// A session that leaves more than this untaken would make its driver's buffer grow without end.
+const UNTAKEN_MAX: usize = 16 * 1024;
+
+/// What could be seen from outside, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Octets for the peer.
+    Sent(Vec<u8>),
+    /// Octets for the house.
+    Kept(Vec<u8>),
+    /// A question to the house.
+    Asked(String),
+    /// TLS was wanted.
+    Secured,
+    /// It closed.
+    Closed,
+}
+
+/// Drives `open()` with `input`, whole and in pieces of several sizes; all must give the same events. `tidy` may take out
+/// what is free to differ.
+pub fn check<S: Session<Ask: Debug>>(
+    input: &[u8],
+    mut open: impl FnMut() -> S,
+    mut answer: impl FnMut(&S::Ask, usize) -> S::Answer,
+    tidy: fn(&mut Vec<Event>),
+) {
+    let mut seen = |size: usize| {
+        let mut events = drive(open(), input, size, &mut answer);
+        tidy(&mut events);
+        events
+    };
+    let whole = seen(usize::MAX);
+    for size in [1, 3 + input.len() % 61] {
+        let pieces = seen(size);
+        assert_eq!(first_difference(&whole, &pieces), None, "pieces of {size} octets are not the same");
+    }
+}
+
+/// The first pair of events that differ, so that a report can be read.
+fn first_difference<'a>(one: &'a [Event], other: &'a [Event]) -> Option<(usize, Option<&'a Event>, Option<&'a Event>)> {
+    let at = (0..one.len().max(other.len())).find(|&at| one.get(at) != other.get(at))?;
+    Some((at, one.get(at), other.get(at)))
+}
+
+struct Drive<S: Session> {
+    session: S,
+    events: Vec<Event>,
+    asked: usize,
+    now: Instant,
+}
+
+fn drive<S: Session<Ask: Debug>>(
+    session: S,
+    input: &[u8],
+    size: usize,
+    answer: &mut impl FnMut(&S::Ask, usize) -> S::Answer,
+) -> Vec<Event> {
+    let mut drive = Drive { session, events: Vec::new(), asked: 0, now: Instant::now() };
+    if drive.settle(answer) && drive.feed(input, size, answer) {
+        drive.session.closed(drive.now);
+        assert!(!drive.settle(answer), "the peer has closed, and the session goes on waiting");
+    }
+    drive.events
+}
+
+impl<S: Session<Ask: Debug>> Drive<S> {
+    /// Offers the input piece by piece. Says whether the session still lives.
+    fn feed(&mut self, input: &[u8], size: usize, answer: &mut impl FnMut(&S::Ask, usize) -> S::Answer) -> bool {
+        let mut untaken: Vec<u8> = Vec::new();
+        for piece in input.chunks(size.min(input.len()).max(1)) {
+            untaken.extend_from_slice(piece);
+            while !untaken.is_empty() {
+                let taken = self.session.receive(&untaken, self.now);
+                assert!(taken <= untaken.len(), "{taken} octets were taken of {}", untaken.len());
+                untaken.drain(..taken);
+                if !self.settle(answer) {
+                    return false;
+                }
+                if taken == 0 {
+                    assert!(untaken.len() <= UNTAKEN_MAX, "{} octets are left untaken", untaken.len());
+                    break;
+                }
+            }
+        }
+        true
+    }
+
+    /// Calls `next` until the session waits or closes. Says whether it waits.
+    fn settle(&mut self, answer: &mut impl FnMut(&S::Ask, usize) -> S::Answer) -> bool {
+        for _ in 0..STEPS_MAX {
+            let mut out = Vec::new();
+            match self.session.next(&mut out) {
+                Step::Send => self.gather(out, Event::Sent(Vec::new())),
+                Step::Keep => self.gather(out, Event::Kept(Vec::new())),
+                Step::Ask(ask) => {
+                    self.events.push(Event::Asked(format!("{ask:?}")));
+                    self.asked += 1;
+                    let answer = answer(&ask, self.asked);
+                    self.session.answer(answer, self.now);
+                }
+                Step::Secure => {
+                    // What came in clear is thrown away by `net`; here it counts as said under TLS, for that does not
+                    // depend on how the input was cut.
+                    self.events.push(Event::Secured);
+                    self.session.secured(tls(), self.now);
+                }
+                Step::Wait { until } => {
+                    assert!(until >= self.now, "a wait that is over already");
+                    return true;
+                }
+                Step::Close => {
+                    self.events.push(Event::Closed);
+                    return false;
+                }
+            }
+        }
+        panic!("the session does not come to rest");
+    }
+
+    /// Octets that follow one another are one event, however many steps they took.
+    fn gather(&mut self, out: Vec<u8>, kind: Event) {
+        assert!(!out.is_empty(), "a step that promises octets has none");
+        match (self.events.last_mut(), &kind) {
+            (Some(Event::Sent(sent)), Event::Sent(_)) => sent.extend(out),
+            (Some(Event::Kept(kept)), Event::Kept(_)) => kept.extend(out),
+            (_, Event::Sent(_)) => self.events.push(Event::Sent(out)),
+            _ => self.events.push(Event::Kept(out)),
+        }
+    }
+}
+
+/// TLS that was negotiated well.
+pub fn tls() -> Secured {
+    Secured {
+        version: "TLSv1.3".to_owned(),
+        cipher: "TLS_AES_128_GCM_SHA256".to_owned(),
+        server_name: Some("hamburger.test".to_owned()),
+        exporter: Some(vec![7; 32]),
+        server_end_point: Some(vec![8; 32]),
+        verified: true,
+    }
+}
+
+/// A number that depends on all of the input: how a house that is fuzzed makes up its mind.
+pub fn mood(input: &[u8]) -> u64 {
+    input
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |mood: u64, octet| (mood ^ u64::from(*octet)).wrapping_mul(0x100_0000_01b3))
+}
+
+/// One of `choices`, another for each question.
+pub fn choice(mood: u64, nth: usize, choices: u64) -> u64 {
+    (mood.wrapping_add(nth as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % choices
+}
