@@ -65,7 +65,7 @@ pub enum Reason {
     /// The account sends more messages, or to more recipients, than it may.
     #[error("the account may send no more {what} for {} s", wait.as_secs())]
     SendsTooMuch {
-        /// `messages this hour`, `messages today` or `recipients this hour`.
+        /// `messages this hour`, `recipients today` and so on.
         what: &'static str,
         /// How long until the next one.
         wait: Duration,

@@ -61,6 +61,11 @@ impl Bans {
         Bans { first, longest: longest.max(first), bans: Bounded::new(BANS_MAX) }
     }
 
+    /// Other lengths for the next bans.
+    pub(crate) fn change_lengths(&mut self, first: Duration, longest: Duration) {
+        (self.first, self.longest) = (first, longest.max(first));
+    }
+
     /// The ban an address is under.
     pub fn of(&self, address: IpAddr, now: Instant) -> Option<Ban> {
         self.remembered(Origin::of(address), now).filter(|ban| !ban.left(now).is_zero())

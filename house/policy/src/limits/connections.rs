@@ -32,6 +32,11 @@ impl Connections {
         Connections { per_origin_max, total_max, exempt, held: HashMap::new(), total: 0 }
     }
 
+    /// Other limits from now on. Who is inside stays, even if there are too many.
+    pub fn change_limits(&mut self, per_origin_max: u32, total_max: u32, exempt: Vec<Network>) {
+        (self.per_origin_max, self.total_max, self.exempt) = (per_origin_max, total_max, exempt);
+    }
+
     /// Takes a seat for a new connection.
     ///
     /// # Errors

@@ -56,6 +56,13 @@ impl Gate {
         }
     }
 
+    /// Other settings from now on. Who is inside stays, and what was counted stays counted.
+    pub fn change_settings(&mut self, settings: GateSettings) {
+        let GateSettings { connections_per_origin_max, connections_max, connections_exempt, logins } = settings;
+        self.connections.change_limits(connections_per_origin_max, connections_max, connections_exempt);
+        self.logins.change_settings(logins);
+    }
+
     /// A new connection. Asked before a word is said.
     ///
     /// # Errors
@@ -83,7 +90,7 @@ impl Gate {
     }
 
     /// See [`Logins::failed`].
-    pub fn failed(&mut self, address: IpAddr, account: &str, fingerprint: u64, now: Instant) -> Option<Ban> {
+    pub fn failed(&mut self, address: IpAddr, account: &str, fingerprint: Option<u64>, now: Instant) -> Option<Ban> {
         self.logins.failed(address, account, fingerprint, now)
     }
 
@@ -125,7 +132,7 @@ mod tests {
     fn whoever_is_banned_is_not_even_greeted_until_the_ban_is_lifted() {
         let (mut gate, now) = (Gate::new(GateSettings::default()), Instant::now());
         let seat = gate.open(ip("192.0.2.1"), now).expect("a seat");
-        let ban = (0..51).find_map(|guess| gate.failed(ip("192.0.2.1"), "alice", guess, now));
+        let ban = (0..51).find_map(|guess| gate.failed(ip("192.0.2.1"), "alice", Some(guess), now));
         assert_eq!(ban, gate.ban_of(ip("192.0.2.1"), now));
         assert!(matches!(gate.open(ip("192.0.2.1"), now), Err(Reason::Banned { .. })));
         assert_eq!(gate.list(now).len(), 1);
@@ -134,6 +141,22 @@ mod tests {
         assert_eq!(gate.connections(), 2);
         [seat, again].into_iter().for_each(|seat| gate.close(seat));
         assert_eq!(gate.connections(), 0);
+    }
+
+    #[test]
+    fn other_settings_hold_for_what_comes_and_nothing_is_forgotten() {
+        let (mut gate, now) = (Gate::new(GateSettings::default()), Instant::now());
+        let seats = [(); 2].map(|()| gate.open(ip("192.0.2.1"), now).expect("a seat"));
+        gate.ban("192.0.2.2".parse().expect("an origin"), None, now);
+        (0..5).for_each(|guess| assert_eq!(gate.failed(ip("192.0.2.3"), "alice", Some(guess), now), None));
+        let mut stricter = GateSettings { connections_per_origin_max: 1, ..GateSettings::default() };
+        stricter.logins.refuse_after = 5;
+        gate.change_settings(stricter);
+        assert!(matches!(gate.open(ip("192.0.2.1"), now), Err(Reason::TooManyConnections { held: 2, .. })));
+        assert!(matches!(gate.open(ip("192.0.2.2"), now), Err(Reason::Banned { .. })));
+        assert!(matches!(gate.attempt(ip("192.0.2.3"), "alice", now), Attempt::Refused(_)));
+        seats.into_iter().for_each(|seat| gate.close(seat));
+        assert!(gate.open(ip("192.0.2.1"), now).is_ok());
     }
 
     #[test]

@@ -120,7 +120,7 @@ type Pair = (Origin, u64);
 struct Failures {
     count: u32,
     last: Instant,
-    fingerprint: u64,
+    fingerprint: Option<u64>,
 }
 
 impl Logins {
@@ -135,6 +135,14 @@ impl Logins {
             hasher: RandomState::new(),
             settings,
         }
+    }
+
+    /// Other settings from now on. What was counted stays counted.
+    pub fn change_settings(&mut self, settings: LoginSettings) {
+        self.origins.change_rate(settings.origin_failures);
+        self.accounts.change_rate(settings.account_failures);
+        self.bans.change_lengths(settings.ban_first, settings.ban_longest);
+        self.settings = settings;
     }
 
     /// May somebody at `address` try to log in as `account`? Changes nothing.
@@ -160,16 +168,17 @@ impl Logins {
         if wait.is_zero() { Attempt::Now } else { Attempt::After(wait.min(WAIT_MAX)) }
     }
 
-    /// The password was wrong. `fingerprint` is the doorkeeper's number for name and password.
+    /// The password was wrong. `fingerprint` is the doorkeeper's number for name and password; SCRAM shows no password
+    /// and has none, so each of its failures counts.
     /// Gives the ban that holds if this was one failure too many.
     ///
     /// Attempts that were refused unheard are not reported here, so a refusal is not prolonged by trying.
-    pub fn failed(&mut self, address: IpAddr, account: &str, fingerprint: u64, now: Instant) -> Option<Ban> {
+    pub fn failed(&mut self, address: IpAddr, account: &str, fingerprint: Option<u64>, now: Instant) -> Option<Ban> {
         let pair = self.pair(address, account);
         let before = self.pairs.look(&pair, now).map(|(failures, _)| *failures);
         let count = before.map_or(0, |failures| failures.count).saturating_add(1);
         self.pairs.keep(pair, Failures { count, last: now, fingerprint }, now + self.settings.forget_after, now);
-        if before.is_some_and(|failures| failures.fingerprint == fingerprint) {
+        if fingerprint.is_some() && before.is_some_and(|failures| failures.fingerprint == fingerprint) {
             return None;
         }
         // Full is full: the account needs no more failures to be slow for strangers.

@@ -15,7 +15,7 @@ fn logins() -> Logins {
 
 /// Fails `times` with passwords that are all different.
 fn fail(logins: &mut Logins, address: &str, account: &str, times: u64, now: Instant) -> Option<Ban> {
-    (0..times).filter_map(|guess| logins.failed(ip(address), account, guess, now)).last()
+    (0..times).filter_map(|guess| logins.failed(ip(address), account, Some(guess), now)).last()
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn a_few_failures_are_free_then_each_try_waits_longer_then_none_is_heard() {
     let (mut logins, now) = (logins(), Instant::now());
     let mut waits = Vec::new();
     for guess in 0..10 {
-        logins.failed(ip("192.0.2.1"), "alice", guess, now);
+        logins.failed(ip("192.0.2.1"), "alice", Some(guess), now);
         waits.push(match logins.attempt(ip("192.0.2.1"), "alice", now) {
             Attempt::Now => 0,
             Attempt::After(wait) => wait.as_secs(),
@@ -66,7 +66,7 @@ fn a_success_clears_the_failures_of_this_account_from_here() {
 fn failures_are_forgotten_after_a_quiet_hour() {
     let (mut logins, now) = (logins(), Instant::now());
     fail(&mut logins, "192.0.2.1", "alice", 9, now);
-    logins.failed(ip("192.0.2.1"), "alice", 99, now + 60 * MINUTE);
+    logins.failed(ip("192.0.2.1"), "alice", Some(99), now + 60 * MINUTE);
     assert_eq!(logins.attempt(ip("192.0.2.1"), "alice", now + 60 * MINUTE), Attempt::Now);
 }
 
@@ -76,7 +76,7 @@ fn guessing_at_many_accounts_earns_a_ban_and_ones_own_account_does_not_hide_it()
     let mut banned = None;
     for guess in 0..51 {
         logins.succeeded(ip("192.0.2.1"), "mallory", now);
-        banned = logins.failed(ip("192.0.2.1"), &format!("user{guess}"), guess, now);
+        banned = logins.failed(ip("192.0.2.1"), &format!("user{guess}"), Some(guess), now);
         assert_eq!(banned.is_some(), guess == 50, "{guess}");
     }
     assert_eq!(banned.expect("banned").left(now), 15 * MINUTE);
@@ -84,17 +84,24 @@ fn guessing_at_many_accounts_earns_a_ban_and_ones_own_account_does_not_hide_it()
     assert_eq!(logins.attempt(ip("192.0.2.2"), "user1", now), Attempt::Now);
     assert!(logins.lift(Origin::of(ip("192.0.2.1")), now));
     assert_eq!(logins.attempt(ip("192.0.2.1"), "mallory", now), Attempt::Now);
-    assert_eq!(logins.failed(ip("192.0.2.1"), "user99", 99, now), None, "lifting forgets the failures");
+    assert_eq!(logins.failed(ip("192.0.2.1"), "user99", Some(99), now), None, "lifting forgets the failures");
 }
 
 #[test]
 fn a_program_with_an_old_password_waits_but_does_not_get_its_office_banned() {
     let (mut logins, now) = (logins(), Instant::now());
     for _ in 0..1000 {
-        assert_eq!(logins.failed(ip("192.0.2.1"), "alice", 7, now), None);
+        assert_eq!(logins.failed(ip("192.0.2.1"), "alice", Some(7), now), None);
     }
     assert!(matches!(logins.attempt(ip("192.0.2.1"), "alice", now), Attempt::Refused(Reason::LoginThrottled { .. })));
     assert_eq!(logins.attempt(ip("192.0.2.1"), "bob", now), Attempt::Now);
+}
+
+#[test]
+fn failures_that_show_no_password_all_count() {
+    let (mut logins, now) = (logins(), Instant::now());
+    let ban = (0..51).find_map(|_| logins.failed(ip("192.0.2.1"), "alice", None, now));
+    assert!(ban.is_some());
 }
 
 #[test]
@@ -122,9 +129,9 @@ fn the_exempt_are_never_held_up() {
 fn a_flood_of_names_and_neighbours_is_bounded() {
     let (mut logins, now) = (logins(), Instant::now());
     for n in 0..3 * KEYS_MAX as u32 {
-        logins.failed(IpAddr::V4((0x0a00_0000 + n).into()), &n.to_string(), 0, now);
+        logins.failed(IpAddr::V4((0x0a00_0000 + n).into()), &n.to_string(), Some(0), now);
         logins.succeeded(IpAddr::V4((0x0a00_0000 + n).into()), "alice", now);
-        logins.failed(IpAddr::V4((0x0a00_0000 + n).into()), &n.to_string(), 1, now);
+        logins.failed(IpAddr::V4((0x0a00_0000 + n).into()), &n.to_string(), Some(1), now);
     }
     assert!(logins.pairs.len() <= KEYS_MAX && logins.known.len() <= KEYS_MAX);
 }
@@ -153,7 +160,7 @@ proptest! {
         let from = |n: u8| ip(&format!("192.0.2.{n}"));
         for deed in deeds {
             match deed {
-                Deed::Fail(n, account, guess) => drop(logins.failed(from(n), &account.to_string(), guess, now)),
+                Deed::Fail(n, account, guess) => drop(logins.failed(from(n), &account.to_string(), Some(guess), now)),
                 Deed::Succeed(n, account) => logins.succeeded(from(n), &account.to_string(), now),
                 Deed::Pass(secs) => now += Duration::from_secs(secs),
             }
@@ -174,7 +181,7 @@ proptest! {
         let from = |n: u8| ip(&format!("192.0.2.{n}"));
         for deed in deeds {
             match deed {
-                Deed::Fail(n, account, guess) => drop(logins.failed(from(n), &account.to_string(), guess, now)),
+                Deed::Fail(n, account, guess) => drop(logins.failed(from(n), &account.to_string(), Some(guess), now)),
                 Deed::Succeed(n, account) => logins.succeeded(from(n), &account.to_string(), now),
                 Deed::Pass(_) => {}
             }

@@ -69,6 +69,11 @@ impl<K: Eq + Hash + Clone> Limiter<K> {
         Limiter { rate, full_at: Bounded::new(keys_max) }
     }
 
+    /// Holds to another rate from now on. What was taken stays taken.
+    pub fn change_rate(&mut self, rate: Rate) {
+        self.rate = rate;
+    }
+
     /// How long `key` must wait for the next one; nothing when it need not.
     pub fn wait(&self, key: &K, now: Instant) -> Duration {
         let next = self.full_at(key, now) + self.rate.share();

@@ -23,6 +23,8 @@ pub struct SendingSettings {
     pub messages_per_day: Option<Rate>,
     /// Recipients in an hour.
     pub recipients_per_hour: Option<Rate>,
+    /// Recipients in a day.
+    pub recipients_per_day: Option<Rate>,
 }
 
 impl Default for SendingSettings {
@@ -32,61 +34,86 @@ impl Default for SendingSettings {
             messages_per_hour: Rate::per_hour(300),
             messages_per_day: Rate::per_day(2_000),
             recipients_per_hour: Rate::per_hour(2_000),
+            recipients_per_day: Rate::per_day(10_000),
         }
     }
 }
 
 impl SendingSettings {
     /// No limits: for `dev` and for measuring.
-    pub const UNLIMITED: SendingSettings =
-        SendingSettings { messages_per_hour: None, messages_per_day: None, recipients_per_hour: None };
+    pub const UNLIMITED: SendingSettings = SendingSettings {
+        messages_per_hour: None,
+        messages_per_day: None,
+        recipients_per_hour: None,
+        recipients_per_day: None,
+    };
 }
 
 /// Counts what accounts send.
 #[derive(Debug, Clone)]
 pub struct Sending {
-    hour: Option<Limiter<i64>>,
-    day: Option<Limiter<i64>>,
-    recipients: Option<Limiter<i64>>,
+    messages: Vec<Count>,
+    recipients: Vec<Count>,
+}
+
+/// One limit, and what it is called.
+#[derive(Debug, Clone)]
+struct Count {
+    what: &'static str,
+    limiter: Limiter<i64>,
 }
 
 impl Sending {
     /// Nobody has sent anything yet.
     pub fn new(settings: SendingSettings) -> Self {
-        let limiter = |rate: Option<Rate>| rate.map(|rate| Limiter::new(rate, ACCOUNTS_MAX));
-        Sending {
-            hour: limiter(settings.messages_per_hour),
-            day: limiter(settings.messages_per_day),
-            recipients: limiter(settings.recipients_per_hour),
-        }
+        let mut sending = Sending { messages: Vec::new(), recipients: Vec::new() };
+        sending.change_settings(settings);
+        sending
+    }
+
+    /// Other limits from now on. What was counted stays counted.
+    pub fn change_settings(&mut self, settings: SendingSettings) {
+        let messages =
+            [("messages this hour", settings.messages_per_hour), ("messages today", settings.messages_per_day)];
+        let recipients =
+            [("recipients this hour", settings.recipients_per_hour), ("recipients today", settings.recipients_per_day)];
+        change_rates(&mut self.messages, messages);
+        change_rates(&mut self.recipients, recipients);
     }
 
     /// The account begins a message. Asked at MAIL, and counted, whatever becomes of it.
     pub fn message(&mut self, account: i64, now: Instant) -> Verdict {
-        let judged = free(&self.hour, account, "messages this hour", now)
-            .and_then(|()| free(&self.day, account, "messages today", now));
-        if judged.is_ok() {
-            // Both have one: neither can be refused now.
-            for limiter in [&mut self.hour, &mut self.day].into_iter().flatten() {
-                let _ = limiter.take(&account, now);
-            }
-        }
-        judged.into()
+        take_all(&mut self.messages, account, now).into()
     }
 
     /// The account names a recipient. Asked at RCPT once the recipient is otherwise good, and counted.
     pub fn recipient(&mut self, account: i64, now: Instant) -> Verdict {
-        let judged = free(&self.recipients, account, "recipients this hour", now);
-        if let (Ok(()), Some(limiter)) = (&judged, &mut self.recipients) {
-            let _ = limiter.take(&account, now);
-        }
-        judged.into()
+        take_all(&mut self.recipients, account, now).into()
     }
 }
 
-fn free(limiter: &Option<Limiter<i64>>, account: i64, what: &'static str, now: Instant) -> Result<(), Reason> {
-    let wait = limiter.as_ref().map(|limiter| limiter.wait(&account, now)).unwrap_or_default();
-    if wait.is_zero() { Ok(()) } else { Err(Reason::SendsTooMuch { what, wait }) }
+fn change_rates(counts: &mut Vec<Count>, rates: [(&'static str, Option<Rate>); 2]) {
+    counts.retain(|count| rates.iter().any(|(what, rate)| *what == count.what && rate.is_some()));
+    for (what, rate) in rates.into_iter().filter_map(|(what, rate)| Some((what, rate?))) {
+        match counts.iter_mut().find(|count| count.what == what) {
+            Some(count) => count.limiter.change_rate(rate),
+            None => counts.push(Count { what, limiter: Limiter::new(rate, ACCOUNTS_MAX) }),
+        }
+    }
+}
+
+/// One from each, or from none.
+fn take_all(counts: &mut [Count], account: i64, now: Instant) -> Result<(), Reason> {
+    for Count { what, limiter } in counts.iter() {
+        let wait = limiter.wait(&account, now);
+        if !wait.is_zero() {
+            return Err(Reason::SendsTooMuch { what, wait });
+        }
+    }
+    for Count { limiter, .. } in counts {
+        limiter.take(&account, now).expect("nobody took one since we looked");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -101,6 +128,7 @@ mod tests {
             messages_per_hour: Rate::per_hour(hour),
             messages_per_day: Rate::per_day(day),
             recipients_per_hour: Rate::per_hour(recipients),
+            recipients_per_day: Rate::per_day(70),
         })
     }
 
@@ -133,6 +161,20 @@ mod tests {
         let (mut sending, now) = (sending(60, 1000, 60), Instant::now());
         assert!((0..60).all(|_| sending.recipient(1, now).is_accept()));
         assert_eq!(why(sending.recipient(1, now)), "450 the account may send no more recipients this hour for 60 s");
+        assert!(sending.message(1, now).is_accept());
+        let later = (0..60).filter(|_| sending.recipient(1, now + 60 * MINUTE).is_accept()).count();
+        assert_eq!(later, 12, "70 in a day: 10 were left, and an hour gave 2 more");
+    }
+
+    #[test]
+    fn other_limits_hold_from_now_on_for_what_was_sent_before() {
+        let (mut sending, now) = (sending(60, 1000, 60), Instant::now());
+        assert!((0..30).all(|_| sending.message(1, now).is_accept()));
+        let wider = SendingSettings { messages_per_hour: Rate::per_hour(120), ..SendingSettings::UNLIMITED };
+        sending.change_settings(wider);
+        // Half of the hour is used, and half of it is 60 now.
+        assert_eq!((0..100).filter(|_| sending.message(1, now).is_accept()).count(), 60);
+        sending.change_settings(SendingSettings::UNLIMITED);
         assert!(sending.message(1, now).is_accept());
     }
 
