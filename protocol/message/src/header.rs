@@ -187,14 +187,21 @@ pub fn write_field(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.push(b':');
     let mut column = name.len() + 1;
-    for word in value.trim().split(' ').filter(|word| !word.is_empty()) {
-        if column + 1 + word.len() > FOLD_AT && column > name.len() + 1 {
+    let mut blanks = 0;
+    for word in value.trim_matches(' ').split(' ') {
+        blanks += 1;
+        if word.is_empty() {
+            continue;
+        }
+        if column + blanks + word.len() > FOLD_AT && column > name.len() + 1 {
             out.extend_from_slice(b"\r\n");
             column = 0;
         }
-        out.push(b' ');
+        // Every blank is kept: it may stand in a quoted local part.
+        out.resize(out.len() + blanks, b' ');
         out.extend_from_slice(word.as_bytes());
-        column += 1 + word.len();
+        column += blanks + word.len();
+        blanks = 0;
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -260,11 +267,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_written_field_is_read_back(value in "[!-~é]{0,90}( [!-~é]{1,90}){0,5}") {
+        fn a_written_field_is_read_back(value in "[!-~é]{0,90}( {1,90}[!-~é]{1,90}){0,5}") {
             let mut out = Vec::new();
             write_field("Subject", &value, &mut out);
             let field = Fields::first(&out, "SUBJECT").expect("the field");
-            prop_assert_eq!(&*field.unfolded(), value.trim().as_bytes());
+            prop_assert_eq!(&*field.unfolded(), value.trim_matches(' ').as_bytes());
             prop_assert_eq!(field.span, 0..out.len());
         }
 

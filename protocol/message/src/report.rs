@@ -360,8 +360,7 @@ impl Recipient<'_> {
         if let Some((kind, address)) = self.original {
             self.write_original(kind, address, is_global, out);
         }
-        let kind = if self.address.is_ascii() { "rfc822" } else { "utf-8" };
-        write_field("Final-Recipient", &format!("{kind}; {}", self.address), out);
+        write_field("Final-Recipient", &self.final_recipient(), out);
         write_field("Action", self.outcome.action().name(), out);
         write_field("Status", &self.status.to_string(), out);
         self.write_diagnosis(is_global, out);
@@ -376,7 +375,16 @@ impl Recipient<'_> {
         }
     }
 
-    /// RFC 3461 §6.3 (c): as it came, its case kept. RFC 6533 §4.1: in the UTF-8 form, with its characters put in.
+    /// RFC 3464 §2.3.2: the case as it came. A domain's U-labels are no reason for the UTF-8 form, but go with it.
+    fn final_recipient(&self) -> String {
+        match (self.address.is_ascii(), self.address.shown()) {
+            (true, shown) if shown.is_ascii() => format!("rfc822; {shown}"),
+            (true, _) => format!("rfc822; {}", self.address),
+            (false, shown) => format!("utf-8; {shown}"),
+        }
+    }
+
+    /// RFC 3461 §6.3 (d): as it came, its case kept. RFC 6533 §4.1: in the UTF-8 form, with its characters put in.
     fn write_original(&self, kind: &str, address: &str, is_global: bool, out: &mut Vec<u8>) {
         let is_utf8 = kind.eq_ignore_ascii_case("utf-8");
         let address = if is_utf8 && is_global { status::undo_unitext(address) } else { address.to_owned() };

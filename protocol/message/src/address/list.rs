@@ -101,11 +101,17 @@ enum Word {
     Dot,
 }
 
+/// A word where it stands.
+struct Placed {
+    word: Word,
+    after_blank: bool,
+}
+
 /// What has been read of the member that is under way.
 #[derive(Default)]
 struct Pending {
     /// Words in front of an `@`, `<` or `:`.
-    words: Vec<(Word, bool)>,
+    words: Vec<Placed>,
     /// The address in front, when it has been read and only its end is awaited.
     address: Option<Mailbox>,
     comment: Option<Vec<u8>>,
@@ -128,16 +134,16 @@ impl Reader<'_> {
                 self.close_group(true);
                 return;
             };
-            let blank_before =
+            let after_blank =
                 self.tokens.text.get(before).is_some_and(|&octet| is_wsp(octet) || matches!(octet, b'\r' | b'\n'));
-            self.token(token, blank_before, &mut pending);
+            self.token(token, after_blank, &mut pending);
         }
         self.finish(&mut pending);
         self.close_group(true);
         self.list.flawed = true;
     }
 
-    fn token(&mut self, token: Token, blank_before: bool, pending: &mut Pending) {
+    fn token(&mut self, token: Token, after_blank: bool, pending: &mut Pending) {
         match token {
             Token::Comment(text) => pending.comment = Some(text),
             Token::Special(b',') => self.finish(pending),
@@ -148,24 +154,24 @@ impl Reader<'_> {
             Token::Special(b':') => self.open_group(pending),
             Token::Special(b'<') => self.angle(pending),
             Token::Special(b'@') => self.bare(pending),
-            Token::Special(b'.') => self.word(Word::Dot, blank_before, pending),
+            Token::Special(b'.') => self.word(Word::Dot, after_blank, pending),
             Token::Special(_) => self.list.flawed = true,
-            Token::Atom(text) => self.word(Word::Atom(text), blank_before, pending),
-            Token::Quoted(text) => self.word(Word::Quoted(text), blank_before, pending),
+            Token::Atom(text) => self.word(Word::Atom(text), after_blank, pending),
+            Token::Quoted(text) => self.word(Word::Quoted(text), after_blank, pending),
             Token::Literal(text) => {
                 self.list.flawed = true;
-                self.word(Word::Atom(text), blank_before, pending);
+                self.word(Word::Atom(text), after_blank, pending);
             }
         }
     }
 
-    fn word(&mut self, word: Word, blank_before: bool, pending: &mut Pending) {
+    fn word(&mut self, word: Word, after_blank: bool, pending: &mut Pending) {
         if pending.address.is_some() {
             // `a@x.test b@y.test`: a comma is missing.
             self.list.flawed = true;
             self.finish(pending);
         }
-        pending.words.push((word, blank_before));
+        pending.words.push(Placed { word, after_blank });
     }
 
     /// At an `@` outside of angle brackets: the words in front are a local part, the domain follows.
@@ -212,9 +218,13 @@ impl Reader<'_> {
                     has_domain = true;
                     mailbox.domain = self.domain();
                 }
-                Some(Token::Special(b'.')) if !has_domain => words.push((Word::Dot, false)),
-                Some(Token::Atom(text)) if !has_domain => words.push((Word::Atom(text), false)),
-                Some(Token::Quoted(text)) if !has_domain => words.push((Word::Quoted(text), false)),
+                Some(Token::Special(b'.')) if !has_domain => words.push(Placed { word: Word::Dot, after_blank: false }),
+                Some(Token::Atom(text)) if !has_domain => {
+                    words.push(Placed { word: Word::Atom(text), after_blank: false })
+                }
+                Some(Token::Quoted(text)) if !has_domain => {
+                    words.push(Placed { word: Word::Quoted(text), after_blank: false })
+                }
                 Some(Token::Comment(_)) => {}
                 Some(Token::Special(b',' | b';' | b'<')) | None => {
                     // The bracket is never closed: let the member end here and look at this again.
@@ -326,8 +336,8 @@ impl Reader<'_> {
 }
 
 /// Where the local part begins that ends the words: the last stretch of words joined by dots.
-fn local_start(words: &[(Word, bool)]) -> usize {
-    let is_dot = |at: usize| matches!(words[at].0, Word::Dot);
+fn local_start(words: &[Placed]) -> usize {
+    let is_dot = |at: usize| matches!(words[at].word, Word::Dot);
     let mut start = words.len().saturating_sub(1);
     while start > 0 && (is_dot(start) || is_dot(start - 1)) {
         start -= 1;
@@ -336,15 +346,15 @@ fn local_start(words: &[(Word, bool)]) -> usize {
 }
 
 /// RFC 5322 §4.4 `obs-local-part`: words with single dots between them.
-fn is_dotted(words: &[(Word, bool)]) -> bool {
-    words.iter().enumerate().all(|(at, (word, _))| matches!(word, Word::Dot) == (at % 2 == 1)) && words.len() % 2 == 1
-        || words.is_empty()
+fn is_dotted(words: &[Placed]) -> bool {
+    let alternates = |(at, placed): (usize, &Placed)| matches!(placed.word, Word::Dot) == (at % 2 == 1);
+    words.is_empty() || (words.len() % 2 == 1 && words.iter().enumerate().all(alternates))
 }
 
 /// The words of a local part, without what was between them.
-fn joined(words: &[(Word, bool)]) -> Vec<u8> {
+fn joined(words: &[Placed]) -> Vec<u8> {
     let mut local = Vec::new();
-    for (word, _) in words {
+    for Placed { word, .. } in words {
         match word {
             Word::Atom(text) | Word::Quoted(text) => local.extend_from_slice(text),
             Word::Dot => local.push(b'.'),
@@ -354,10 +364,10 @@ fn joined(words: &[(Word, bool)]) -> Vec<u8> {
 }
 
 /// The words of a display name, one blank where there were some. A dot is part of a name (`Joe Q. Public`).
-fn phrase(words: &[(Word, bool)]) -> Option<Vec<u8>> {
+fn phrase(words: &[Placed]) -> Option<Vec<u8>> {
     let mut name = Vec::new();
-    for (at, (word, blank_before)) in words.iter().enumerate() {
-        if at > 0 && *blank_before {
+    for (at, Placed { word, after_blank }) in words.iter().enumerate() {
+        if at > 0 && *after_blank {
             name.push(b' ');
         }
         match word {

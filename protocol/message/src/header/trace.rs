@@ -111,10 +111,13 @@ impl Received<'_> {
         (!id.is_empty()).then(|| format!("id {id}"))
     }
 
-    /// RFC 6531 §3.7.3: UTF-8 in trace fields only of messages that came with SMTPUTF8.
+    /// RFC 6531 §3.7.3: UTF-8, U-labels too, in trace fields of messages that came with SMTPUTF8, and of no others.
     fn for_clause(&self) -> Option<String> {
-        let recipient = self.recipient.filter(|recipient| recipient.is_ascii() || self.with.allows_utf8())?;
-        Some(format!("for <{recipient}>"))
+        let recipient = self.recipient?;
+        match self.with.allows_utf8() {
+            true => Some(format!("for <{}>", recipient.shown())),
+            false => recipient.is_ascii().then(|| format!("for <{recipient}>")),
+        }
     }
 
     /// RFC 8314 §4.3 `tls-cipher-name`: letters, digits and underscores.
@@ -161,7 +164,7 @@ pub fn write_return_path(reverse_path: Option<&Address>, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("Return-Path: <{path}>\r\n").as_bytes());
 }
 
-/// Appends `Delivered-To:`, by which a forwarder knows a message it has seen before (RFC 9228 §3).
+/// Appends `Delivered-To:`, by which a forwarder knows a message it has seen before (RFC 9228 §4).
 pub fn write_delivered_to(recipient: &Address, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("Delivered-To: {recipient}\r\n").as_bytes());
 }
@@ -235,7 +238,7 @@ mod tests {
         assert!(!written(client(), ESMTP, Some(&recipient)).contains("for"));
         assert!(
             written(client(), Protocol { speech: Speech::Utf8Smtp, ..ESMTP }, Some(&recipient))
-                .contains("for <用户@xn--r8jz45g.test>")
+                .contains("for <用户@例え.test>")
         );
     }
 

@@ -166,6 +166,22 @@ fn a_delay_says_how_long_we_go_on() {
 }
 
 #[test]
+fn a_recipient_is_named_as_the_envelope_had_it() {
+    let desk = desk("alice@crepes.test");
+    for (given, named) in [
+        ("Bob@Hamburger.TEST", "rfc822; Bob@Hamburger.TEST"),
+        ("\"a  b\"@hamburger.test", "rfc822; \"a  b\"@hamburger.test"),
+        ("bob@例え.test", "rfc822; bob@xn--r8jz45g.test"),
+    ] {
+        let bob = address(given);
+        let recipients = [desk.refused(&bob)];
+        let message = desk.report(&recipients, Original::Header(HEADER)).compose().around(b"");
+        let field = format!("\r\nFinal-Recipient: {named}\r\n");
+        assert!(String::from_utf8(message).expect("ASCII").contains(&field), "{given}");
+    }
+}
+
+#[test]
 fn several_outcomes_are_told_apart() {
     let (desk, bob, joe) = (desk("alice@crepes.test"), address("bob@hamburger.test"), address("joe@hamburger.test"));
     let delivered = Recipient {
@@ -216,7 +232,7 @@ fn addresses_beyond_ascii_take_the_utf8_forms() {
         "Subject: =?utf-8?q?Not_delivered=3A_K=C3=A4se=3F?=\r\n",
         "Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n",
         "Original-Recipient: utf-8; 用户@例え.test\r\n",
-        "Final-Recipient: utf-8; 用户@xn--r8jz45g.test\r\n",
+        "Final-Recipient: utf-8; 用户@例え.test\r\n",
         "Content-Type: message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: Käse?\r\n",
     ] {
         assert!(text.contains(words), "{words:?} is missing from:\n{text}");
