@@ -1,1 +1,33 @@
-//! Sockets, TLS, timers, DNS, and the one driver loop over every dialogue
+//! Sockets, TLS, timers, DNS, and the one driver loop over every dialogue.
+//!
+//! RFC 5246, RFC 8446 (TLS), RFC 5929, RFC 9266 (channel bindings), RFC 1035 (DNS), RFC 5321 §5 (what mail asks of it).
+//!
+//! ```text
+//! Listener ─visitor→ converse(session, desk, stream) ─ended→ the caller's log
+//! connect  ─stream─→ converse(session, desk, stream)
+//! ```
+//!
+//! Read in this order: [`drive`] is the loop, [`tap`] lets one listen in, [`listen`] takes connections in,
+//! [`mod@connect`] makes them, [`tls`] protects them, [`dns`] finds where they go.
+//!
+//! Invariants: every protocol, server or client, is driven by [`drive::converse`] and by nothing else;
+//! unread octets in clear are thrown away when TLS begins, in one place; every buffer and every wait has a named limit.
+//! Not here: what is said (protocol), what is known (house), who is let in and why (server).
+
+pub mod drive;
+pub mod tap;
+
+pub mod connect;
+pub mod listen;
+
+pub mod tls;
+
+pub mod dns;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use connect::connect;
+pub use dns::{Dns, DnsError, Mx, Resolver, Table};
+pub use drive::{Begin, Desk, Ended, Pace, Security, Setup, Why, converse};
+pub use listen::{Door, Listener, Refusal, Seats, Visitor};
+pub use tls::{ClientTls, Identity, ServerTls, TlsError, Trust};

@@ -1,0 +1,228 @@
+//! The driver: carries one conversation between a socket, a session and the house.
+//!
+//! The contract it keeps is `line::Session`; the loop there and the loop in `conversation.rs` are the same.
+//!
+//! ```text
+//!             ┌───────────── next ─────────────┐
+//! peer ─read→ inbox ─receive→ session ─Ask/Keep→ desk (house)
+//! peer ←write outbox ←─Send── session ←answer── desk
+//! ```
+//!
+//! What is sent is gathered until the session waits for input, a question is not answered at once, TLS begins,
+//! the conversation ends, or [`GATHER_MAX`] octets are together: pipelined commands get one packet of answers,
+//! and a peer that waits for an answer gets it.
+//!
+//! Invariants: an answer under way is not cancelled because the peer is gone; whoever is idle owns no buffer;
+//! the tail of what was said is not lost when we close first; octets in clear that were not read before TLS are dropped.
+//! Not here: the house's answers ([`Desk`], implemented in server), handshakes (tls), admission (listen).
+
+mod alarm;
+mod conversation;
+mod post;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod toy;
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use line::Session;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use crate::tap::Tapped;
+use crate::tls::{ClientTls, ServerTls, TlsError};
+use conversation::Conversation;
+
+/// So many octets to the peer are gathered before they are written, in octets.
+pub const GATHER_MAX: usize = 64 * 1024;
+
+/// So much is read at once, into a buffer that all connections of a thread share, in octets.
+pub const READ_MAX: usize = 64 * 1024;
+
+/// So much input may pile up while the peer does not read what we write, in octets. Two pipelining ends that both
+/// write before they read would otherwise wait for each other for ever.
+pub const READ_AHEAD_MAX: usize = 64 * 1024;
+
+/// A session that leaves more than this untaken breaks its contract, in octets. Far above any line or literal
+/// a protocol allows to be gathered.
+pub const INBOX_MAX: usize = 1024 * 1024;
+
+/// Buffers larger than this are given back when the connection falls idle, in octets. A command and its answer fit.
+pub const KEEP_MAX: usize = 4 * 1024;
+
+/// A peer that takes fewer octets than this within [`Pace::write`] is stalled. Reading an octet now and then
+/// must not hold a connection for ever.
+pub const STALL_OCTETS: usize = 4 * 1024;
+
+/// After we closed, so many octets are read and thrown away at most while the peer takes in our last words.
+/// A close with unread input resets the connection, and a reset would destroy those words.
+pub const LINGER_OCTETS: usize = 16 * 1024 * 1024;
+
+/// How the house answers one conversation: the other side of [`Session`].
+///
+/// Futures are polled to their end by the driver, except [`news`](Desk::news); they are dropped unfinished
+/// only when the house closes and [`Pace::leaving`] is over.
+pub trait Desk<S: Session>: Send {
+    /// Answers a question. Nothing is read from the peer meanwhile.
+    fn answer(&mut self, ask: S::Ask) -> impl Future<Output = S::Answer> + Send;
+
+    /// Takes the next stretch of message content, in order of arrival. The buffer may be taken away (`mem::take`)
+    /// or left; whatever is left in it is forgotten.
+    fn keep(&mut self, content: &mut Vec<u8>) -> impl Future<Output = ()> + Send;
+
+    /// Waits for something the session should hear unasked. Must be cancel-safe: it is asked anew at every wait.
+    fn news(&mut self) -> impl Future<Output = S::News> + Send {
+        std::future::pending()
+    }
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// A TLS handshake.
+    pub handshake: Duration,
+    /// Between two times that the peer takes [`STALL_OCTETS`] of what we write, or all of it.
+    pub write: Duration,
+    /// After we closed, until the peer closes too.
+    pub linger: Duration,
+    /// After the house began to close, until the connection is dropped.
+    pub leaving: Duration,
+}
+
+impl Default for Pace {
+    /// Handshake 1 min: several round trips over the worst line, and half an attacker's price of RFC 5321's 5 min.
+    /// Write 3 min: what RFC 5321 §4.5.3.2.5 grants a block of data. Linger 10 s. Leaving 30 s: a message gets to its dot.
+    fn default() -> Self {
+        Pace {
+            handshake: Duration::from_secs(60),
+            write: Duration::from_secs(180),
+            linger: Duration::from_secs(10),
+            leaving: Duration::from_secs(30),
+        }
+    }
+}
+
+/// When TLS begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// Before the first word (RFC 8314 §3: implicit TLS).
+    AtOnce,
+    /// When the session says `Step::Secure`.
+    WhenAsked,
+}
+
+/// How a conversation can be protected.
+#[derive(Debug, Clone, Default)]
+pub enum Security {
+    /// Not at all. A session that says `Step::Secure` all the same breaks its contract.
+    #[default]
+    None,
+    /// We are the server.
+    Server {
+        /// Our certificates.
+        tls: ServerTls,
+        /// When to begin.
+        begin: Begin,
+    },
+    /// We are the client.
+    Client {
+        /// Whom we trust.
+        tls: ClientTls,
+        /// The name (or address) the server's certificate should bear; a name is sent as SNI.
+        host: String,
+        /// When to begin.
+        begin: Begin,
+    },
+}
+
+/// All that [`converse`] needs beside the session, the desk and the stream.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Whether and when TLS begins.
+    pub security: Security,
+    /// Who listens in, if anybody.
+    pub tap: Option<Tapped>,
+    /// How long things may take.
+    pub pace: Pace,
+    /// Turns `true` when the house closes; when its sender is gone, the house never does.
+    pub leaving: watch::Receiver<bool>,
+}
+
+impl Setup {
+    /// In clear, unobserved, at the default pace.
+    pub fn new(leaving: watch::Receiver<bool>) -> Self {
+        Setup { security: Security::None, tap: None, pace: Pace::default(), leaving }
+    }
+}
+
+/// How a conversation ended, for the log.
+#[derive(Debug)]
+pub struct Ended {
+    /// Why.
+    pub why: Why,
+    /// Octets that came from the peer, without the dress of TLS.
+    pub received: u64,
+    /// Octets that were handed to the peer, without the dress of TLS.
+    pub sent: u64,
+}
+
+/// Why a conversation ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Why {
+    /// The session said `Step::Close`, and everything before it was written.
+    #[error("we closed the connection")]
+    Closed,
+    /// The peer closed first; the session was told and ended in order.
+    #[error("the peer closed the connection")]
+    PeerClosed,
+    /// Reading or writing failed.
+    #[error("the connection was lost: {0}")]
+    Lost(io::Error),
+    /// The peer did not take what we wrote.
+    #[error("the peer stopped reading")]
+    Stalled,
+    /// No TLS, no conversation.
+    #[error(transparent)]
+    Tls(TlsError),
+    /// The house closed and could not wait any longer.
+    #[error("dropped because the server shuts down")]
+    Dropped,
+    /// We are wrong: a session broke its contract.
+    #[error("internal fault: {0}")]
+    Fault(&'static str),
+}
+
+/// Drives `session` over `stream` until it ends, and says why it did.
+///
+/// The session and the desk stay the caller's, so that he can ask them for the outcome. The future is meant for a
+/// task of its own: a panic inside ends that task and nothing else.
+pub async fn converse<S, D>(session: &mut S, desk: &mut D, stream: TcpStream, setup: Setup) -> Ended
+where
+    S: Session,
+    D: Desk<S>,
+{
+    let Setup { security, tap, pace, leaving } = setup;
+    let gate = conversation::Gate::new();
+    let conversation = Conversation::new(session, desk, stream, security, tap.clone(), pace, &gate);
+    let ended = tokio::select! {
+        biased;
+        () = gate.close(leaving, pace.leaving) => Ended { why: Why::Dropped, received: gate.received(), sent: gate.sent() },
+        ended = conversation.hold() => ended,
+    };
+    if let Some(tap) = &tap {
+        tap.ended(&ended);
+    }
+    ended
+}
+
+/// Ends when the house begins to close; never, when nobody is left who could say so.
+pub(crate) async fn left(mut leaving: watch::Receiver<bool>) {
+    if leaving.wait_for(|leaving| *leaving).await.is_err() {
+        std::future::pending().await
+    }
+}

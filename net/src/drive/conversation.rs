@@ -1,0 +1,294 @@
+//! The loop of `line::Session`, in code.
+//!
+//! ```text
+//! next ─Send→ gather   ─Keep→ desk.keep   ─Ask→ desk.answer   ─Secure→ handshake   ─Close→ flush, linger, end
+//!      ─Wait→ pipelined input first, then: flush, and wait for input | news | until | leaving
+//! ```
+//!
+//! Invariants: `next` follows every call that changes the session; `closed` and `leave` are said once each;
+//! a session whose line is lost hears `closed`, may settle things with its desk, and is not waited for.
+//! Not here: octets on their way (post), timers (alarm).
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use line::{Session, Step};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::post::Post;
+use super::wire::Wire;
+use super::{Begin, Desk, Ended, INBOX_MAX, KEEP_MAX, Pace, Security, Why, left};
+use crate::tap::{Side, Tapped};
+use crate::tls::TlsError;
+
+/// What a conversation and the watch over it share: whether the house is closing, and how much has passed.
+pub(super) struct Gate {
+    leaving: AtomicBool,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Gate { leaving: AtomicBool::new(false), received: AtomicU64::new(0), sent: AtomicU64::new(0) }
+    }
+
+    /// Ends when the conversation may go on no longer: `limit` after `leaving` turned true.
+    pub(super) async fn close(&self, leaving: watch::Receiver<bool>, limit: Duration) {
+        left(leaving).await;
+        self.leaving.store(true, Relaxed);
+        tokio::time::sleep(limit).await;
+    }
+
+    pub(super) fn note_received(&self, octets: usize) {
+        self.received.fetch_add(octets as u64, Relaxed);
+    }
+
+    pub(super) fn note_sent(&self, octets: usize) {
+        self.sent.fetch_add(octets as u64, Relaxed);
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Relaxed)
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Relaxed)
+    }
+}
+
+pub(super) struct Conversation<'a, S: Session, D> {
+    session: &'a mut S,
+    desk: &'a mut D,
+    post: Post<'a>,
+    /// What the session says right now.
+    said: Vec<u8>,
+    security: Security,
+    tap: Option<Tapped>,
+    pace: Pace,
+    gate: &'a Gate,
+    told_closed: bool,
+    told_leave: bool,
+}
+
+/// What ends a wait.
+enum Woken<News> {
+    /// Something came, or nothing will come any more.
+    Post,
+    News(News),
+    Due,
+    Leaving,
+}
+
+impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
+    pub(super) fn new(
+        session: &'a mut S,
+        desk: &'a mut D,
+        stream: TcpStream,
+        security: Security,
+        tap: Option<Tapped>,
+        pace: Pace,
+        gate: &'a Gate,
+    ) -> Self {
+        let post = Post::new(stream, pace.write, gate);
+        let (told_closed, told_leave) = (false, false);
+        Conversation { session, desk, post, said: Vec::new(), security, tap, pace, gate, told_closed, told_leave }
+    }
+
+    /// Holds the conversation to its end.
+    pub(super) async fn hold(mut self) -> Ended {
+        if let Security::Server { begin: Begin::AtOnce, .. } | Security::Client { begin: Begin::AtOnce, .. } =
+            self.security
+        {
+            self.secure().await;
+        }
+        loop {
+            self.said.clear();
+            match self.session.next(&mut self.said) {
+                Step::Send => self.send().await,
+                Step::Keep => self.post.attend(self.desk.keep(&mut self.said)).await,
+                Step::Ask(ask) => self.ask(ask).await,
+                Step::Secure => self.secure().await,
+                Step::Wait { until } => {
+                    if self.wait(until.into()).await.is_break() {
+                        break;
+                    }
+                }
+                Step::Close => {
+                    self.post.close(self.pace.linger).await;
+                    break;
+                }
+            }
+        }
+        self.ended()
+    }
+
+    fn ended(self) -> Ended {
+        let (received, sent) = (self.gate.received(), self.gate.sent());
+        let peer_closed = self.told_closed;
+        let why = match self.post.into_lost() {
+            Some(why) => why,
+            None if peer_closed => Why::PeerClosed,
+            None => Why::Closed,
+        };
+        Ended { why, received, sent }
+    }
+
+    async fn send(&mut self) {
+        if let Some(tap) = &self.tap {
+            tap.exchanged(Side::own, &self.said, self.session.exposure());
+        }
+        self.post.gather(&mut self.said).await;
+        if self.post.gather_is_full() {
+            self.post.flush().await;
+        }
+    }
+
+    async fn ask(&mut self, ask: S::Ask) {
+        let answer = self.post.attend(self.desk.answer(ask)).await;
+        self.session.answer(answer, now());
+    }
+
+    /// Begins TLS, on either side, for every protocol.
+    async fn secure(&mut self) {
+        self.post.flush().await;
+        // RFC 3207 §4.2, RFC 2595 §4: what came in clear may be anybody's, and must not be taken for what was
+        // said under TLS. This is the one place where it is thrown away.
+        let dropped = self.post.drop_unread();
+        if let Some(tap) = self.tap.as_ref().filter(|_| dropped > 0) {
+            tap.dropped(dropped);
+        }
+        let Some(stream) = self.clear_stream() else { return };
+        // Boxed: a handshake is large and soon over.
+        let handshake = Box::pin(tokio::time::timeout(self.pace.handshake, shake(&self.security, stream)));
+        match handshake.await.unwrap_or(Err(Why::Tls(TlsError::TooSlow))) {
+            Ok((stream, secured)) => {
+                *self.post.wire() = Wire::Tls(stream);
+                if let Some(tap) = &self.tap {
+                    tap.secured(&secured);
+                }
+                self.session.secured(secured, now());
+            }
+            Err(why) => self.post.lose(why),
+        }
+    }
+
+    fn clear_stream(&mut self) -> Option<TcpStream> {
+        if self.post.is_lost() {
+            return None;
+        }
+        let stream = self.post.wire().take_clear();
+        if stream.is_none() {
+            self.post.lose(Why::Fault("TLS was asked for twice"));
+        }
+        stream
+    }
+
+    /// One `Step::Wait`. Breaks when the conversation is over.
+    async fn wait(&mut self, until: Instant) -> std::ops::ControlFlow<()> {
+        use std::ops::ControlFlow::{Break, Continue};
+        loop {
+            if self.receive() {
+                return Continue(());
+            }
+            if self.nothing_will_come() && !self.told_closed {
+                self.told_closed = true;
+                self.session.closed(now());
+                return Continue(());
+            }
+            if self.post.is_lost() {
+                return Break(());
+            }
+            self.post.flush().await;
+            if self.post.is_lost() {
+                continue;
+            }
+            match self.wake(until).await {
+                Woken::Post => {}
+                Woken::News(news) => {
+                    self.session.news(news, now());
+                    return Continue(());
+                }
+                Woken::Due => {
+                    self.session.tick(now().max(until.into_std()));
+                    return Continue(());
+                }
+                Woken::Leaving => {
+                    self.told_leave = true;
+                    self.session.leave(now());
+                    return Continue(());
+                }
+            }
+        }
+    }
+
+    /// Offers the session what came. Says whether it took something.
+    fn receive(&mut self) -> bool {
+        let unread = self.post.unread();
+        if unread.is_empty() || self.told_closed {
+            return false;
+        }
+        let taken = self.session.receive(unread, now());
+        if let Some(tap) = self.tap.as_ref().filter(|_| taken > 0) {
+            tap.exchanged(Side::other, &unread[..taken], self.session.exposure());
+        }
+        if taken == 0 && unread.len() > INBOX_MAX {
+            self.post.lose(Why::Fault("the session takes nothing"));
+            return false;
+        }
+        self.post.take(taken);
+        taken > 0
+    }
+
+    fn nothing_will_come(&self) -> bool {
+        self.post.peer_closed() || self.post.is_lost()
+    }
+
+    /// Waits for whatever comes first. Input goes before the timer: a command that came in time counts,
+    /// even if we are late to look at it.
+    async fn wake(&mut self, until: Instant) -> Woken<S::News> {
+        let mut news = pin!(self.desk.news());
+        let (post, gate, told_leave) = (&mut self.post, self.gate, self.told_leave);
+        let (told_closed, said) = (self.told_closed, &mut self.said);
+        poll_fn(|cx: &mut Context<'_>| {
+            if gate.leaving.load(Relaxed) && !told_leave {
+                return Poll::Ready(Woken::Leaving);
+            }
+            if let Poll::Ready(news) = news.as_mut().poll(cx) {
+                return Poll::Ready(Woken::News(news));
+            }
+            if !told_closed && post.poll_fill(cx).is_ready() {
+                return Poll::Ready(Woken::Post);
+            }
+            post.slim();
+            if said.capacity() > KEEP_MAX {
+                *said = Vec::new();
+            }
+            post.poll_due(cx, until).map(|()| Woken::Due)
+        })
+        .await
+    }
+}
+
+/// The handshake of our side.
+async fn shake(
+    security: &Security,
+    stream: TcpStream,
+) -> Result<(Box<tokio_rustls::TlsStream<TcpStream>>, line::Secured), Why> {
+    let shaken = match security {
+        Security::Server { tls, .. } => tls.accept(stream).await,
+        Security::Client { tls, host, .. } => tls.connect(stream, host).await,
+        Security::None => return Err(Why::Fault("TLS was asked for where there is none")),
+    };
+    shaken.map_err(Why::Tls)
+}
+
+/// The session's clock. It is tokio's, so that a test may stop it.
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}

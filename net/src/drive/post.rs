@@ -1,0 +1,274 @@
+//! The post of one conversation: what came and is not read yet, what is said and not written yet.
+//!
+//! ```text
+//! wire ─poll_fill→ inbox ─unread/take→ session      session ─gather→ outbox ─poll_flush→ wire
+//! ```
+//!
+//! Invariants: after the line is lost nothing is read or written any more, and the reason of the first loss stays;
+//! inbox and outbox are bounded (`READ_AHEAD_MAX`, `INBOX_MAX`, `GATHER_MAX`) and empty of memory when idle.
+//! Not here: what the octets mean (conversation and session).
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use super::alarm::Alarm;
+use super::conversation::Gate;
+use super::wire::Wire;
+use super::{GATHER_MAX, KEEP_MAX, LINGER_OCTETS, READ_AHEAD_MAX, STALL_OCTETS, Why};
+
+/// Above this a stretch is not copied behind what is gathered but written by itself, in octets.
+const COPY_MAX: usize = 8 * 1024;
+
+pub(super) struct Post<'a> {
+    wire: Wire,
+    alarm: Alarm,
+    inbox: Vec<u8>,
+    /// How much of the inbox is taken.
+    taken: usize,
+    outbox: Vec<u8>,
+    /// How much of the outbox is written.
+    written: usize,
+    /// When the peer counts as stalled; `None` while nothing waits to be written.
+    stalled_at: Option<Instant>,
+    /// Octets written since `stalled_at` was set.
+    moved: usize,
+    write_limit: Duration,
+    peer_closed: bool,
+    lost: Option<Why>,
+    gate: &'a Gate,
+}
+
+impl<'a> Post<'a> {
+    pub(super) fn new(stream: TcpStream, write_limit: Duration, gate: &'a Gate) -> Self {
+        // Answers are small and gathered by us; Nagle would only hold back the last one.
+        // A socket that refuses the option is as good as gone, and reading will say so.
+        let _ = stream.set_nodelay(true);
+        Post {
+            wire: Wire::Clear(stream),
+            alarm: Alarm::new(),
+            inbox: Vec::new(),
+            taken: 0,
+            outbox: Vec::new(),
+            written: 0,
+            stalled_at: None,
+            moved: 0,
+            write_limit,
+            peer_closed: false,
+            lost: None,
+            gate,
+        }
+    }
+
+    /// What came and is not taken.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.inbox[self.taken..]
+    }
+
+    /// Marks octets at the front of [`Self::unread`] as taken.
+    pub(super) fn take(&mut self, octets: usize) {
+        assert!(octets <= self.unread().len(), "a session cannot take more than it was offered");
+        self.taken += octets;
+        if self.taken == self.inbox.len() {
+            self.inbox.clear();
+            self.taken = 0;
+        }
+    }
+
+    /// Throws all input away that was not taken, and says how much it was.
+    pub(super) fn drop_unread(&mut self) -> usize {
+        let dropped = self.unread().len();
+        self.inbox = Vec::new();
+        self.taken = 0;
+        dropped
+    }
+
+    pub(super) fn peer_closed(&self) -> bool {
+        self.peer_closed
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// The line is lost; only the first reason counts.
+    pub(super) fn lose(&mut self, why: Why) {
+        self.lost.get_or_insert(why);
+        self.drop_unread();
+        self.forget_outbox();
+    }
+
+    /// Why the line is lost, if it is.
+    pub(super) fn into_lost(self) -> Option<Why> {
+        self.lost
+    }
+
+    pub(super) fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+
+    pub(super) fn gather_is_full(&self) -> bool {
+        self.outbox.len() >= GATHER_MAX
+    }
+
+    /// Puts `said` behind what is gathered and leaves an empty buffer in its place. Large stretches change owner;
+    /// they are not copied, so what was gathered before them is written first.
+    pub(super) async fn gather(&mut self, said: &mut Vec<u8>) {
+        if said.len() > COPY_MAX && !self.outbox.is_empty() {
+            self.flush().await;
+        }
+        if self.lost.is_some() {
+            said.clear();
+        } else if self.outbox.is_empty() {
+            std::mem::swap(&mut self.outbox, said);
+            self.written = 0;
+        } else {
+            self.outbox.extend_from_slice(said);
+            said.clear();
+        }
+    }
+
+    /// Writes all that is gathered, or loses the line.
+    pub(super) async fn flush(&mut self) {
+        poll_fn(|cx| self.poll_flush(cx)).await;
+    }
+
+    /// Waits for the house, and lets the peer have what was said so far if the house does not answer at once.
+    pub(super) async fn attend<T>(&mut self, house: impl Future<Output = T>) -> T {
+        // Boxed, so that a desk's large futures do not make every idle connection large.
+        let mut house = Box::pin(house);
+        poll_fn(|cx| {
+            let answer = house.as_mut().poll(cx);
+            if answer.is_pending() {
+                let _ = self.poll_flush(cx);
+            }
+            answer
+        })
+        .await
+    }
+
+    /// Reads once. Ready when something came, the peer closed, or the line is lost.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.peer_closed || self.lost.is_some() {
+            return Poll::Pending;
+        }
+        self.inbox.drain(..std::mem::take(&mut self.taken));
+        match ready!(self.wire.poll_read(cx, &mut self.inbox)) {
+            Ok(0) => self.peer_closed = true,
+            Ok(octets) => self.gate.note_received(octets),
+            Err(error) => self.lose(Why::Lost(error)),
+        }
+        Poll::Ready(())
+    }
+
+    /// Ready once `until` is reached.
+    pub(super) fn poll_due(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
+        self.alarm.poll_due(cx, until)
+    }
+
+    /// Gives memory back that an idle connection does not need.
+    pub(super) fn slim(&mut self) {
+        if self.inbox.capacity() > KEEP_MAX && self.inbox.len() <= KEEP_MAX / 2 {
+            self.inbox.shrink_to(self.inbox.len());
+        }
+        if self.outbox.capacity() > KEEP_MAX && self.outbox.is_empty() {
+            self.outbox = Vec::new();
+        }
+    }
+
+    /// Ready when all is written, or the line is lost.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.outbox.is_empty() || self.lost.is_some() {
+            return Poll::Ready(());
+        }
+        while self.written < self.outbox.len() {
+            match self.wire.poll_write(cx, &self.outbox[self.written..]) {
+                Poll::Ready(Ok(0)) => self.lose(Why::Lost(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(octets)) => self.note_written(octets),
+                Poll::Ready(Err(error)) => self.lose(Why::Lost(error)),
+                Poll::Pending => return self.poll_stalled(cx),
+            }
+        }
+        if self.lost.is_none() {
+            match self.wire.poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.forget_outbox(),
+                Poll::Ready(Err(error)) => self.lose(Why::Lost(error)),
+                Poll::Pending => return self.poll_stalled(cx),
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn note_written(&mut self, octets: usize) {
+        self.written += octets;
+        self.moved += octets;
+        self.gate.note_sent(octets);
+        if self.moved >= STALL_OCTETS {
+            self.stalled_at = None;
+        }
+    }
+
+    /// The peer takes no more for now. It may be because it waits until we read.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.unread().len() < READ_AHEAD_MAX && self.poll_fill(cx).is_ready() {}
+        if self.lost.is_some() {
+            return Poll::Ready(());
+        }
+        let until = *self.stalled_at.get_or_insert_with(|| {
+            self.moved = 0;
+            Instant::now() + self.write_limit
+        });
+        ready!(self.alarm.poll_due(cx, until));
+        self.lose(Why::Stalled);
+        Poll::Ready(())
+    }
+
+    fn forget_outbox(&mut self) {
+        self.outbox.clear();
+        self.written = 0;
+        self.stalled_at = None;
+    }
+
+    /// Writes what is gathered, says goodbye on the line, and waits a while until the peer has heard it.
+    pub(super) async fn close(&mut self, linger: Duration) {
+        self.flush().await;
+        if self.lost.is_some() {
+            return;
+        }
+        poll_fn(|cx| self.poll_shutdown(cx)).await;
+        if !self.peer_closed && self.lost.is_none() {
+            let until = Instant::now() + linger;
+            let mut left = LINGER_OCTETS;
+            poll_fn(|cx| self.poll_linger(cx, until, &mut left)).await;
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.wire.poll_shutdown(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            // The peer was faster: it has reset or closed, and there is nobody left to say goodbye to.
+            Poll::Ready(Err(_)) => {
+                self.peer_closed = true;
+                Poll::Ready(())
+            }
+            Poll::Pending => self.poll_stalled(cx),
+        }
+    }
+
+    /// Reads and forgets until the peer closes, or time or octets are used up: a close with unread input would
+    /// reset the connection and destroy our last words on their way.
+    fn poll_linger(&mut self, cx: &mut Context<'_>, until: Instant, left: &mut usize) -> Poll<()> {
+        while *left > 0 {
+            match self.wire.poll_discard(cx) {
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(()),
+                Poll::Ready(Ok(octets)) => *left = left.saturating_sub(octets),
+                Poll::Pending => return self.alarm.poll_due(cx, until),
+            }
+        }
+        Poll::Ready(())
+    }
+}

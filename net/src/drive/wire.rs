@@ -1,0 +1,115 @@
+//! A connection in clear or under TLS, and the way from one to the other.
+//!
+//! Invariants: reading goes through one buffer a thread, so an idle connection has none.
+//! Not here: handshakes (tls), what is read and written (post).
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+use super::READ_MAX;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_MAX].into_boxed_slice());
+}
+
+/// What octets travel on.
+pub(super) enum Wire {
+    /// TCP alone.
+    Clear(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Between the two, and after a handshake that failed.
+    Gone,
+}
+
+impl Wire {
+    /// Takes the clear connection out, to be protected.
+    pub(super) fn take_clear(&mut self) -> Option<TcpStream> {
+        match std::mem::replace(self, Wire::Gone) {
+            Wire::Clear(stream) => Some(stream),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Reads once and appends what came to `inbox`. `0` means that the peer will send no more.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, inbox: &mut Vec<u8>) -> Poll<io::Result<usize>> {
+        self.poll_scratch(cx, |octets| inbox.extend_from_slice(octets))
+    }
+
+    /// Reads once below TLS and forgets what came.
+    pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(stream) = self.socket() else { return Poll::Ready(Ok(0)) };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+            Poll::Ready(Ok(buffer.filled().len()))
+        })
+    }
+
+    fn poll_scratch(&mut self, cx: &mut Context<'_>, take: impl FnOnce(&[u8])) -> Poll<io::Result<usize>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            let read = match self {
+                Wire::Clear(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+                Wire::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut buffer),
+                Wire::Gone => return Poll::Ready(Err(gone())),
+            };
+            match ready!(read) {
+                Ok(()) => {
+                    take(buffer.filled());
+                    Poll::Ready(Ok(buffer.filled().len()))
+                }
+                // TLS that ends without close_notify. Every dialogue here has its own ends of lines and of content,
+                // so a cut is noticed there; most peers never say close_notify.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(0)),
+                Err(error) => Poll::Ready(Err(error)),
+            }
+        })
+    }
+
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Wire::Clear(stream) => Pin::new(stream).poll_write(cx, octets),
+            Wire::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, octets),
+            Wire::Gone => Poll::Ready(Err(gone())),
+        }
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Wire::Clear(_) => Poll::Ready(Ok(())),
+            Wire::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            Wire::Gone => Poll::Ready(Err(gone())),
+        }
+    }
+
+    /// Says that no more will come: close_notify under TLS, then FIN.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Wire::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Wire::Gone => Poll::Ready(Err(gone())),
+        }
+    }
+
+    fn socket(&mut self) -> Option<&mut TcpStream> {
+        match self {
+            Wire::Clear(stream) => Some(stream),
+            Wire::Tls(stream) => Some(stream.get_mut().0),
+            Wire::Gone => None,
+        }
+    }
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}

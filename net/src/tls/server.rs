@@ -1,0 +1,144 @@
+//! TLS as a server: several identities, chosen by name and by what the client can verify; replaced while we run.
+//!
+//! RFC 6066 §3 (SNI), RFC 7301 (ALPN), RFC 8446 §2.2 and RFC 5077 (tickets).
+//!
+//! Invariants: an identity that is replaced serves its connections to their end; tickets outlive a reload.
+//! Not here: reading certificates (identity), when TLS begins (drive).
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use line::Secured;
+use rustls::ServerConfig;
+use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets};
+use rustls::sign::SingleCertAndKey;
+use tokio::net::TcpStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsStream};
+
+use super::identity::{Identity, IdentityError};
+use super::{EXPORTER_LABEL, EXPORTER_LEN, TlsError, VERSIONS, end_point_hash, may_export, provider, secured};
+
+/// A server's side of TLS. Clones share identities and tickets.
+#[derive(Clone)]
+pub struct ServerTls {
+    shared: Arc<Shared>,
+    /// Names of protocols in order of preference; empty means that ALPN is not looked at.
+    alpn: Protocols,
+}
+
+/// Names of protocols as ALPN has them.
+type Protocols = Arc<[Vec<u8>]>;
+
+struct Shared {
+    identities: RwLock<Arc<[Arc<Shown>]>>,
+    tickets: Arc<dyn ProducesTickets>,
+}
+
+/// An identity as it is shown.
+struct Shown {
+    identity: Identity,
+    end_point: Option<Vec<u8>>,
+    /// One configuration for each list of protocols that was asked for so far; there are as many as protocols.
+    configs: Mutex<Vec<(Protocols, Arc<ServerConfig>)>>,
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").field("alpn", &self.alpn).finish_non_exhaustive()
+    }
+}
+
+impl ServerTls {
+    /// Shows these identities. Of several that bear the name a client asks for, the first with a key that the client
+    /// can verify is taken; a client that asks for no name, or for one we do not have, sees the first of all.
+    ///
+    /// # Errors
+    /// [`IdentityError::None`] for an empty list.
+    pub fn new(identities: Vec<Identity>) -> Result<Self, IdentityError> {
+        let tickets =
+            rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| IdentityError::Unfit(error.to_string()))?;
+        let shared = Shared { identities: RwLock::new(shown(identities)?), tickets };
+        Ok(ServerTls { shared: Arc::new(shared), alpn: Arc::new([]) })
+    }
+
+    /// The same identities and tickets, for clients that speak these protocols (RFC 7301, `imap`, `pop3`, `ftp`).
+    /// Clients without ALPN are welcome; those that only offer others are refused.
+    pub fn speaking(&self, protocols: &[&str]) -> Self {
+        let alpn = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        ServerTls { shared: self.shared.clone(), alpn }
+    }
+
+    /// Shows other identities from the next handshake on, here and in all clones. Connections go on undisturbed.
+    ///
+    /// # Errors
+    /// [`IdentityError::None`] for an empty list; the old ones are shown further on then.
+    pub fn reload(&self, identities: Vec<Identity>) -> Result<(), IdentityError> {
+        let identities = shown(identities)?;
+        *self.shared.identities.write().unwrap_or_else(PoisonError::into_inner) = identities;
+        Ok(())
+    }
+
+    /// The handshake.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> Result<(Box<TlsStream<TcpStream>>, Secured), TlsError> {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::from_io)?;
+        let shown = self.choose(&start.client_hello());
+        let config = shown.config(&self.alpn, &self.shared.tickets)?;
+        let stream = start.into_stream(config).await.map_err(TlsError::from_io)?;
+        let (_, connection) = stream.get_ref();
+        let exporter = may_export(connection)
+            .then(|| connection.export_keying_material(vec![0; EXPORTER_LEN], EXPORTER_LABEL, None).ok())
+            .flatten();
+        let facts = Secured {
+            server_name: connection.server_name().map(str::to_owned),
+            server_end_point: shown.end_point.clone(),
+            ..secured(connection, exporter)
+        };
+        Ok((Box::new(stream.into()), facts))
+    }
+
+    fn choose(&self, hello: &ClientHello<'_>) -> Arc<Shown> {
+        let identities = self.shared.identities.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let named = |shown: &&Arc<Shown>| hello.server_name().is_some_and(|name| shown.identity.is_for(name));
+        let usable = |shown: &&Arc<Shown>| shown.identity.key().key.choose_scheme(hello.signature_schemes()).is_some();
+        let best = identities
+            .iter()
+            .find(|shown| named(shown) && usable(shown))
+            .or_else(|| identities.iter().find(named))
+            .or_else(|| identities.iter().find(usable));
+        // `shown` does not let an empty list pass.
+        best.unwrap_or(&identities[0]).clone()
+    }
+}
+
+fn shown(identities: Vec<Identity>) -> Result<Arc<[Arc<Shown>]>, IdentityError> {
+    if identities.is_empty() {
+        return Err(IdentityError::None);
+    }
+    Ok(identities.into_iter().map(|identity| Arc::new(Shown::new(identity))).collect())
+}
+
+impl Shown {
+    fn new(identity: Identity) -> Self {
+        let end_point = end_point_hash(identity.certificate());
+        Shown { identity, end_point, configs: Mutex::new(Vec::new()) }
+    }
+
+    fn config(&self, alpn: &Protocols, tickets: &Arc<dyn ProducesTickets>) -> Result<Arc<ServerConfig>, TlsError> {
+        let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, config)) = configs.iter().find(|(known, _)| known == alpn) {
+            return Ok(config.clone());
+        }
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(VERSIONS)
+            .map_err(|error| TlsError::Failed(error.to_string()))?;
+        let resolver = Arc::new(SingleCertAndKey::from(self.identity.key().clone()));
+        let mut config = config.with_no_client_auth().with_cert_resolver(resolver);
+        config.alpn_protocols = alpn.to_vec();
+        config.ticketer = tickets.clone();
+        // Tickets carry all there is; a cache beside them would only cost memory.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        let config = Arc::new(config);
+        configs.push((alpn.clone(), config.clone()));
+        Ok(config)
+    }
+}
