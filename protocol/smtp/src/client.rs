@@ -1,7 +1,7 @@
 //! The client's side: hands mail over to another server, and says of each recipient what became of it.
 //!
-//! RFC 5321 §3 (dialogue), §4.2.1 (what the first digit means), §4.5.3.2 (timeouts); RFC 2920 §3.1 (pipelining); RFC 3207 §4
-//! (STARTTLS); RFC 4954 §4 (AUTH); RFC 1870, 6152, 6531, 3461 (parameters); RFC 7504 (521).
+//! RFC 5321 §3 (dialogue), §4.2.1 (what the first digit means), §4.5.3.2 (timeouts); RFC 2920 §3.1 (pipelining);
+//! RFC 3207 §4 (STARTTLS); RFC 4954 §4 (AUTH); RFC 1870, 6152, 6531, 3461 (parameters); RFC 7504 (521).
 //!
 //! ```text
 //! Greeting → Hello ─STARTTLS→ StartingTls → Securing → Hello ─AUTH→ LoggingIn → AwaitingMail
@@ -10,8 +10,8 @@
 //! before the first mail: anything wrong → Broken → Closed;  after it: → Reporting → Closed
 //! ```
 //!
-//! The house is asked in this order: `Next` for a mail; `Content` for its octets, as often as needed, from the start for
-//! each transaction; `Report` once for each mail. `Broken` comes instead of `Next` when the server cannot be used.
+//! The house is asked in this order: `Next` for a mail; `Content` for its octets, as often as needed, from the start
+//! for each transaction; `Report` once for each mail. `Broken` comes instead of `Next` when the server cannot be used.
 //!
 //! A driver that cannot write, because the server has hung up in the middle of content, should offer what the server
 //! has said before it calls `closed`: the reason of the refusal is in there.

@@ -1,7 +1,7 @@
 //! Commands: what a client may say, read and written.
 //!
-//! RFC 5321 §4.1.1 (each command), §4.1.1.1 (EHLO's argument), §2.4 (verbs in any case); RFC 3030 §2 (BDAT);
-//! RFC 3207 §4 (STARTTLS); RFC 4954 §4 (AUTH).
+//! RFC 5321 §4.1.1 (each command), §4.1.1.1 (EHLO's argument), §2.4 (verbs in any case); RFC 3207 §4 (STARTTLS);
+//! RFC 4954 §4 (AUTH).
 //!
 //! Departure: blanks at the end of a line, tabs for blanks, and blanks behind the colon of `MAIL FROM:` are read as
 //! if they were legal, because printers and textbooks send them.
@@ -39,13 +39,6 @@ pub enum Command {
     Rcpt(ForwardPath, RcptParams),
     /// Its content follows, up to a dot.
     Data,
-    /// Its content, or a piece of it, follows in so many octets.
-    Bdat {
-        /// How many octets follow the line.
-        octets: u64,
-        /// Whether this is the last piece.
-        last: bool,
-    },
     /// Forget this mail.
     Rset,
     /// Nothing; whatever it says behind it means nothing either.
@@ -78,7 +71,6 @@ pub enum Verb {
     Mail,
     Rcpt,
     Data,
-    Bdat,
     Rset,
     Noop,
     Quit,
@@ -89,13 +81,12 @@ pub enum Verb {
     Auth,
 }
 
-const VERBS: [(&str, Verb); 14] = [
+const VERBS: [(&str, Verb); 13] = [
     ("EHLO", Verb::Ehlo),
     ("HELO", Verb::Helo),
     ("MAIL", Verb::Mail),
     ("RCPT", Verb::Rcpt),
     ("DATA", Verb::Data),
-    ("BDAT", Verb::Bdat),
     ("RSET", Verb::Rset),
     ("NOOP", Verb::Noop),
     ("QUIT", Verb::Quit),
@@ -107,7 +98,7 @@ const VERBS: [(&str, Verb); 14] = [
 ];
 
 /// Verbs of the past and of others, which we know and do not have: 502 rather than 500 (RFC 5321 §4.2.4).
-const NOT_HERE: [&str; 9] = ["SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "LHLO", "XCLIENT", "BURL"];
+const NOT_HERE: [&str; 10] = ["SEND", "SOML", "SAML", "TURN", "ETRN", "ATRN", "LHLO", "XCLIENT", "BDAT", "BURL"];
 
 /// First words of those who think that they talk to a web server.
 const HTTP: [&str; 10] = ["GET", "POST", "HEAD", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"];
@@ -144,7 +135,6 @@ impl Command {
             Command::Mail(..) => Verb::Mail,
             Command::Rcpt(..) => Verb::Rcpt,
             Command::Data => Verb::Data,
-            Command::Bdat { .. } => Verb::Bdat,
             Command::Rset => Verb::Rset,
             Command::Noop => Verb::Noop,
             Command::Quit => Verb::Quit,
@@ -174,7 +164,6 @@ impl fmt::Display for Spelled<'_> {
             Command::Mail(path, params) => write!(f, "MAIL FROM:{path}{params}"),
             Command::Rcpt(path, params) => write!(f, "RCPT TO:{path}{params}"),
             Command::Data => f.write_str("DATA"),
-            Command::Bdat { octets, last } => write!(f, "BDAT {octets}{}", if *last { " LAST" } else { "" }),
             Command::Rset => f.write_str("RSET"),
             Command::Noop => f.write_str("NOOP"),
             Command::Quit => f.write_str("QUIT"),
@@ -246,7 +235,6 @@ fn arguments(verb: Verb, text: &str) -> Result<Command, &'static Reply> {
         Verb::Mail => mail(text),
         Verb::Rcpt => rcpt(text),
         Verb::Data => nothing(text, Command::Data),
-        Verb::Bdat => bdat(text).ok_or(&words::BAD_CHUNK),
         Verb::Rset => nothing(text, Command::Rset),
         // RFC 5321 §4.1.1.9: what stands behind it is ignored.
         Verb::Noop => Ok(Command::Noop),
@@ -306,17 +294,6 @@ fn behind<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     front.eq_ignore_ascii_case(word).then_some(rest)
 }
 
-fn bdat(text: &str) -> Option<Command> {
-    let (octets, rest) = text.split_once([' ', '\t']).unwrap_or((text, ""));
-    let last = match rest.trim_matches([' ', '\t']) {
-        "" => false,
-        word if word.eq_ignore_ascii_case("LAST") => true,
-        _ => return None,
-    };
-    let digits = octets.bytes().all(|octet| octet.is_ascii_digit());
-    octets.parse().ok().filter(|_| digits).map(|octets| Command::Bdat { octets, last })
-}
-
 fn auth(text: &str) -> Result<Command, &'static Reply> {
     let (mechanism, initial) = text.split_once([' ', '\t']).unwrap_or((text, ""));
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
@@ -350,8 +327,6 @@ mod tests {
             ("Rcpt\tTo:  bob@hamburger.edu", "RCPT TO:<bob@hamburger.edu>"),
             ("DATA  ", "DATA"),
             ("noop what ever", "NOOP"),
-            ("bdat 86 last", "BDAT 86 LAST"),
-            ("BDAT 0", "BDAT 0"),
             ("auth plain =", "AUTH PLAIN ="),
             ("ehlo [IPv6:::1]", "EHLO [IPv6:::1]"),
             ("EHLO my_host", "EHLO my_host"),
@@ -374,14 +349,11 @@ mod tests {
             ("RCPT TO:<>", 501),
             ("DATA now", 501),
             ("VRFY", 501),
-            ("BDAT", 501),
-            ("BDAT -1", 501),
-            ("BDAT 1 FIRST", 501),
-            ("BDAT 99999999999999999999999", 501),
             ("AUTH", 501),
             ("AUTH PLAIN a=b", 501),
             ("AUTH PLAIN a", 501),
             ("TURN", 502),
+            ("BDAT 86 LAST", 502),
         ] {
             match parse(line) {
                 Err(Mistake::Refused(reply)) => assert_eq!(reply.code(), code, "{line}"),
@@ -416,7 +388,6 @@ mod tests {
             (reverse_paths(), mail_params()).prop_map(|(path, params)| Command::Mail(path, params)),
             (forward_paths(), rcpt_params()).prop_map(|(path, params)| Command::Rcpt(path, params)),
             Just(Command::Data),
-            (any::<u64>(), any::<bool>()).prop_map(|(octets, last)| Command::Bdat { octets, last }),
             Just(Command::Rset),
             Just(Command::Noop),
             Just(Command::Quit),
@@ -438,7 +409,7 @@ mod tests {
         }
 
         #[test]
-        fn noise_is_refused_or_read_back(line in "(MAIL FROM:|RCPT TO:|AUTH |BDAT |EHLO )[ -~]{0,40}") {
+        fn noise_is_refused_or_read_back(line in "(MAIL FROM:|RCPT TO:|AUTH |EHLO )[ -~]{0,40}") {
             if let Ok(command) = Command::parse(line.as_bytes()) {
                 prop_assert_eq!(Command::parse(Spelled(&command).to_string().as_bytes()), Ok(command));
             }

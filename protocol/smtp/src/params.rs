@@ -1,6 +1,6 @@
 //! Parameters of MAIL and RCPT: `KEYWORD=value`, what they may be, and how they are written.
 //!
-//! RFC 5321 §4.1.2 (grammar), RFC 1870 §6 (SIZE), RFC 6152 §2 and RFC 3030 §3 (BODY), RFC 6531 §3.4 (SMTPUTF8),
+//! RFC 5321 §4.1.2 (grammar), RFC 1870 §6 (SIZE), RFC 6152 §2 (BODY), RFC 6531 §3.4 (SMTPUTF8),
 //! RFC 4954 §5 (AUTH), RFC 3461 §4 (NOTIFY, ORCPT, RET, ENVID, xtext), RFC 6533 §3 (ORCPT with UTF-8).
 //!
 //! Invariants: a keyword stands once; values are checked and decoded.
@@ -49,8 +49,6 @@ pub enum Body {
     SevenBit,
     /// `8BITMIME`
     EightBitMime,
-    /// `BINARYMIME`: no lines at all; only with BDAT.
-    BinaryMime,
 }
 
 /// AUTH= on MAIL.
@@ -163,7 +161,6 @@ impl fmt::Display for MailParams {
         match self.body {
             Some(Body::SevenBit) => f.write_str(" BODY=7BIT")?,
             Some(Body::EightBitMime) => f.write_str(" BODY=8BITMIME")?,
-            Some(Body::BinaryMime) => f.write_str(" BODY=BINARYMIME")?,
             None => {}
         }
         if self.smtputf8 {
@@ -232,7 +229,6 @@ fn body(text: &str) -> Option<Body> {
     match text.to_ascii_uppercase().as_str() {
         "7BIT" => Some(Body::SevenBit),
         "8BITMIME" => Some(Body::EightBitMime),
-        "BINARYMIME" => Some(Body::BinaryMime),
         _ => None,
     }
 }
@@ -345,7 +341,17 @@ pub(crate) mod tests {
 
     #[test]
     fn bad_and_unknown_parameters() {
-        for text in ["SIZE=", "SIZE=-1", "SIZE", "BODY=9BIT", "SMTPUTF8=yes", "SIZE=1 SIZE=1", "RET=HALF", "AUTH=x"] {
+        for text in [
+            "SIZE=",
+            "SIZE=-1",
+            "SIZE",
+            "BODY=9BIT",
+            "BODY=BINARYMIME",
+            "SMTPUTF8=yes",
+            "SIZE=1 SIZE=1",
+            "RET=HALF",
+            "AUTH=x",
+        ] {
             assert_eq!(MailParams::parse(text), Err(ParamError::Bad), "{text}");
         }
         for text in ["NOTIFY=NEVER,DELAY", "NOTIFY=", "ORCPT=joe@x.test", "ORCPT=rfc822;+0Dx", "ORCPT=rfc822;+X1"] {
@@ -358,7 +364,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn mail_params() -> impl Strategy<Value = MailParams> {
-        let body = proptest::sample::select(vec![Body::SevenBit, Body::EightBitMime, Body::BinaryMime]);
+        let body = proptest::sample::select(vec![Body::SevenBit, Body::EightBitMime]);
         let auth = prop_oneof![Just(Submitter::Unknown), mailboxes().prop_map(Submitter::Mailbox)];
         let ret = prop_oneof![Just(Ret::Full), Just(Ret::Headers)];
         let envid = "[ -~]{1,100}";

@@ -356,7 +356,13 @@ mod tests {
         }
 
         #[test]
-        fn noise_does_no_harm(wire in proptest::collection::vec(prop_oneof![Just(b'2'), Just(b'-'), Just(b'\r'), Just(b'\n'), any::<u8>()], 0..80), size in 1usize..9) {
+        fn noise_does_no_harm(
+            wire in proptest::collection::vec(
+                prop_oneof![Just(b'2'), Just(b'-'), Just(b'\r'), Just(b'\n'), any::<u8>()],
+                0..80,
+            ),
+            size in 1usize..9,
+        ) {
             prop_assert_eq!(heard(&wire, size), heard(&wire, 1000));
         }
     }

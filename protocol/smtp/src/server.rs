@@ -1,12 +1,12 @@
 //! The server's side: greets, takes mail, asks the house at every turn.
 //!
-//! RFC 5321 §3 and §4 (dialogue), §4.1.4 (order), §4.5.3.2.7 (timeout); RFC 2920 §3.2 (pipelining); RFC 3207 §4 (STARTTLS);
-//! RFC 4954 §4 (AUTH); RFC 6409 §4.3 (submission). The states are drawn in the crate's header.
+//! RFC 5321 §3 and §4 (dialogue), §4.1.4 (order), §4.5.3.2.7 (timeout); RFC 2920 §3.2 (pipelining); RFC 3207 §4
+//! (STARTTLS); RFC 4954 §4 (AUTH); RFC 6409 §4.3 (submission). The states are drawn in the crate's header.
 //!
-//! The house is asked in this order: `Sender` begins a new mail, and whatever an older one has left is void; `Recipient`
-//! once for each RCPT; `Begin` opens a draft; then content comes by `Step::Keep`; then `Commit` or `Abandon` ends the
-//! draft. A session that ends in between has abandoned its draft without a word. RSET and EHLO are not reported:
-//! the next `Sender` says all there is to say.
+//! The house is asked in this order: `Sender` begins a new mail, and whatever an older one has left is void;
+//! `Recipient` once for each RCPT; `Begin` opens a draft; then content comes by `Step::Keep`; then `Commit` or
+//! `Abandon` ends the draft. A session that ends in between has abandoned its draft without a word. RSET and EHLO are
+//! not reported: the next `Sender` says all there is to say.
 //!
 //! What is sent behind DATA without waiting for 354 is read as content if DATA is accepted and as commands if not:
 //! RFC 2920 §3.2 forbids to lose input, and says that the client must not do it. A header line among commands ends
@@ -19,14 +19,14 @@
 
 mod auth;
 mod content;
+mod house;
 mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use crate::command::{Command, HelloName, Mistake, shown};
-use crate::params::{Body, MailParams, RcptParams};
-use crate::path::{ForwardPath, ReversePath};
 use crate::reply::Reply;
 use crate::words;
 use content::Transfer;
@@ -34,8 +34,10 @@ use line::{Exposure, Line, Lines, Secured, Session, Step};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
+use transaction::Transaction;
 
 pub use content::Fault;
+pub use house::{Answer, Ask, Conversation, Envelope};
 pub use settings::{Purpose, Settings, Tls};
 
 /// RFC 5321 §4.5.3.1.4 says 512 octets; the parameters of all extensions make it some 1,800.
@@ -44,110 +46,6 @@ pub const COMMAND_LINE_MAX_BYTES: usize = 2048;
 const ENDLESS_LINE_BYTES: usize = 1 << 20;
 /// The first octet of a TLS record that holds a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// A question to the house.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
-    /// MAIL: may this sender send here? A new mail begins; an older one is void.
-    Sender {
-        /// Who speaks.
-        by: Arc<Conversation>,
-        /// Whom reports go to.
-        path: ReversePath,
-        /// What else it said.
-        params: MailParams,
-    },
-    /// RCPT: do we take mail for this one, from that sender?
-    Recipient {
-        /// Who shall have it.
-        path: ForwardPath,
-        /// What else was said.
-        params: RcptParams,
-    },
-    /// DATA: open a draft; content follows.
-    Begin(Envelope),
-    /// The content is complete and without flaw. Yes means: on disk.
-    Commit {
-        /// How many octets were kept.
-        octets: u64,
-    },
-    /// The draft is not wanted, for this reason first: the rest of the message will be thrown away, and then it is
-    /// refused. The answer is not looked at.
-    Abandon(Fault),
-    /// AUTH: answered by [`Answer::Login`].
-    Login(sasl::server::Ask),
-}
-
-/// An answer of the house.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// Yes, in the usual words.
-    Yes,
-    /// In these words: 2yz is a yes, anything else a no; 421 ends the session.
-    Reply(Reply),
-    /// To [`Ask::Login`].
-    Login(sasl::server::Answer),
-}
-
-/// Who speaks with us, and how well protected: what the trace field tells, and what policy may look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conversation {
-    /// How the client named itself.
-    pub hello: HelloName,
-    /// By EHLO rather than HELO.
-    pub extended: bool,
-    /// TLS, if it is up.
-    pub tls: Option<Arc<Secured>>,
-    /// Who has authenticated.
-    pub login: Option<sasl::server::Granted>,
-}
-
-impl Conversation {
-    /// The word behind `with` in the trace field (RFC 3848, RFC 6531 §4.3).
-    pub fn protocol(&self, smtputf8: bool) -> &'static str {
-        match (self.extended, smtputf8, self.tls.is_some(), self.login.is_some()) {
-            (false, ..) => "SMTP",
-            (_, false, false, false) => "ESMTP",
-            (_, false, false, true) => "ESMTPA",
-            (_, false, true, false) => "ESMTPS",
-            (_, false, true, true) => "ESMTPSA",
-            (_, true, false, false) => "UTF8SMTP",
-            (_, true, false, true) => "UTF8SMTPA",
-            (_, true, true, false) => "UTF8SMTPS",
-            (_, true, true, true) => "UTF8SMTPSA",
-        }
-    }
-}
-
-/// What is known of a mail when its content begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Envelope {
-    /// Who speaks.
-    pub by: Arc<Conversation>,
-    /// How many recipients were accepted.
-    pub recipients: usize,
-    /// What the sender said of the size, in octets.
-    pub size: Option<u64>,
-    /// What the sender said of the body.
-    pub body: Option<Body>,
-    /// Whether addresses and header may be UTF-8.
-    pub smtputf8: bool,
-}
-
-impl Envelope {
-    /// The word behind `with` in the trace field.
-    pub fn protocol(&self) -> &'static str {
-        self.by.protocol(self.smtputf8)
-    }
-}
-
-/// A mail between MAIL and the end of its content.
-#[derive(Debug)]
-struct Transaction {
-    envelope: Envelope,
-    /// How many recipients were refused.
-    refused: usize,
-}
 
 #[derive(Debug)]
 enum State {
@@ -328,7 +226,6 @@ impl Server {
             Command::Mail(path, params) => self.mail(path, params),
             Command::Rcpt(path, params) => self.rcpt(path, params),
             Command::Data => self.data(),
-            Command::Bdat { .. } => self.complain(&words::NOT_IMPLEMENTED),
             Command::Rset => self.reset(),
             Command::Noop => self.say(&words::NOTHING_DONE),
             Command::Quit => self.end(&words::FAREWELL),
@@ -369,78 +266,6 @@ impl Server {
         lines
     }
 
-    fn mail(&mut self, path: ReversePath, params: MailParams) {
-        if let Some(reply) = self.unfit(&path, &params) {
-            return self.complain(reply);
-        }
-        let by = match std::mem::replace(&mut self.state, State::Closed) {
-            State::Ready(by) => by,
-            state => {
-                self.state = state;
-                return self.complain(&words::IN_TRANSACTION);
-            }
-        };
-        let MailParams { size, body, smtputf8, .. } = params;
-        let envelope = Envelope { by: by.clone(), recipients: 0, size, body, smtputf8 };
-        self.state = State::AwaitingSender(Transaction { envelope, refused: 0 });
-        self.asked = Some(Ask::Sender { by, path, params });
-    }
-
-    /// What can be refused without asking.
-    fn unfit(&self, path: &ReversePath, params: &MailParams) -> Option<&'static Reply> {
-        let reports = params.ret.is_some() || params.envid.is_some();
-        match params {
-            _ if !path.is_ascii() && !params.smtputf8 => Some(&words::SENDER_NOT_ASCII),
-            MailParams { size: Some(size), .. } if *size > self.settings.size_max_bytes => Some(&words::TOO_LARGE),
-            // BINARYMIME needs BDAT (RFC 3030 §3), which we do not offer.
-            MailParams { body: Some(Body::BinaryMime), .. } => Some(&words::UNKNOWN_PARAMETER),
-            _ if reports && !self.settings.dsn => Some(&words::UNKNOWN_PARAMETER),
-            _ => None,
-        }
-    }
-
-    fn rcpt(&mut self, path: ForwardPath, params: RcptParams) {
-        let mail = match std::mem::replace(&mut self.state, State::Closed) {
-            State::InTransaction(mail) => mail,
-            state => {
-                self.state = state;
-                return self.complain(&words::MAIL_FIRST);
-            }
-        };
-        let reports = params.notify.is_some() || params.orcpt.is_some();
-        let refusal = match () {
-            () if !path.is_ascii() && !mail.envelope.smtputf8 => Some(&words::RECIPIENT_NOT_ASCII),
-            () if reports && !self.settings.dsn => Some(&words::UNKNOWN_PARAMETER),
-            () if mail.envelope.recipients >= self.settings.recipients_max => Some(&words::TOO_MANY_RECIPIENTS),
-            () => None,
-        };
-        if let Some(reply) = refusal {
-            self.state = State::InTransaction(Transaction { refused: mail.refused + 1, ..mail });
-            // RFC 5321 §4.5.3.1.10: the client cannot know how many are too many; that is no error of its.
-            return if reply.is_transient() { self.say(reply) } else { self.complain(reply) };
-        }
-        self.state = State::AwaitingRecipient(mail);
-        self.asked = Some(Ask::Recipient { path, params });
-    }
-
-    fn data(&mut self) {
-        match std::mem::replace(&mut self.state, State::Closed) {
-            State::InTransaction(mail) if mail.envelope.recipients > 0 => {
-                self.asked = Some(Ask::Begin(mail.envelope.clone()));
-                self.state = State::AwaitingDraft(mail);
-            }
-            State::InTransaction(mail) => {
-                let reply = if mail.refused > 0 { &words::NO_VALID_RECIPIENTS } else { &words::RCPT_FIRST };
-                self.state = State::InTransaction(mail);
-                self.complain(reply);
-            }
-            state => {
-                self.state = state;
-                self.complain(&words::MAIL_FIRST);
-            }
-        }
-    }
-
     fn reset(&mut self) {
         self.state = match std::mem::replace(&mut self.state, State::Closed) {
             State::InTransaction(mail) => State::Ready(mail.envelope.by),
@@ -457,57 +282,6 @@ impl Server {
                 self.say(&words::START_TLS);
                 self.state = State::Securing;
             }
-        }
-    }
-
-    /// What the house answered to MAIL, RCPT, DATA or the final dot.
-    fn answered(&mut self, answer: Answer, now: Instant) {
-        let reply = match &answer {
-            Answer::Yes => None,
-            Answer::Reply(reply) => Some(reply),
-            Answer::Login(_) => return self.end(&words::CONFUSED),
-        };
-        let yes = reply.is_none_or(|reply| reply.is_positive() || reply.is_intermediate());
-        match std::mem::replace(&mut self.state, State::Closed) {
-            State::AwaitingSender(mail) if yes => {
-                self.state = State::InTransaction(mail);
-                self.say(reply.unwrap_or(&words::SENDER_OK));
-            }
-            State::AwaitingSender(mail) => {
-                self.state = State::Ready(mail.envelope.by);
-                self.refuse(reply);
-            }
-            State::AwaitingRecipient(mut mail) if yes => {
-                mail.envelope.recipients += 1;
-                self.state = State::InTransaction(mail);
-                self.say(reply.unwrap_or(&words::RECIPIENT_OK));
-            }
-            State::AwaitingRecipient(mail) => {
-                self.state = State::InTransaction(Transaction { refused: mail.refused + 1, ..mail });
-                self.refuse(reply);
-            }
-            State::AwaitingDraft(mail) if yes => {
-                self.state = State::Receiving(Transfer::new(mail.envelope.by, &self.settings, now));
-                self.say(&words::GO_AHEAD);
-            }
-            State::AwaitingDraft(mail) => {
-                self.state = State::Ready(mail.envelope.by);
-                self.refuse(reply);
-            }
-            State::AwaitingRelease { transfer, ended } => self.released(transfer, ended),
-            State::AwaitingVerdict(by) => self.judged(by, yes, reply),
-            _ => self.end(&words::CONFUSED),
-        }
-    }
-
-    /// The house has said what becomes of the message.
-    fn judged(&mut self, by: Arc<Conversation>, accepted: bool, reply: Option<&Reply>) {
-        self.state = State::Ready(by);
-        if accepted {
-            self.counts = Counts::default();
-            self.say(reply.unwrap_or(&words::ACCEPTED));
-        } else {
-            self.refuse(reply);
         }
     }
 
@@ -596,6 +370,7 @@ impl Session for Server {
             self.login = None;
             self.lines = Lines::new(COMMAND_LINE_MAX_BYTES);
             self.state = State::Fresh;
+            self.leave_if_asked();
         }
         self.deadline = now + self.settings.command_wait;
     }
@@ -638,7 +413,9 @@ impl Session for Server {
             return Step::Keep;
         }
         if !self.said.is_empty() {
-            std::mem::swap(out, &mut self.said);
+            // Copied, so that the driver's large buffer does not become ours.
+            out.extend_from_slice(&self.said);
+            self.said.clear();
             self.exposure = Exposure::Open;
             return Step::Send;
         }
@@ -648,7 +425,12 @@ impl Session for Server {
         match self.state {
             State::Securing => Step::Secure,
             State::Closed => Step::Close,
-            _ => Step::Wait { until: self.deadline },
+            State::Receiving(_) => Step::Wait { until: self.deadline },
+            _ => {
+                // A client that is idle costs no buffer.
+                self.content = Vec::new();
+                Step::Wait { until: self.deadline }
+            }
         }
     }
 

@@ -67,7 +67,6 @@ words! {
     RECIPIENT_TOO_LONG = no(501, 1, 3, "The recipient's address is too long");
     BAD_PARAMETER = no(501, 5, 4, "Bad parameter");
     UNKNOWN_PARAMETER = no(555, 5, 4, "Parameter not recognized or not implemented");
-    BAD_CHUNK = no(501, 5, 4, "Say BDAT octets, or BDAT octets LAST");
 
     // Not now.
     HELLO_FIRST = no(503, 5, 1, "Say EHLO first");

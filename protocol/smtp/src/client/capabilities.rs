@@ -1,6 +1,6 @@
 //! What a server says that it can do.
 //!
-//! RFC 5321 §4.1.1.1 (EHLO's answer); RFC 1870 §3 (SIZE); RFC 4954 §3 (AUTH); RFC 9422 §3 (LIMITS).
+//! RFC 5321 §4.1.1.1 (EHLO's answer); RFC 1870 §3 (SIZE); RFC 4954 §3 (AUTH); RFC 9422 (LIMITS).
 
 use crate::reply::Reply;
 use sasl::Mechanism;
@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn extensions_are_read_in_any_case() {
-        let text = "mx.test hello PIPELINING\nsize 1000\nAuth plain login X-OWN\nAUTH=LOGIN PLAIN\nLIMITS MAILMAX=5 RCPTMAX=20\nXYZZY";
+        let text = "mx.test hello PIPELINING\nsize 1000\nAuth plain login X-OWN\nAUTH=LOGIN PLAIN\n\
+            LIMITS MAILMAX=5 RCPTMAX=20\nXYZZY";
         let read = Capabilities::read(&Reply::new(250, None, text));
         assert!(!read.pipelining && read.size && !read.starttls);
         assert_eq!((read.size_max, read.recipients_max), (Some(1000), Some(20)));

@@ -1,11 +1,12 @@
 //! What became of a mail, or of a conversation, and why.
 //!
-//! RFC 5321 §4.2.1 (digits), §4.5.3.1.10 (552 for too many recipients), §6.1 (who is responsible); RFC 3463 (status codes, for
-//! reports); RFC 7504 (521).
+//! RFC 5321 §4.2.1 (digits), §4.5.3.1.10 (552 for too many recipients), §6.1 (who is responsible); RFC 3463 (status
+//! codes, for reports); RFC 7504 (521).
 //!
 //! Not here: when to try again, what a report to the sender looks like (courier).
 
 use crate::reply::{EnhancedCode, Reply};
+use sasl::client::Failure;
 use std::fmt;
 
 /// What became of a mail for one recipient.
@@ -67,7 +68,7 @@ pub enum Cause {
     /// It offers no way to log in that we may use.
     NoMechanism,
     /// The exchange failed on our side.
-    Login(sasl::client::Failure),
+    Login(Failure),
     /// It does not take UTF-8 in addresses or header.
     NoSmtpUtf8,
     /// It takes no more than so many octets.
@@ -159,12 +160,23 @@ impl fmt::Display for Trouble {
             Cause::Garbled => write!(f, "{}: the answer was not SMTP", self.stage),
             Cause::NoTls => f.write_str("the server offers no TLS, which is required"),
             Cause::NoMechanism => f.write_str("the server offers no way to log in that may be used here"),
-            Cause::Login(failure) => write!(f, "{}: {failure:?}", self.stage),
+            Cause::Login(failure) => write!(f, "{}: {}", self.stage, why(failure)),
             Cause::NoSmtpUtf8 => f.write_str("the server does not take addresses or header fields in UTF-8"),
             Cause::TooLarge { size_max } => write!(f, "the server takes at most {size_max} octets"),
             Cause::Unreadable => f.write_str("the message could not be read from our own store"),
             Cause::Leaving => f.write_str("we were closing ourselves"),
         }
+    }
+}
+
+fn why(failure: &Failure) -> String {
+    match failure {
+        Failure::Unsendable => "the login or the password cannot be sent this way".into(),
+        Failure::ChannelBinding => "the TLS channel has nothing to bind to".into(),
+        Failure::Malformed => "the server's challenge makes no sense".into(),
+        Failure::Iterations(count) => format!("the server asks for {count} iterations"),
+        Failure::Untrusted => "the server did not prove that it knows the password".into(),
+        Failure::Refused(reason) => format!("the server refused: {reason}"),
     }
 }
 

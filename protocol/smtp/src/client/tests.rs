@@ -107,3 +107,62 @@ fn mail(text: &str) -> Result<Mail, String> {
 fn transcripts() {
     transcript::replay_folder::<Post>(concat!(env!("CARGO_MANIFEST_DIR"), "/transcripts/client"));
 }
+
+proptest::proptest! {
+    /// Whatever a server says, in whatever pieces: every mail that was taken is reported once, with an outcome for each
+    /// recipient, and the pieces make no difference.
+    #[test]
+    fn every_mail_is_accounted_for(
+        lines in proptest::collection::vec(proptest::sample::select(vec![
+            "220 hi", "250 ok", "250-PIPELINING", "250 STARTTLS", "354 go", "450 4.2.0 later", "550 5.1.1 no",
+            "421 bye", "452 4.5.3 too many", "552 full", "503 what", "250-", "250", "nonsense", "235 2.7.0 in", "334 ",
+            "",
+        ]), 0..40),
+        size in 1usize..20,
+    ) {
+        let wire = format!("220 x\r\n250-x\r\n250 PIPELINING\r\n{}\r\n", lines.join("\r\n"));
+        let (taken, reports) = heard(wire.as_bytes(), size);
+        proptest::prop_assert_eq!(taken, reports.len());
+        proptest::prop_assert!(reports.iter().all(|outcomes| outcomes.len() == 3));
+        proptest::prop_assert_eq!(heard(wire.as_bytes(), 100_000), (taken, reports));
+    }
+}
+
+/// How many mails were taken by a client that hears `wire` and then nothing more, and what it reported.
+fn heard(wire: &[u8], size: usize) -> (usize, Vec<Vec<Outcome>>) {
+    let now = Instant::now();
+    let settings = Settings { recipients_max: 2, ..Settings::new(HelloName::parse("crepes.fr").expect("a name")) };
+    let mut client = Client::new(Arc::new(settings), &[7; 32], now);
+    let (mut held, mut pieces) = (Vec::new(), wire.chunks(size));
+    let (mut taken, mut reports) = (0, Vec::new());
+    loop {
+        match client.next(&mut Vec::new()) {
+            Step::Ask(Ask::Next) => {
+                taken += 1;
+                let mail = mail("<> <a@x.test> <b@x.test> <c@x.test>").expect("a mail");
+                client.answer(Answer::Mail(Box::new(mail)), now);
+            }
+            Step::Ask(Ask::Content { .. }) => {
+                client.answer(Answer::Content { octets: b"hi\r\n".to_vec(), last: true }, now);
+            }
+            Step::Ask(Ask::Report(outcomes)) => {
+                reports.push(outcomes);
+                client.answer(Answer::Noted, now);
+            }
+            Step::Ask(Ask::Broken(_)) => client.answer(Answer::Noted, now),
+            Step::Secure => client.secured(Secured::default(), now),
+            Step::Send | Step::Keep => {}
+            Step::Close => return (taken, reports),
+            Step::Wait { .. } => {
+                let done = if held.is_empty() { 0 } else { client.receive(&held, now) };
+                held.drain(..done);
+                if done == 0 {
+                    match pieces.next() {
+                        Some(piece) => held.extend_from_slice(piece),
+                        None => client.closed(now),
+                    }
+                }
+            }
+        }
+    }
+}

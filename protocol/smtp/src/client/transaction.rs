@@ -1,7 +1,7 @@
 //! One mail on its way: the envelope, the content, the verdict, and what each recipient makes of it.
 //!
-//! RFC 5321 §3.3 (order), §4.5.3.1.8 and §4.5.3.1.10 (too many recipients), §4.5.2 (dots); RFC 2920 §3.1 (groups: every reply is
-//! looked at; content of a mail without recipients is a dot alone).
+//! RFC 5321 §3.3 (order), §4.5.3.1.8 and §4.5.3.1.10 (too many recipients), §4.5.2 (dots); RFC 2920 §3.1 (groups:
+//! every reply is looked at; content of a mail without recipients is a dot alone).
 //!
 //! A mail with more recipients than one transaction takes becomes several; so does one whose server says 452 to some
 //! behind others that it took. Each transaction settles somebody, so it ends.

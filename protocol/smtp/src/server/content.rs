@@ -1,6 +1,7 @@
 //! The content of a mail on its way in: counted, looked at, handed on, or thrown away.
 //!
-//! RFC 5321 §4.1.1.4 (DATA), §4.5.2 (dots), §2.3.8 (only CRLF ends a line), §4.5.3.1.9 (codes); RFC 1870 §6.3 (too large).
+//! RFC 5321 §4.1.1.4 (DATA), §4.5.2 (dots), §2.3.8 (only CRLF ends a line), §4.5.3.1.9 (codes); RFC 1870 §6.3 (too
+//! large).
 //!
 //! A bare CR or LF, a NUL and a line over the limit cost 550 5.6.0, a message over the size limit 552 5.3.4: after the
 //! final dot, because before it nobody listens. As soon as the fault is known the draft is given up and the rest goes
@@ -76,6 +77,7 @@ impl Server {
             }
         };
         let stretch = &bytes[..bytes.len().min(STRETCH_MAX_BYTES)];
+        self.content.reserve(stretch.len());
         let step = transfer.dots.take(stretch, &mut self.content);
         transfer.octets += self.content.len() as u64;
         self.deadline = transfer.until.min(now + self.settings.content_wait);
@@ -127,8 +129,6 @@ impl Server {
         let fault = transfer.fault(self.settings.size_max_bytes).unwrap_or(Fault::TooLarge);
         self.state = State::Ready(transfer.by);
         self.complain(fault.reply());
-        // What a long message needed is not needed for the next one's commands.
-        self.content = Vec::new();
         self.leave_if_asked();
     }
 }

@@ -1,7 +1,7 @@
 //! Which command is allowed when: one table.
 //!
-//! RFC 5321 §4.1.4 (order); RFC 3207 §4 (what may be said before TLS where it is demanded); RFC 4954 §4 and §6 (AUTH outside a
-//! transaction, what may be said before it); RFC 6409 §4.3.
+//! RFC 5321 §4.1.4 (order); RFC 3207 §4 (what may be said before TLS where it is demanded); RFC 4954 §4 and §6 (AUTH
+//! outside a transaction, what may be said before it); RFC 6409 §4.3.
 
 use super::{Purpose, Server, State, Tls};
 use crate::command::Verb;
@@ -31,7 +31,7 @@ const fn rule(verb: Verb, place: Place, in_clear: bool, by_anyone: bool) -> Rule
     Rule { verb, place, in_clear, by_anyone }
 }
 
-const RULES: [Rule; 14] = [
+const RULES: [Rule; 13] = [
     //    verb            place                in clear  by anyone
     rule(Verb::Ehlo, Place::Anywhere, true, true),
     rule(Verb::Helo, Place::Anywhere, true, true),
@@ -46,8 +46,6 @@ const RULES: [Rule; 14] = [
     rule(Verb::Mail, Place::BetweenMails, false, false),
     rule(Verb::Rcpt, Place::InMail, false, false),
     rule(Verb::Data, Place::InMail, false, false),
-    // Not offered, wherever it is said.
-    rule(Verb::Bdat, Place::Anywhere, false, true),
 ];
 
 impl Server {

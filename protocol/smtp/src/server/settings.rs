@@ -64,7 +64,8 @@ pub struct Settings {
     pub errors_max: u32,
     /// Permanent refusals by the house since the last accepted mail: who guesses addresses gathers them.
     pub refusals_max: u32,
-    /// Commands since the last accepted mail; more than the recipients of a mail.
+    /// Commands since the last accepted mail. Mailing lists name 100,000 recipients in one breath, and must hear of
+    /// each that it is one too many.
     pub commands_max: u32,
     /// Failed attempts to authenticate since the last accepted mail; clients try two or three mechanisms.
     pub login_failures_max: u32,
@@ -90,7 +91,7 @@ impl Settings {
             transfer_wait: Duration::from_secs(2 * 60 * 60),
             errors_max: 20,
             refusals_max: 100,
-            commands_max: 10_000,
+            commands_max: 200_000,
             login_failures_max: 5,
         }
     }

@@ -1,6 +1,7 @@
 //! Replays the server's transcripts, and shows that pieces do not matter where a transcript cannot.
 
 use super::*;
+use crate::reply::{Heard, Replies};
 use line::Flaw;
 use sasl::server::{Answer as LoginAnswer, Ask as LoginAsk, Denied, Proof};
 use sasl::{Mechanism, ScramKeys};
@@ -8,7 +9,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 use transcript::{Given, Side, Stage};
 
-pub(crate) struct Port;
+struct Port;
 
 impl Stage for Port {
     type Session = Server;
@@ -64,8 +65,8 @@ impl Stage for Port {
 }
 
 fn reply(text: &str) -> Option<Reply> {
-    match crate::reply::Replies::new().hear(format!("{text}\r\n").as_bytes()).1 {
-        crate::reply::Heard::Reply(reply) => Some(reply),
+    match Replies::new().hear(format!("{text}\r\n").as_bytes()).1 {
+        Heard::Reply(reply) => Some(reply),
         _ => None,
     }
 }
@@ -185,7 +186,10 @@ proptest::proptest! {
 
     /// Noise costs a bounded answer.
     #[test]
-    fn noise_is_answered_and_ended(noise in proptest::collection::vec(proptest::num::u8::ANY, 0..2000), size in 1usize..500) {
+    fn noise_is_answered_and_ended(
+        noise in proptest::collection::vec(proptest::num::u8::ANY, 0..2000),
+        size in 1usize..500,
+    ) {
         let (said, _) = spoken(Settings::new("hamburger.edu"), &noise, size);
         proptest::prop_assert!(said.lines().count() <= 60);
     }
@@ -205,4 +209,59 @@ fn a_client_that_trickles_is_cut_off() {
         assert_eq!(server.receive(&held, now), 0);
         assert_eq!(server.next(&mut Vec::new()), Step::Wait { until }, "half a line buys no time");
     }
+}
+
+#[test]
+fn who_speaks_before_the_greeting_is_sent_away() {
+    let now = Instant::now();
+    let mut server = Server::new(Arc::new(Settings::new("hamburger.edu")), &[7; 32], now);
+    let mut out = Vec::new();
+    assert_eq!(server.receive(b"EHLO crepes.fr\r\n", now), 16);
+    assert_eq!(server.next(&mut out), Step::Send);
+    assert!(out.starts_with(b"554 5.5.1 "));
+    assert_eq!(server.next(&mut Vec::new()), Step::Close);
+}
+
+#[test]
+fn a_hundred_thousand_recipients_are_answered_one_by_one() {
+    let start = "EHLO x\r\nMAIL FROM:<a@b.c>\r\n";
+    let input = start.to_string() + &"RCPT TO:<bob@hamburger.edu>\r\n".repeat(100_000) + "DATA\r\nhi\r\n.\r\n";
+    let (said, committed) = spoken(Settings::new("hamburger.edu"), input.as_bytes(), 8000);
+    assert_eq!(said.matches("250 2.1.5 ").count(), 1000);
+    assert_eq!(said.matches("452 4.5.3 ").count(), 99_000);
+    assert_eq!(committed, [b"hi\r\n"]);
+}
+
+#[test]
+fn a_gigabyte_is_refused_and_cut_off() {
+    let now = Instant::now();
+    let mut server = Server::new(Arc::new(Settings::new("hamburger.edu")), &[7; 32], now);
+    let mut said = String::new();
+    let line = ["x".repeat(998), "\r\n".into()].concat();
+    let content = line.repeat(60).into_bytes();
+    let hello = b"HELO x\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<bob@hamburger.edu>\r\nDATA\r\n";
+    let mut held = hello.to_vec();
+    let (mut kept, mut offered) = (0, 0);
+    loop {
+        let mut out = Vec::new();
+        match server.next(&mut out) {
+            Step::Send => said += &String::from_utf8(out).expect("ASCII"),
+            Step::Keep => kept += out.len(),
+            Step::Ask(_) => server.answer(Answer::Yes, now),
+            Step::Wait { .. } if held.is_empty() && offered < 1 << 30 => {
+                held.extend_from_slice(&content);
+                offered += content.len();
+            }
+            Step::Wait { .. } => {
+                let taken = server.receive(&held, now);
+                held.drain(..taken);
+            }
+            Step::Close => break,
+            Step::Secure => panic!("there is no TLS here"),
+        }
+    }
+    let usual = Settings::new("hamburger.edu");
+    assert!(kept as u64 <= usual.size_max_bytes);
+    assert!(offered as u64 <= usual.size_max_bytes + usual.waste_max_bytes + 100_000);
+    assert!(said.ends_with("552 5.3.4 Message far too large; goodbye\r\n"));
 }
