@@ -8,7 +8,7 @@
 //! It is written for those who write to greylisting servers.
 //!
 //! Invariants: the next attempt is after now and not after the end; who tries at the end and fails gives up;
-//! pauses never shrink; the same numbers give the same answer.
+//! planned pauses never shrink; the same numbers give the same answer.
 //! Not here: which errors are worth another attempt (smtp), the queue itself (store), the bounce (courier).
 
 const MINUTE: i64 = 60;
