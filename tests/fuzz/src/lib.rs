@@ -39,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "message_date", run: message::date },
     Target { name: "message_mime", run: message::mime },
     Target { name: "message_text", run: message::text },
+    Target { name: "message_report", run: message::report },
     Target { name: "smtp_command", run: smtp::command },
     Target { name: "smtp_reply", run: smtp::reply },
     Target { name: "smtp_server", run: smtp::server },

@@ -6,6 +6,7 @@ use ::message::header::{Fields, begins_with_header, section_len};
 use ::message::mime::params::{ContentType, Disposition};
 use ::message::mime::tree::{DEPTH_MAX, PARTS_MAX, Tree};
 use ::message::mime::{text as mime_text, transfer, words};
+use ::message::report::{Action, DeliveryStatus, Diagnosis, Original, Outcome, Recipient, Report, Status, Step};
 use ::message::{Address, Date, Domain};
 
 /// Fields stand in the section, in order; the scanner sees the same in pieces as in one.
@@ -108,6 +109,48 @@ pub fn text(input: &[u8]) {
     assert!(encoded.bytes().all(|octet| matches!(octet, b' '..=b'~')), "{encoded}");
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     assert_eq!(words::decode(encoded.as_bytes()), clean);
+}
+
+/// Reports are read without harm; and whatever a server said, our own report about it says what it should.
+pub fn report(input: &[u8]) {
+    DeliveryStatus::parse(input);
+    if let Some(status) = DeliveryStatus::find(input) {
+        status
+            .recipients
+            .iter()
+            .filter_map(|recipient| recipient.final_recipient.as_ref()?.address())
+            .for_each(|address| same(&address));
+    }
+    let text = String::from_utf8_lossy(input);
+    let [bob, alice, postmaster] = ["bob@hamburger.test", "alice@crepes.test", "postmaster@crepes.test"]
+        .map(|address| Address::parse(address).expect("an address"));
+    let recipient = Recipient {
+        address: &bob,
+        original: Some(("rfc822", &text)),
+        outcome: Outcome::Failed,
+        status: Status::new(5, 1, 1),
+        step: Some(Step::Recipient),
+        server: None,
+        diagnosis: Diagnosis::Said(&text),
+        last_attempt: None,
+        log_id: None,
+    };
+    let report = Report {
+        reporting: postmaster.domain(),
+        postmaster: &postmaster,
+        to: &alice,
+        date: Date::utc(1_795_435_200),
+        chance: 42,
+        arrival: None,
+        envelope_id: Some(&text),
+        recipients: &[recipient],
+        original: Original::Header(&input[..section_len(input)]),
+    };
+    let written = report.compose().around(b"");
+    let read = DeliveryStatus::find(&written).expect("a report says what it reports");
+    let [read] = read.recipients.as_slice() else { panic!("{} recipients", read.recipients.len()) };
+    assert_eq!((read.action, read.status), (Some(Action::Failed), Some(Status::new(5, 1, 1))));
+    assert_eq!(read.final_recipient.as_ref().and_then(|typed| typed.address()), Some(bob));
 }
 
 /// Every line end as CRLF.

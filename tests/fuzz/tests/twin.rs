@@ -63,6 +63,7 @@ twins! {
     message_date
     message_mime
     message_text
+    message_report
     smtp_command
     smtp_reply
     smtp_server
