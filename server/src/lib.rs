@@ -1,1 +1,28 @@
-//! Listeners, desks and the courier: where dialogues meet the house
+//! Listeners, desks and the courier: where dialogues meet the house.
+//!
+//! ```text
+//! net ─connection→ session (protocol) ⇄ desk ─→ house: directory, policy, store
+//!                                                  store ─due mail→ courier ─→ session (client side) ─→ net
+//! control.sock ─→ admin ─→ house
+//! ```
+//!
+//! Read in this order: [`settings`] is what it is told, [`house`] what sessions share, `desk` how questions are
+//! answered, [`courier`] how mail leaves, [`admin`] what administrators ask, [`serve`] how it all starts and stops.
+//!
+//! Invariants: no lock of the house is held while something is awaited; an answer that promises is given after the commit.
+//! Not here: what is said (protocol), sockets (net), files (store), configuration files (app).
+
+pub mod admin;
+pub mod control;
+mod control_socket;
+pub mod courier;
+mod desk;
+pub mod dev;
+pub mod house;
+mod judgement;
+pub mod serve;
+pub mod settings;
+mod tapping;
+
+pub use serve::{Listening, Ports, Running, StartError, open_ports};
+pub use settings::{Purpose, Settings};

@@ -1,0 +1,407 @@
+//! What an administrator asks, answered: the one place, whether a server runs or not.
+//!
+//! Invariants: a change is a commit of the store first, and holds from then on; a refusal says what to do.
+//! Not here: how a request comes here ([`crate::control_socket`], or the command itself), how an answer looks (app).
+
+use crate::control::{
+    AccountLine, AliasLine, Answer, DomainLine, QueueChange, QueueLine, RecipientLine, Request, Which,
+};
+use crate::house::{House, HouseError, installation_secret, read_directory, unix_now};
+use crate::judgement::Judgement;
+use crate::settings::{DirectorySettings, Person};
+use directory::{
+    Account, AccountRecord, Directory, InstallationSecret, Password, PasswordRules, Quota, Record, Refused, change,
+    secrets,
+};
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use store::{AccountId, Commit, CommitError, MailId, MailRow, Op, QueueFilter, QueueScope, RecipientRow, Store};
+
+/// How many mails a list of the queue shows at most.
+const QUEUE_LIST_MAX: usize = 10_000;
+/// How much room one `compact` gives back at most, in octets moved.
+const COMPACT_BYTES: u64 = 16 << 30;
+
+/// Who answers.
+pub struct Admin {
+    store: Store,
+    place: Place,
+}
+
+/// Where the directory and the judgement are.
+enum Place {
+    /// In a running server.
+    Running(Arc<House>),
+    /// In the store alone.
+    Offline { settings: DirectorySettings, secret: InstallationSecret },
+}
+
+/// Why something is not done.
+enum Trouble {
+    /// What was named is not there.
+    Missing(String),
+    /// Anything else.
+    Refused(String),
+}
+
+impl Trouble {
+    fn refused(why: impl std::fmt::Display) -> Self {
+        Trouble::Refused(why.to_string())
+    }
+}
+
+impl From<Refused> for Trouble {
+    fn from(why: Refused) -> Self {
+        let text = why.to_string();
+        match why {
+            Refused::DomainUnknown(domain) => {
+                Trouble::Missing(format!("{text}; take mail for it with `packetboat domain add {domain}`"))
+            }
+            Refused::AccountUnknown(_) | Refused::AliasUnknown(_) => Trouble::Missing(text),
+            _ => Trouble::Refused(text),
+        }
+    }
+}
+
+impl From<CommitError> for Trouble {
+    fn from(why: CommitError) -> Self {
+        Trouble::refused(why)
+    }
+}
+
+impl From<store::ReadError> for Trouble {
+    fn from(why: store::ReadError) -> Self {
+        Trouble::refused(why)
+    }
+}
+
+impl From<HouseError> for Trouble {
+    fn from(why: HouseError) -> Self {
+        Trouble::refused(why)
+    }
+}
+
+/// Answers a request on a store that no server holds.
+///
+/// # Errors
+/// When the store cannot be opened.
+pub async fn answer_offline(
+    data_dir: &Path,
+    settings: DirectorySettings,
+    request: &Request,
+) -> Result<Answer, HouseError> {
+    let store = Store::open(data_dir, store::Options::default())?;
+    let secret = installation_secret(&store).await?;
+    let admin = Admin { store: store.clone(), place: Place::Offline { settings, secret } };
+    let answer = admin.answer(request).await;
+    store.close();
+    Ok(answer)
+}
+
+/// Mends a store that nobody has open.
+///
+/// # Errors
+/// When it cannot be opened at all.
+pub fn repair(data_dir: &Path) -> Result<Answer, HouseError> {
+    Ok(findings(&store::repair(data_dir)?))
+}
+
+/// Makes people who are not there yet, and their domains.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub async fn ensure_people(store: &Store, people: &[Person], secret: &InstallationSecret) -> Result<(), HouseError> {
+    for person in people {
+        let settings = DirectorySettings::default();
+        let directory = read_directory(store, &settings, secret)?;
+        if directory.account_named(person.address).is_some() {
+            continue;
+        }
+        let refused = |why: &dyn std::fmt::Display| HouseError::Refused(format!("{}: {why}", person.address));
+        let domain = person.address.rsplit('@').next().unwrap_or_default();
+        if directory.domain(domain).is_none() {
+            let (key, record) = change::add_domain(&directory, domain, unix_now()).map_err(|why| refused(&why))?;
+            let op = Op::PutEntry { kind: directory::DOMAIN_KIND.into(), key, value: record.write() };
+            store.commit(Commit::of(vec![op])).await?;
+        }
+        let directory = read_directory(store, &settings, secret)?;
+        // These passwords are known to everybody; no rule needs to guard them.
+        let secrets =
+            secrets::derive(&Password::new(person.password), &PasswordRules::none()).map_err(|why| refused(&why))?;
+        let (name, record) = change::create_account(&directory, person.address, Some(secrets), unix_now())
+            .map_err(|why| refused(&why))?;
+        store.commit(Commit::of(vec![Op::CreateAccount { name, record: record.write() }])).await?;
+    }
+    Ok(())
+}
+
+impl Admin {
+    /// The one of a running server.
+    pub fn of(house: Arc<House>) -> Self {
+        Admin { store: house.store.clone(), place: Place::Running(house) }
+    }
+
+    /// Answers.
+    pub async fn answer(&self, request: &Request) -> Answer {
+        match self.try_answer(request).await {
+            Ok(answer) => answer,
+            Err(Trouble::Missing(why)) => Answer::Refused { why, missing: true },
+            Err(Trouble::Refused(why)) => Answer::Refused { why, missing: false },
+        }
+    }
+
+    async fn try_answer(&self, request: &Request) -> Result<Answer, Trouble> {
+        match request {
+            Request::Ping => Ok(Answer::Done("here".into())),
+            Request::AccountAdd { address, name, password, quota } => {
+                self.add_account(address, name.as_deref(), password, *quota).await
+            }
+            Request::AccountList => self.accounts(),
+            Request::AccountPasswd { address, password } => self.set_password(address, password).await,
+            Request::AccountRemove { address } => self.remove_account(address).await,
+            Request::DomainAdd { domain, catch_all } => self.add_domain(domain, catch_all.as_deref()).await,
+            Request::DomainList => self.domains(),
+            Request::DomainRemove { domain } => self.remove_domain(domain).await,
+            Request::AliasAdd { address, targets } => self.add_alias(address, targets).await,
+            Request::AliasList => self.aliases(),
+            Request::AliasRemove { address } => self.remove_alias(address).await,
+            Request::QueueList => self.queue(),
+            Request::QueueShow { mail } => self.queued_mail(mail),
+            Request::QueueChange { change, which } => self.change_queue(*change, which).await,
+            Request::BanList => Ok(Answer::Bans(self.judgement().map(Judgement::bans).unwrap_or_default())),
+            Request::BanLift { address } => self.lift(*address),
+            Request::StoreCheck => self.check(),
+            Request::StoreCompact => self.compact(),
+        }
+    }
+
+    fn directory(&self) -> Result<Arc<Directory>, Trouble> {
+        match &self.place {
+            Place::Running(house) => Ok(house.directory()),
+            Place::Offline { settings, secret } => Ok(Arc::new(read_directory(&self.store, settings, secret)?)),
+        }
+    }
+
+    fn judgement(&self) -> Option<&Judgement> {
+        match &self.place {
+            Place::Running(house) => Some(&house.judgement),
+            Place::Offline { .. } => None,
+        }
+    }
+
+    /// Commits a change of the directory, after which it holds.
+    async fn change(&self, op: Op, done: String) -> Result<Answer, Trouble> {
+        self.store.commit(Commit::of(vec![op])).await?;
+        if let Place::Running(house) = &self.place {
+            house.reread_directory()?;
+        }
+        Ok(Answer::Done(done))
+    }
+
+    async fn add_account(
+        &self,
+        address: &str,
+        name: Option<&str>,
+        password: &str,
+        quota: Option<u64>,
+    ) -> Result<Answer, Trouble> {
+        let directory = self.directory()?;
+        let (key, mut record) = change::create_account(&directory, address, None, unix_now())?;
+        let AccountRecord { password: hash, scram, .. } = AccountRecord::new(Some(derive(password).await?), 0);
+        (record.password, record.scram) = (hash, scram);
+        record.display_name = name.unwrap_or_default().trim().to_string();
+        record.quota = Quota { bytes: quota, messages: None };
+        let done = format!("account {key} is made");
+        self.change(Op::CreateAccount { name: key, record: record.write() }, done).await
+    }
+
+    fn accounts(&self) -> Result<Answer, Trouble> {
+        let directory = self.directory()?;
+        let line = |account: &Account| {
+            let held = self.store.holding(AccountId(account.id))?;
+            Ok(AccountLine {
+                address: account.name.to_string(),
+                name: Some(account.record.display_name.clone()).filter(|name| !name.is_empty()),
+                messages: held.messages,
+                bytes: held.octets,
+                quota: account.record.quota.bytes,
+                disabled: account.record.disabled,
+            })
+        };
+        directory.accounts().iter().map(line).collect::<Result<_, Trouble>>().map(Answer::Accounts)
+    }
+
+    async fn set_password(&self, address: &str, password: &str) -> Result<Answer, Trouble> {
+        let directory = self.directory()?;
+        let account = change::set_password(&directory, address, derive(password).await?)?;
+        let done = format!("{} has a new password", account.name);
+        self.change(update(&account), done).await
+    }
+
+    async fn remove_account(&self, address: &str) -> Result<Answer, Trouble> {
+        let account = change::remove_account(&*self.directory()?, address)?;
+        let done = format!("account {} is removed with its mail", account.name);
+        self.change(Op::RemoveAccount { account: AccountId(account.id) }, done).await
+    }
+
+    async fn add_domain(&self, domain: &str, catch_all: Option<&str>) -> Result<Answer, Trouble> {
+        let directory = self.directory()?;
+        let changed = match (directory.domain(domain), catch_all) {
+            (Some(_), Some(catch_all)) => change::set_catch_all(&directory, domain, Some(catch_all))?,
+            (None, Some(_)) => {
+                return Err(Trouble::refused(
+                    "a catch-all needs an account first; add the domain without, then the account, then say this again",
+                ));
+            }
+            (_, None) => change::add_domain(&directory, domain, unix_now())?,
+        };
+        let (key, record) = changed;
+        let done = match &record.catch_all {
+            Some(account) => format!("mail to unknown addresses of {key} goes to {account}"),
+            None => format!("mail for {key} is taken"),
+        };
+        self.change(Op::PutEntry { kind: directory::DOMAIN_KIND.into(), key, value: record.write() }, done).await
+    }
+
+    fn domains(&self) -> Result<Answer, Trouble> {
+        let directory = self.directory()?;
+        let line = |(domain, record): (&str, &directory::DomainRecord)| DomainLine {
+            domain: domain.to_string(),
+            accounts: directory.accounts().iter().filter(|account| account.domain() == domain).count(),
+            catch_all: record.catch_all.clone(),
+        };
+        Ok(Answer::Domains(directory.domains().into_iter().map(line).collect()))
+    }
+
+    async fn remove_domain(&self, domain: &str) -> Result<Answer, Trouble> {
+        let key = change::remove_domain(&*self.directory()?, domain)?;
+        let done = format!("mail for {key} is no longer taken");
+        self.change(Op::RemoveEntry { kind: directory::DOMAIN_KIND.into(), key }, done).await
+    }
+
+    async fn add_alias(&self, address: &str, targets: &[String]) -> Result<Answer, Trouble> {
+        let directory = self.directory()?;
+        let (key, record) = match directory.alias(address) {
+            Some(_) => change::set_alias_targets(&directory, address, targets)?,
+            None => change::add_alias(&directory, address, targets, unix_now())?,
+        };
+        let done = format!("{key} leads to {}", record.targets.join(", "));
+        self.change(Op::PutEntry { kind: directory::ALIAS_KIND.into(), key, value: record.write() }, done).await
+    }
+
+    fn aliases(&self) -> Result<Answer, Trouble> {
+        let directory = self.directory()?;
+        let line =
+            |alias: &directory::Alias| AliasLine { address: alias.key.clone(), targets: alias.record.targets.clone() };
+        Ok(Answer::Aliases(directory.aliases().into_iter().map(line).collect()))
+    }
+
+    async fn remove_alias(&self, address: &str) -> Result<Answer, Trouble> {
+        let key = change::remove_alias(&*self.directory()?, address)?;
+        let done = format!("alias {key} is removed");
+        self.change(Op::RemoveEntry { kind: directory::ALIAS_KIND.into(), key }, done).await
+    }
+
+    fn queue(&self) -> Result<Answer, Trouble> {
+        let mails = self.store.queue_list(&QueueFilter::default(), QUEUE_LIST_MAX)?;
+        Ok(Answer::Queue(mails.into_iter().map(queue_line).collect()))
+    }
+
+    fn queued_mail(&self, mail: &str) -> Result<Answer, Trouble> {
+        let found = self.store.queue_show(mail_id(mail)?)?;
+        let found = found.ok_or_else(|| Trouble::Missing(format!("there is no mail {mail} in the queue")))?;
+        Ok(Answer::Mail(Box::new(queue_line(found))))
+    }
+
+    async fn change_queue(&self, change: QueueChange, which: &Which) -> Result<Answer, Trouble> {
+        let scope = match which {
+            Which::Mail(mail) => QueueScope::Mail(mail_id(mail)?),
+            Which::Domain(domain) => {
+                QueueScope::Matching(QueueFilter { domain: Some(domain.clone()), ..QueueFilter::default() })
+            }
+            Which::All => QueueScope::Matching(QueueFilter::default()),
+        };
+        let (op, done) = match change {
+            QueueChange::Retry => (Op::QueueRetryNow { scope, now: unix_now() }, "due now"),
+            QueueChange::Hold => (Op::QueueHold { scope }, "held"),
+            QueueChange::Release => (Op::QueueRelease { scope }, "released"),
+            QueueChange::Drop => (Op::QueueDrop { scope }, "dropped"),
+        };
+        let changed = self.store.commit(Commit::of(vec![op])).await?.changed();
+        match (changed, which) {
+            (0, Which::Mail(mail)) => {
+                Err(Trouble::Missing(format!("there is no mail {mail} in the queue that this would change")))
+            }
+            (1, _) => Ok(Answer::Done(format!("1 recipient {done}"))),
+            _ => Ok(Answer::Done(format!("{changed} recipients {done}"))),
+        }
+    }
+
+    fn lift(&self, address: IpAddr) -> Result<Answer, Trouble> {
+        match self.judgement().is_some_and(|judgement| judgement.lift(address)) {
+            true => Ok(Answer::Done(format!("{address} may come in again"))),
+            false => Err(Trouble::Missing(format!("{address} is not refused"))),
+        }
+    }
+
+    fn check(&self) -> Result<Answer, Trouble> {
+        Ok(findings(&self.store.check().map_err(Trouble::refused)?))
+    }
+
+    fn compact(&self) -> Result<Answer, Trouble> {
+        let done = self.store.compact(COMPACT_BYTES).map_err(Trouble::refused)?;
+        Ok(Answer::Done(format!(
+            "{} segments removed, {} octets copied together",
+            done.segments_removed, done.octets_copied
+        )))
+    }
+}
+
+fn update(account: &Account) -> Op {
+    Op::UpdateAccount { account: AccountId(account.id), name: account.name.to_string(), record: account.record.write() }
+}
+
+/// Hashing takes its time, on a thread that may take it.
+async fn derive(password: &str) -> Result<directory::Secrets, Trouble> {
+    let password = Password::new(sasl::prepared_password(password.as_bytes()).reveal());
+    let derived = tokio::task::spawn_blocking(move || secrets::derive(&password, &PasswordRules::default())).await;
+    derived.map_err(Trouble::refused)?.map_err(Trouble::refused)
+}
+
+fn mail_id(text: &str) -> Result<MailId, Trouble> {
+    text.parse()
+        .map(MailId)
+        .map_err(|_| Trouble::Missing(format!("{text} is not the id of a mail; `packetboat queue list` shows them")))
+}
+
+fn queue_line(mail: MailRow) -> QueueLine {
+    QueueLine {
+        mail: mail.mail.to_string(),
+        sender: mail.sender,
+        size: mail.size,
+        arrived_at: mail.queued_at,
+        expires_at: mail.expires,
+        recipients: mail.recipients.into_iter().map(recipient_line).collect(),
+    }
+}
+
+fn recipient_line(recipient: RecipientRow) -> RecipientLine {
+    let (reason, host) = recipient.last.map(|last| (last.reason, last.host)).unzip();
+    RecipientLine {
+        address: recipient.address,
+        held: recipient.held,
+        attempts: recipient.attempts,
+        next_attempt: recipient.next_attempt,
+        reason,
+        host: host.flatten(),
+    }
+}
+
+fn findings(report: &store::Report) -> Answer {
+    let looked_at = format!(
+        "Looked at {} messages in mailboxes and {} mails in the queue: {} bodies of {} octets.",
+        report.messages, report.mails, report.bodies, report.octets
+    );
+    Answer::Findings { looked_at, wrong: report.problems.iter().map(ToString::to_string).collect() }
+}

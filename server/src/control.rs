@@ -1,0 +1,243 @@
+//! What an administrator may ask of a running server, or of a store that no server holds.
+//!
+//! A request and its answer are one line of JSON each. They travel over `data/control.sock`, which only its owner
+//! can open, while a server runs; otherwise the command opens the store itself and the same code answers.
+//!
+//! Invariants: one place answers ([`crate::admin`]), whichever way the request came.
+//! Not here: how answers look on a terminal (app).
+
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Where the control socket of a data directory is.
+pub fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case")]
+pub enum Request {
+    /// Is anybody there?
+    Ping,
+    /// Make an account.
+    AccountAdd {
+        /// Address and login.
+        address: String,
+        /// The person's name.
+        name: Option<String>,
+        /// The password.
+        password: String,
+        /// The most it may hold, in octets.
+        quota: Option<u64>,
+    },
+    /// All accounts.
+    AccountList,
+    /// Change a password.
+    AccountPasswd {
+        /// Which account.
+        address: String,
+        /// The new one.
+        password: String,
+    },
+    /// Remove an account and its mail.
+    AccountRemove {
+        /// Which account.
+        address: String,
+    },
+    /// Take mail for a domain.
+    DomainAdd {
+        /// Its name.
+        domain: String,
+        /// The account for addresses that nobody has.
+        catch_all: Option<String>,
+    },
+    /// All domains.
+    DomainList,
+    /// No longer take mail for a domain.
+    DomainRemove {
+        /// Its name.
+        domain: String,
+    },
+    /// Make or replace an alias.
+    AliasAdd {
+        /// The address.
+        address: String,
+        /// Where it leads.
+        targets: Vec<String>,
+    },
+    /// All aliases.
+    AliasList,
+    /// Remove an alias.
+    AliasRemove {
+        /// The address.
+        address: String,
+    },
+    /// What waits in the queue.
+    QueueList,
+    /// One mail of the queue.
+    QueueShow {
+        /// Its id.
+        mail: String,
+    },
+    /// Do something with mail of the queue.
+    QueueChange {
+        /// What.
+        change: QueueChange,
+        /// With which.
+        which: Which,
+    },
+    /// Refused addresses.
+    BanList,
+    /// Take an address in again.
+    BanLift {
+        /// The address.
+        address: std::net::IpAddr,
+    },
+    /// Verify the store.
+    StoreCheck,
+    /// Give the room of deleted mail back.
+    StoreCompact,
+}
+
+/// What to do with mail of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueChange {
+    /// Try it now.
+    Retry,
+    /// Keep it from being sent.
+    Hold,
+    /// Let it go on.
+    Release,
+    /// Delete it.
+    Drop,
+}
+
+/// Which mail of the queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Which {
+    /// One mail.
+    Mail(String),
+    /// All mail to a domain.
+    Domain(String),
+    /// All.
+    All,
+}
+
+/// What is answered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It is done; a sentence says what.
+    Done(String),
+    /// Accounts.
+    Accounts(Vec<AccountLine>),
+    /// Domains.
+    Domains(Vec<DomainLine>),
+    /// Aliases.
+    Aliases(Vec<AliasLine>),
+    /// Mail of the queue.
+    Queue(Vec<QueueLine>),
+    /// One mail of the queue, entire.
+    Mail(Box<QueueLine>),
+    /// Refused addresses.
+    Bans(Vec<BanLine>),
+    /// What a check of the store found; nothing is good news.
+    Findings {
+        /// How much was looked at, in a sentence.
+        looked_at: String,
+        /// What is wrong, a sentence each.
+        wrong: Vec<String>,
+    },
+    /// It could not be done.
+    Refused {
+        /// Why, and what to do.
+        why: String,
+        /// Whether what was named does not exist.
+        missing: bool,
+    },
+}
+
+/// An account in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AccountLine {
+    /// Address and login.
+    pub address: String,
+    /// The person's name.
+    pub name: Option<String>,
+    /// Messages it holds.
+    pub messages: u64,
+    /// Octets it holds.
+    pub bytes: u64,
+    /// Octets it may hold.
+    pub quota: Option<u64>,
+    /// Whether it is closed.
+    pub disabled: bool,
+}
+
+/// A domain in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DomainLine {
+    /// Its name.
+    pub domain: String,
+    /// How many accounts it has.
+    pub accounts: usize,
+    /// The account for addresses that nobody has.
+    pub catch_all: Option<String>,
+}
+
+/// An alias in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AliasLine {
+    /// The address.
+    pub address: String,
+    /// Where it leads.
+    pub targets: Vec<String>,
+}
+
+/// A mail of the queue.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueueLine {
+    /// Its id.
+    pub mail: String,
+    /// The reverse-path; empty for a bounce.
+    pub sender: String,
+    /// Its size in octets.
+    pub size: u64,
+    /// When it came, in Unix seconds.
+    pub arrived_at: i64,
+    /// When delivery is given up.
+    pub expires_at: i64,
+    /// Who is still to get it.
+    pub recipients: Vec<RecipientLine>,
+}
+
+/// A recipient that waits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RecipientLine {
+    /// The address.
+    pub address: String,
+    /// Whether it is held.
+    pub held: bool,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When the next one is due, in Unix seconds.
+    pub next_attempt: i64,
+    /// What the last attempt ended with.
+    pub reason: Option<String>,
+    /// The host that said so.
+    pub host: Option<String>,
+}
+
+/// A refused address.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BanLine {
+    /// The address.
+    pub address: String,
+    /// Until when, in Unix seconds.
+    pub until: i64,
+    /// Why.
+    pub why: String,
+}

@@ -1,0 +1,52 @@
+//! The settings of `dev`: everything on loopback, people to try it with, and nothing that leaves the machine.
+
+use crate::settings::{DirectorySettings, InClear, ListenAt, Person, Purpose, QueueSettings, Settings};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+/// Who gets what nobody else gets.
+pub const CATCH_ALL: &str = "catch-all@dev.test";
+
+/// The people of the textbook, and the one who catches the rest.
+pub const PEOPLE: &[Person] = &[
+    Person { address: "alice@crepes.test", password: "pickles", sentence: "Alice, who writes" },
+    Person { address: "bob@hamburger.test", password: "hungry", sentence: "Bob, who reads" },
+    Person { address: CATCH_ALL, password: "anything", sentence: "mail to any other address" },
+];
+
+/// How many octets one message may have: enough for any test, and a test of the limit is still quick.
+const MESSAGE_SIZE_MAX_BYTES: u64 = 50 << 20;
+
+/// The settings. Without an offset the system gives free ports.
+pub fn settings(data: &Path, listen: IpAddr, port_offset: Option<u16>) -> Settings {
+    let port = |purpose: Purpose| port_offset.map_or(0, |offset| purpose.standard_port() + offset);
+    let listen_at = |purpose| ListenAt { purpose, address: SocketAddr::new(listen, port(purpose)) };
+    Settings {
+        host_name: "dev.packetboat.test".into(),
+        data_dir: std::path::absolute(data).unwrap_or_else(|_| data.to_path_buf()),
+        listeners: Purpose::ALL.into_iter().map(listen_at).collect(),
+        certificate: None,
+        proxy_networks: Vec::new(),
+        trusted_networks: Vec::new(),
+        connections_max: 20_000,
+        connections_per_address_max: 20_000,
+        sending: policy::SendingSettings::UNLIMITED,
+        login_in_clear: InClear::Loopback,
+        message_size_max_bytes: MESSAGE_SIZE_MAX_BYTES,
+        recipients_max: 1_000,
+        smtp_idle_limit: Duration::from_secs(300),
+        pop3_idle_limit: Duration::from_secs(600),
+        directory: directory_settings(),
+        people: PEOPLE,
+        queue: QueueSettings::default(),
+        routes: Vec::new(),
+        dns_servers: Vec::new(),
+        show_dialogue: false,
+    }
+}
+
+/// What `dev` knows of who is who.
+pub fn directory_settings() -> DirectorySettings {
+    DirectorySettings { catch_all: Some(CATCH_ALL.into()), ..DirectorySettings::default() }
+}

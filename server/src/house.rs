@@ -1,0 +1,240 @@
+//! The house as the desks see it: the store, the directory, our judgement, and what sessions share.
+//!
+//! Invariants: the directory is an unchanging snapshot, swapped as a whole; a maildrop has one holder at a time.
+//! Not here: what a session asks (desks), how it is asked (net).
+
+use crate::judgement::Judgement;
+use crate::settings::{DirectorySettings, Settings};
+use directory::{Directory, Doorkeeper, InstallationSecret};
+use message::address::Domain;
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+use store::{AccountId, Commit, Op, Store};
+use tokio::sync::Semaphore;
+
+/// The kind of the entry that holds the installation's secret.
+const SECRET_KIND: &str = "secret";
+/// Its key.
+const SECRET_KEY: &str = "installation";
+
+/// Why the house could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum HouseError {
+    /// The store.
+    #[error(transparent)]
+    Open(#[from] store::OpenError),
+    /// Something could not be read from it.
+    #[error("the store: {0}")]
+    Read(#[from] store::ReadError),
+    /// Something could not be written to it.
+    #[error("the store: {0}")]
+    Commit(#[from] store::CommitError),
+    /// A record of the directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] directory::BuildError),
+    /// A change of the directory is not allowed.
+    #[error("{0}")]
+    Refused(String),
+    /// The host's name is none.
+    #[error("{0} is not the name of a host")]
+    HostName(String),
+}
+
+/// What all sessions share.
+pub struct House {
+    /// What is kept.
+    pub store: Store,
+    /// Who was here lately with the right password.
+    pub doorkeeper: Doorkeeper,
+    /// Leave to hash a password: as many at once as there are processors.
+    pub hashing: Semaphore,
+    /// How often is too often.
+    pub judgement: Judgement,
+    directory: RwLock<Arc<Directory>>,
+    settings: RwLock<Arc<Settings>>,
+    secret: InstallationSecret,
+    host: Domain,
+    maildrops: Mutex<HashSet<AccountId>>,
+    /// Chance at the start, counted up: names of sessions never come twice.
+    names: AtomicU64,
+}
+
+impl House {
+    /// Opens the store and reads the directory. Blocks.
+    ///
+    /// # Errors
+    /// Says what could not be opened or read.
+    pub async fn open(settings: Settings) -> Result<Arc<House>, HouseError> {
+        let host = Domain::parse(&settings.host_name).map_err(|_| HouseError::HostName(settings.host_name.clone()))?;
+        let store = Store::open(&settings.data_dir, store::Options::default())?;
+        let secret = installation_secret(&store).await?;
+        crate::admin::ensure_people(&store, settings.people, &secret).await?;
+        let directory = read_directory(&store, &settings.directory, &secret)?;
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Arc::new(House {
+            store,
+            doorkeeper: Doorkeeper::new(directory::Memory::default()),
+            hashing: Semaphore::new(processors),
+            judgement: Judgement::new(&settings),
+            directory: RwLock::new(Arc::new(directory)),
+            settings: RwLock::new(Arc::new(settings)),
+            secret,
+            host,
+            maildrops: Mutex::default(),
+            names: AtomicU64::new(u64::from_le_bytes(chance())),
+        }))
+    }
+
+    /// The directory as it is now.
+    pub fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the directory anew, after a change.
+    ///
+    /// # Errors
+    /// When a record cannot be used; the old directory holds.
+    pub fn reread_directory(&self) -> Result<(), HouseError> {
+        let directory = read_directory(&self.store, &self.settings().directory, &self.secret)?;
+        *self.directory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(directory);
+        Ok(())
+    }
+
+    /// The settings that hold now.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Takes new settings, for what begins from now on.
+    pub fn change_settings(&self, settings: Settings) {
+        self.judgement.change_settings(&settings);
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Our own name.
+    pub fn host(&self) -> &Domain {
+        &self.host
+    }
+
+    /// A name for a new session.
+    pub fn name_session(&self) -> SessionId {
+        SessionId(self.names.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// 128 bits of chance.
+    pub fn chance_u128(&self) -> u128 {
+        u128::from_le_bytes(chance())
+    }
+
+    /// Opens an account's maildrop for one session, unless another has it.
+    pub fn lock_maildrop(self: &Arc<Self>, account: AccountId) -> Option<MaildropLock> {
+        let free = self.maildrops.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
+        free.then(|| MaildropLock { house: Arc::clone(self), account })
+    }
+
+    /// Whether an account holds as much as it may.
+    pub fn is_full(&self, account: i64) -> bool {
+        let directory = self.directory();
+        let Some(quota) = directory.account(account).map(|account| account.record.quota) else { return false };
+        if quota == directory::Quota::default() {
+            return false;
+        }
+        let Ok(usage) = self.store.holding(AccountId(account)) else { return false };
+        quota.bytes.is_some_and(|most| usage.octets >= most)
+            || quota.messages.is_some_and(|most| usage.messages >= most)
+    }
+
+    /// When a mail that is queued now is given up.
+    pub fn expires(&self, kind: policy::Kind, now: i64) -> i64 {
+        self.settings().queue.schedule.expires_at(kind, now)
+    }
+}
+
+/// An open maildrop; given back when dropped.
+pub struct MaildropLock {
+    house: Arc<House>,
+    account: AccountId,
+}
+
+impl Drop for MaildropLock {
+    fn drop(&mut self) {
+        self.house.maildrops.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.account);
+    }
+}
+
+/// A session's name in logs and trace fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    /// In base 32 without letters that look alike: short enough to be read out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        const LENGTH: u32 = 8;
+        (0..LENGTH).rev().try_for_each(|place| {
+            let digit = DIGITS[(self.0 >> (place * 5) & 31) as usize];
+            f.write_str(char::from(digit).encode_utf8(&mut [0; 4]))
+        })
+    }
+}
+
+/// Seconds since 1970.
+pub fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Octets of chance.
+pub fn chance<const N: usize>() -> [u8; N] {
+    let mut octets = [0; N];
+    // RFC 4086 §7: a system without chance is no system to run a server on.
+    aws_lc_rs::rand::fill(&mut octets).expect("the system gives random octets");
+    octets
+}
+
+/// The directory from the store's records. Blocks.
+///
+/// # Errors
+/// When they cannot be read, or one of them cannot be used.
+pub fn read_directory(
+    store: &Store,
+    ours: &DirectorySettings,
+    secret: &InstallationSecret,
+) -> Result<Directory, HouseError> {
+    let accounts = store.accounts()?.into_iter();
+    let accounts = accounts.map(|row| directory::AccountRow { id: row.id.0, name: row.name, record: row.record });
+    let entries = |kind| -> Result<Vec<directory::Entry>, HouseError> {
+        let entries = store.entries(kind)?.into_iter();
+        Ok(entries.map(|(key, value)| directory::Entry { key, value }).collect())
+    };
+    let settings = directory::Settings {
+        separator: ours.separator,
+        postmaster: ours.postmaster.clone(),
+        catch_all: ours.catch_all.clone(),
+        default_domain: ours.default_domain.clone(),
+        secret: secret.clone(),
+    };
+    Ok(Directory::build(accounts, entries(directory::DOMAIN_KIND)?, entries(directory::ALIAS_KIND)?, settings)?)
+}
+
+/// The secret of this installation, made when it is first needed.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub async fn installation_secret(store: &Store) -> Result<InstallationSecret, HouseError> {
+    let kept = store.entries(SECRET_KIND)?.into_iter().find(|(key, _)| key == SECRET_KEY);
+    let octets = kept.and_then(|(_, hex)| {
+        (0..32).map(|at| u8::from_str_radix(hex.get(at * 2..at * 2 + 2)?, 16).ok()).collect::<Option<Vec<u8>>>()
+    });
+    if let Some(octets) = octets.and_then(|octets| <[u8; 32]>::try_from(octets).ok()) {
+        return Ok(InstallationSecret::new(octets));
+    }
+    let secret = InstallationSecret::generate();
+    let value = secret.reveal().iter().map(|octet| format!("{octet:02x}")).collect();
+    let op = Op::PutEntry { kind: SECRET_KIND.into(), key: SECRET_KEY.into(), value };
+    store.commit(Commit::of(vec![op])).await?;
+    Ok(secret)
+}

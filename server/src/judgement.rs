@@ -1,0 +1,110 @@
+//! Our judgement, as all sessions share it: who may relay, who logs in too often, who sends too much.
+//!
+//! Invariants: its locks are held for a look and a note, never while something is awaited.
+//! Not here: the rules (policy), what is said to whom (desks).
+
+use crate::control::BanLine;
+use crate::house::unix_now;
+use crate::settings::Settings;
+use policy::{Attempt, Gate, GateSettings, Origin, Reason, Relay, Sending, Verdict};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
+use tracing::warn;
+
+/// What all sessions judge by.
+pub struct Judgement {
+    relay: RwLock<Arc<Relay>>,
+    gate: Mutex<Gate>,
+    sending: Mutex<Sending>,
+}
+
+impl Judgement {
+    /// By these settings; nobody has done anything yet.
+    pub fn new(settings: &Settings) -> Self {
+        Judgement {
+            relay: RwLock::new(Arc::new(relay(settings))),
+            gate: Mutex::new(Gate::new(GateSettings::default())),
+            sending: Mutex::new(Sending::new(settings.sending)),
+        }
+    }
+
+    /// Takes new settings; what was counted so far stays counted.
+    pub fn change_settings(&self, settings: &Settings) {
+        *self.relay.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(relay(settings));
+        lock(&self.sending).change_settings(settings.sending);
+    }
+
+    /// The rules of relaying.
+    pub fn relay(&self) -> Arc<Relay> {
+        Arc::clone(&self.relay.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// An account begins a message.
+    pub fn count_message(&self, account: i64) -> Verdict {
+        lock(&self.sending).message(account, Instant::now())
+    }
+
+    /// An account names a recipient.
+    pub fn count_recipient(&self, account: i64) -> Verdict {
+        lock(&self.sending).recipient(account, Instant::now())
+    }
+
+    /// Whether a login is listened to now. Waits first, if it must.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub async fn admit(&self, address: IpAddr, account: &str) -> Result<(), Reason> {
+        let attempt = lock(&self.gate).attempt(address, account, Instant::now());
+        match attempt {
+            Attempt::Now => Ok(()),
+            Attempt::After(wait) => {
+                tokio::time::sleep(wait).await;
+                Ok(())
+            }
+            Attempt::Refused(reason) => Err(reason),
+        }
+    }
+
+    /// A login failed.
+    pub fn failed(&self, address: IpAddr, account: &str, fingerprint: Option<u64>) {
+        if let Some(ban) = lock(&self.gate).failed(address, account, fingerprint, Instant::now()) {
+            warn!(origin = %ban.origin, secs = ban.left(Instant::now()).as_secs(), "banned after too many failed logins");
+        }
+    }
+
+    /// A login succeeded.
+    pub fn succeeded(&self, address: IpAddr, account: &str) {
+        lock(&self.gate).succeeded(address, account, Instant::now());
+    }
+
+    /// Whether an address may not come in at all.
+    pub fn is_banned(&self, address: IpAddr) -> bool {
+        lock(&self.gate).ban_of(address, Instant::now()).is_some()
+    }
+
+    /// Everybody who is banned.
+    pub fn bans(&self) -> Vec<BanLine> {
+        let (now, unix) = (Instant::now(), unix_now());
+        let line = |ban: policy::Ban| BanLine {
+            address: ban.origin.to_string(),
+            until: unix.saturating_add(i64::try_from(ban.left(now).as_secs()).unwrap_or(i64::MAX)),
+            why: "too many failed logins".into(),
+        };
+        lock(&self.gate).list(now).into_iter().map(line).collect()
+    }
+
+    /// Lifts a ban; says whether there was one.
+    pub fn lift(&self, address: IpAddr) -> bool {
+        lock(&self.gate).lift(Origin::of(address), Instant::now())
+    }
+}
+
+/// Networks too large to be trusted are refused with the configuration; here nobody is trusted rather than everybody.
+fn relay(settings: &Settings) -> Relay {
+    Relay::new(settings.trusted_networks.clone()).unwrap_or_default()
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}

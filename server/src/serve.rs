@@ -1,0 +1,332 @@
+//! Starting and stopping: ports first, while there may be privileges; then the store, the desks, the courier.
+//!
+//! Invariants: nothing is said on a port before the store is open; when stopping, transactions under way may end.
+//! Not here: signals and configuration files (app).
+
+use crate::admin::Admin;
+use crate::control_socket;
+use crate::courier::Courier;
+use crate::courier::remote::Remote;
+use crate::desk::door::Caller;
+use crate::desk::{pop3 as pop3_desk, smtp as smtp_desk};
+use crate::house::{House, HouseError, chance};
+use crate::settings::{CertificateFiles, ListenAt, Purpose, Settings};
+use crate::tapping::Tapping;
+use net::dns::{Dns, Resolver};
+use net::tap::Side;
+use net::tls::{IdentityError, self_signed};
+use net::{
+    Begin, ClientTls, Door, Identity, Listener, Pace, Refusal, Seats, Security, ServerTls, Setup, Trust, Visitor,
+};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::{debug, error, info, warn};
+
+/// How often room is given back to the disk, and how much is copied for it each time.
+const COMPACT_EVERY: Duration = Duration::from_secs(600);
+const COMPACT_BYTES: u64 = 256 << 20;
+
+/// The certificate that [`self_signed`] makes, beside its key.
+const SELF_SIGNED: &str = "self-signed.pem";
+
+/// Why the server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port could not be opened.
+    #[error(transparent)]
+    Listen(#[from] net::listen::BindError),
+    /// A certificate could not be read.
+    #[error(transparent)]
+    Certificate(#[from] IdentityError),
+    /// The house could not be opened.
+    #[error(transparent)]
+    House(#[from] HouseError),
+    /// The control socket could not be opened.
+    #[error("the control socket {}: {error}", path.display())]
+    Control {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// Name servers could not be set up.
+    #[error(transparent)]
+    Dns(#[from] net::dns::ResolverError),
+    /// Anything else of the system.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// A port that is open.
+#[derive(Debug, Clone, Copy)]
+pub struct Listening {
+    /// What is spoken there.
+    pub purpose: Purpose,
+    /// Where it is.
+    pub address: SocketAddr,
+}
+
+/// Open ports on which nobody answers yet.
+pub struct Ports {
+    listeners: Vec<(Purpose, Listener)>,
+    tls: ServerTls,
+    identity: Identity,
+    certificate: PathBuf,
+}
+
+/// Opens the ports and reads the certificate: what may need privileges. Needs a runtime.
+///
+/// # Errors
+/// Says which port or file, and what to do.
+pub fn open_ports(settings: &Settings) -> Result<Ports, StartError> {
+    let (identity, certificate) = identity(settings)?;
+    let open = |at: &ListenAt| Ok((at.purpose, Listener::bind(at.address)?));
+    let listeners = settings.listeners.iter().map(open).collect::<Result<_, StartError>>()?;
+    Ok(Ports { listeners, tls: ServerTls::new(vec![identity.clone()])?, identity, certificate })
+}
+
+fn identity(settings: &Settings) -> Result<(Identity, PathBuf), StartError> {
+    if let Some(CertificateFiles { certificate, key }) = &settings.certificate {
+        return Ok((Identity::from_pem_files(certificate, key)?, certificate.clone()));
+    }
+    std::fs::create_dir_all(&settings.data_dir)?;
+    let names = [settings.host_name.clone(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
+    let identity = self_signed(&names, &settings.data_dir)?;
+    Ok((identity, settings.data_dir.join(SELF_SIGNED)))
+}
+
+impl Ports {
+    /// Opens the store and begins to answer.
+    ///
+    /// # Errors
+    /// When the store or something it needs cannot be opened.
+    pub async fn serve(self, settings: Settings) -> Result<Running, StartError> {
+        let Ports { listeners, tls, identity, certificate } = self;
+        let data_dir = settings.data_dir.clone();
+        let tapping = if settings.show_dialogue { Tapping::printing() } else { Tapping::default() };
+        let dns = resolver(&settings)?;
+        let house = House::open(settings).await?;
+        let path = crate::control::path(&data_dir);
+        let socket = control_socket::open(&data_dir).map_err(|error| StartError::Control { path, error })?;
+
+        let (leave, leaving) = watch::channel(false);
+        let serving = Arc::new(Serving {
+            house: Arc::clone(&house),
+            tls: tls.clone(),
+            tapping: tapping.clone(),
+            leaving: leaving.clone(),
+        });
+        let seats = Seats::new(house.settings().connections_max, house.settings().connections_per_address_max);
+        let listening =
+            |(purpose, listener): &(Purpose, Listener)| Listening { purpose: *purpose, address: listener.address() };
+        let listening = listeners.iter().map(listening).collect();
+        let mut tasks = JoinSet::new();
+        for (purpose, listener) in listeners {
+            let door = serving.door(purpose, seats.clone());
+            let serving = Arc::clone(&serving);
+            let welcome = move |visitor| Arc::clone(&serving).converse(purpose, visitor);
+            tasks.spawn(listener.serve(door, welcome, leaving.clone()));
+        }
+        tasks.spawn(courier(Arc::clone(&house), Arc::new(dns), &identity, tapping, leaving.clone())?);
+        let control = tokio::spawn(control_socket::answer(socket, Arc::new(Admin::of(Arc::clone(&house)))));
+        let tidy = tokio::spawn(tidy(Arc::clone(&house)));
+        Ok(Running { house, tls, listening, certificate, data_dir, leave, tasks, helpers: [control, tidy] })
+    }
+}
+
+fn resolver(settings: &Settings) -> Result<Resolver, StartError> {
+    Ok(match settings.dns_servers.is_empty() {
+        true => Resolver::system()?,
+        false => Resolver::asking(&settings.dns_servers)?,
+    })
+}
+
+/// The courier's work.
+fn courier(
+    house: Arc<House>,
+    dns: Arc<dyn Dns>,
+    ours: &Identity,
+    tapping: Tapping,
+    leaving: watch::Receiver<bool>,
+) -> Result<impl Future<Output = ()> + Send + use<>, StartError> {
+    let verifying = ClientTls::verifying(Trust::Platform).ok();
+    // A machine without authorities verifies nobody; encrypting needs none, only somebody to compare with.
+    let trust = match &verifying {
+        Some(_) => Trust::Platform,
+        None => {
+            warn!("this machine has no certificate authorities: no certificate of another server will verify");
+            Trust::Roots(vec![ours.certificate().clone()])
+        }
+    };
+    let opportunistic = ClientTls::opportunistic(trust).map_err(|error| std::io::Error::other(error.to_string()))?;
+    let remote = Remote::new(Arc::clone(&house), dns, opportunistic, verifying, tapping, leaving.clone());
+    Ok(Courier::new(house, remote).run(leaving))
+}
+
+/// Gives room back now and then.
+async fn tidy(house: Arc<House>) {
+    loop {
+        tokio::time::sleep(COMPACT_EVERY).await;
+        let store = house.store.clone();
+        match tokio::task::spawn_blocking(move || store.compact(COMPACT_BYTES)).await {
+            Ok(Ok(done)) if done.segments_removed > 0 => info!(segments = done.segments_removed, "room given back"),
+            Ok(Err(error)) => warn!(%error, "room could not be given back"),
+            _ => {}
+        }
+    }
+}
+
+/// A server that answers.
+pub struct Running {
+    house: Arc<House>,
+    tls: ServerTls,
+    listening: Vec<Listening>,
+    certificate: PathBuf,
+    data_dir: PathBuf,
+    leave: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    helpers: [JoinHandle<()>; 2],
+}
+
+impl Running {
+    /// What listens where.
+    pub fn listening(&self) -> &[Listening] {
+        &self.listening
+    }
+
+    /// The file of the certificate.
+    pub fn certificate(&self) -> &Path {
+        &self.certificate
+    }
+
+    /// Where everything is kept.
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Takes new settings and reads the certificate and the directory again. Ports, data directory and host name stay.
+    pub async fn reload(&self, settings: Settings) {
+        match identity(&settings).and_then(|(identity, _)| Ok(self.tls.reload(vec![identity])?)) {
+            Ok(()) => info!("the certificate was read again"),
+            Err(error) => error!(%error, "the certificate could not be read again; the old one holds"),
+        }
+        self.house.change_settings(settings);
+        match self.house.reread_directory() {
+            Ok(()) => info!("the configuration was read again"),
+            Err(error) => error!(%error, "the directory could not be read again; the old one holds"),
+        }
+    }
+
+    /// Why the server can no longer do its work, once that is so: the store has failed.
+    pub async fn failed(&self) -> String {
+        const LOOK_EVERY: Duration = Duration::from_secs(1);
+        loop {
+            if let Some(why) = self.house.store.failure() {
+                return why;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Takes no new connections, lets the others end, closes the store.
+    pub async fn stop(mut self) {
+        // Nobody may be listening any more, which is as good.
+        let _ = self.leave.send(true);
+        while self.tasks.join_next().await.is_some() {}
+        self.helpers.iter().for_each(JoinHandle::abort);
+        let _ = std::fs::remove_file(crate::control::path(&self.data_dir));
+        let store = self.house.store.clone();
+        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+            error!("the store could not be closed in order; it will recover at the next start");
+        }
+    }
+}
+
+/// What each connection needs.
+struct Serving {
+    house: Arc<House>,
+    tls: ServerTls,
+    tapping: Tapping,
+    leaving: watch::Receiver<bool>,
+}
+
+impl Serving {
+    /// Who may come in on a port, and what others hear.
+    fn door(&self, purpose: Purpose, seats: Seats) -> Door {
+        let house = Arc::clone(&self.house);
+        let refusal = Arc::new(move |refusal| refusal_text(purpose, refusal).into());
+        Door {
+            seats,
+            gatekeeper: Arc::new(move |address| !house.judgement.is_banned(address)),
+            refusal,
+            proxies: self.house.settings().proxy_networks.clone().into(),
+        }
+    }
+
+    async fn converse(self: Arc<Self>, purpose: Purpose, visitor: Visitor) {
+        let Visitor { stream, peer, local } = visitor;
+        let caller = Caller { session: self.house.name_session(), peer };
+        let begin = if purpose.is_tls_implicit() { Begin::AtOnce } else { Begin::WhenAsked };
+        let setup = Setup {
+            security: Security::Server { tls: self.tls.clone(), begin },
+            tap: self.tapping.on(caller.session, purpose.name(), local.port(), Side::Server),
+            pace: Pace::default(),
+            leaving: self.leaving.clone(),
+        };
+        debug!(session = %caller.session, %peer, service = purpose.name(), "connected");
+        let house = Arc::clone(&self.house);
+        let ended = match purpose {
+            Purpose::Smtp | Purpose::Submission | Purpose::Submissions => {
+                let settings = Arc::new(smtp_settings(&house.settings(), purpose, peer));
+                let mut session = smtp::server::Server::new(settings, &chance(), Instant::now());
+                let mut desk = smtp_desk::Desk::new(house, caller, purpose);
+                net::converse(&mut session, &mut desk, stream, setup).await
+            }
+            Purpose::Pop3 | Purpose::Pop3s => {
+                let settings = Arc::new(pop3_settings(&house.settings(), peer));
+                let mut session = pop3::server::Server::new(settings, &chance(), Instant::now());
+                let mut desk = pop3_desk::Desk::new(house, caller);
+                net::converse(&mut session, &mut desk, stream, setup).await
+            }
+        };
+        debug!(session = %caller.session, received = ended.received, sent = ended.sent, why = %ended.why, "disconnected");
+    }
+}
+
+/// What somebody hears who is not let in; under implicit TLS, nothing.
+fn refusal_text(purpose: Purpose, refusal: Refusal) -> &'static str {
+    match (purpose, refusal) {
+        (Purpose::Submissions | Purpose::Pop3s, _) => "",
+        (Purpose::Smtp | Purpose::Submission, Refusal::Full) => "421 4.3.2 Too many connections; come back later\r\n",
+        (Purpose::Smtp | Purpose::Submission, _) => {
+            "421 4.7.0 Too many connections or failures from your address; come back later\r\n"
+        }
+        (Purpose::Pop3, Refusal::Full) => "-ERR [SYS/TEMP] Too many connections; come back later\r\n",
+        (Purpose::Pop3, _) => "-ERR [SYS/TEMP] Too many connections or failures from your address; come back later\r\n",
+    }
+}
+
+fn smtp_settings(settings: &Settings, purpose: Purpose, peer: SocketAddr) -> smtp::server::Settings {
+    let mut ours = smtp::server::Settings::new(&settings.host_name);
+    ours.tls = smtp::server::Tls::Offered;
+    ours.size_max_bytes = settings.message_size_max_bytes;
+    ours.recipients_max = settings.recipients_max;
+    ours.command_wait = settings.smtp_idle_limit;
+    if purpose != Purpose::Smtp {
+        ours.purpose = smtp::server::Purpose::Submission;
+        ours.mechanisms = sasl::Mechanism::ALL.to_vec();
+        ours.clear_login = settings.login_in_clear.allows(peer.ip());
+    }
+    ours
+}
+
+fn pop3_settings(settings: &Settings, peer: SocketAddr) -> pop3::server::Settings {
+    let mut ours = pop3::server::Settings::new(&settings.host_name);
+    ours.clear_login = settings.login_in_clear.allows(peer.ip());
+    ours.idle_limit = settings.pop3_idle_limit;
+    ours
+}

@@ -1,0 +1,235 @@
+//! What the server is told when it starts: plain values, read and checked by `app`.
+//!
+//! Not here: keys, files and fallbacks (app's configuration).
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything the server must know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The name it greets with and signs trace fields with.
+    pub host_name: String,
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// What listens where.
+    pub listeners: Vec<ListenAt>,
+    /// The certificate, if it is not to be self-signed.
+    pub certificate: Option<CertificateFiles>,
+    /// Networks whose connections begin with the PROXY protocol.
+    pub proxy_networks: Vec<net::listen::Network>,
+    /// Networks that may relay without login.
+    pub trusted_networks: Vec<policy::Network>,
+    /// Connections at once, over all ports.
+    pub connections_max: usize,
+    /// Connections at once from one address.
+    pub connections_per_address_max: usize,
+    /// How much an account may send.
+    pub sending: policy::SendingSettings,
+    /// Whether passwords are taken without TLS.
+    pub login_in_clear: InClear,
+    /// The largest message, in octets.
+    pub message_size_max_bytes: u64,
+    /// Recipients of one message.
+    pub recipients_max: usize,
+    /// How long an SMTP client may be silent.
+    pub smtp_idle_limit: Duration,
+    /// How long a POP3 client may be silent.
+    pub pop3_idle_limit: Duration,
+    /// Who is who, as far as the configuration says it.
+    pub directory: DirectorySettings,
+    /// People who are made at the start if they are not there: for `dev`.
+    pub people: &'static [Person],
+    /// The outgoing queue.
+    pub queue: QueueSettings,
+    /// Where mail goes that does not go where DNS says.
+    pub routes: Vec<Route>,
+    /// Name servers; those of the system if empty.
+    pub dns_servers: Vec<SocketAddr>,
+    /// Whether every dialogue is printed to standard output.
+    pub show_dialogue: bool,
+}
+
+/// Who is who, as far as the configuration says it.
+#[derive(Debug, Clone)]
+pub struct DirectorySettings {
+    /// What separates an account from a tag.
+    pub separator: Option<char>,
+    /// Who gets mail to postmaster and abuse.
+    pub postmaster: Option<String>,
+    /// Who gets mail to anybody else, anywhere.
+    pub catch_all: Option<String>,
+    /// The domain of logins without one.
+    pub default_domain: Option<String>,
+}
+
+impl Default for DirectorySettings {
+    fn default() -> Self {
+        DirectorySettings { separator: Some('+'), postmaster: None, catch_all: None, default_domain: None }
+    }
+}
+
+/// Somebody who is made at the start.
+#[derive(Debug, Clone, Copy)]
+pub struct Person {
+    /// Address and login.
+    pub address: &'static str,
+    /// Not a secret at all.
+    pub password: &'static str,
+    /// Who that is.
+    pub sentence: &'static str,
+}
+
+/// One listening port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenAt {
+    /// What is spoken there.
+    pub purpose: Purpose,
+    /// Where it is.
+    pub address: SocketAddr,
+}
+
+/// What is spoken on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// SMTP from other servers, port 25.
+    Smtp,
+    /// Submission with STARTTLS, port 587.
+    Submission,
+    /// Submission under TLS, port 465.
+    Submissions,
+    /// POP3 with STLS, port 110.
+    Pop3,
+    /// POP3 under TLS, port 995.
+    Pop3s,
+}
+
+impl Purpose {
+    /// All of them, in the order they are shown.
+    pub const ALL: [Purpose; 5] =
+        [Purpose::Smtp, Purpose::Submission, Purpose::Submissions, Purpose::Pop3, Purpose::Pop3s];
+
+    /// The registered port.
+    pub fn standard_port(self) -> u16 {
+        match self {
+            Purpose::Smtp => 25,
+            Purpose::Submission => 587,
+            Purpose::Submissions => 465,
+            Purpose::Pop3 => 110,
+            Purpose::Pop3s => 995,
+        }
+    }
+
+    /// Its name in configuration, logs and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Purpose::Smtp => "smtp",
+            Purpose::Submission => "submission",
+            Purpose::Submissions => "submissions",
+            Purpose::Pop3 => "pop3",
+            Purpose::Pop3s => "pop3s",
+        }
+    }
+
+    /// What it is for, in a few words.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Purpose::Smtp => "mail from other servers, no login, STARTTLS",
+            Purpose::Submission => "send mail: login, STARTTLS",
+            Purpose::Submissions => "send mail: login, TLS from the first octet",
+            Purpose::Pop3 => "fetch mail: login, STLS",
+            Purpose::Pop3s => "fetch mail: login, TLS from the first octet",
+        }
+    }
+
+    /// Whether TLS comes before the first word.
+    pub fn is_tls_implicit(self) -> bool {
+        matches!(self, Purpose::Submissions | Purpose::Pop3s)
+    }
+}
+
+/// A certificate chain and its key, both PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, our own certificate first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// Whether passwords are taken over connections without TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InClear {
+    /// Nowhere.
+    Never,
+    /// From the machine itself.
+    Loopback,
+    /// Everywhere.
+    Always,
+}
+
+impl InClear {
+    /// Whether a peer at this address may log in without TLS.
+    pub fn allows(self, peer: IpAddr) -> bool {
+        match self {
+            InClear::Never => false,
+            InClear::Loopback => peer.to_canonical().is_loopback(),
+            InClear::Always => true,
+        }
+    }
+}
+
+/// The outgoing queue.
+#[derive(Debug, Clone)]
+pub struct QueueSettings {
+    /// When to try again and when to give up.
+    pub schedule: policy::Schedule,
+    /// Connections at once to one destination.
+    pub connections_per_host_max: usize,
+    /// Connections at once to all destinations.
+    pub connections_max: usize,
+    /// The port of other servers: 25 but in tests.
+    pub port: u16,
+    /// The address to send from.
+    pub source_address: Option<IpAddr>,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        QueueSettings {
+            schedule: policy::Schedule::default(),
+            connections_per_host_max: 5,
+            connections_max: 100,
+            port: 25,
+            source_address: None,
+        }
+    }
+}
+
+/// Where mail for a domain goes, whatever DNS says.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The recipients' domain in lower case, or `*`.
+    pub domain: String,
+    /// The host that takes it.
+    pub host: String,
+    /// Its port; 465 means TLS from the first octet.
+    pub port: u16,
+    /// How much TLS is wanted.
+    pub tls: RouteTls,
+    /// The login for a smarthost.
+    pub login: Option<(String, line::Secret)>,
+}
+
+/// How much TLS a route wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteTls {
+    /// If the other side offers it, whatever its certificate.
+    Opportunistic,
+    /// With a certificate that verifies for the host, or not at all.
+    Required,
+    /// Never.
+    None,
+}
