@@ -138,7 +138,7 @@ impl Server {
 
     /// Takes one line.
     fn line(&mut self, bytes: &[u8], now: Instant) -> usize {
-        if bytes.first() == Some(&TLS_HANDSHAKE) {
+        if bytes.first() == Some(&TLS_HANDSHAKE) && self.overlong == 0 {
             self.end(&words::TLS_HELLO);
             return bytes.len();
         }
