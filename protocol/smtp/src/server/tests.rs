@@ -191,7 +191,8 @@ proptest::proptest! {
         words in proptest::collection::vec(
             proptest::prop_oneof![
                 proptest::collection::vec(proptest::num::u8::ANY, 0..900),
-                proptest::sample::select(vec![&b"\r\n"[..], b"\n", b"\x16", b"AUTH ", b"EHLO x\r\n"]).prop_map(<[u8]>::to_vec),
+                proptest::sample::select(vec!["\r\n", "\n", "\x16", "AUTH ", "EHLO x\r\n"])
+                    .prop_map(|word| word.as_bytes().to_vec()),
             ],
             0..9,
         ),
