@@ -1,2 +1,45 @@
-//! The `packetboat` binary.
-fn main() {}
+//! The `packetboat` binary: command line, configuration, logging and wiring; no logic.
+//!
+//! Read in this order: [`cli`] is what can be said, [`commands`] what is done, [`config`] what can be configured.
+
+mod cli;
+mod commands;
+mod config;
+mod failure;
+mod output;
+mod privileges;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use failure::Failure;
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.tell();
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Dev(dev) => commands::dev::run(dev),
+        Command::Serve(serve) => commands::serve::run(serve),
+        Command::Init(init) => commands::init::run(init),
+        Command::Config(command) => commands::config::run(command),
+        Command::Account(command) => commands::directory::account(command),
+        Command::Domain(command) => commands::directory::domain(command),
+        Command::Alias(command) => commands::directory::alias(command),
+        Command::Queue(command) => commands::queue::run(command),
+        Command::Ban(command) => commands::ban::run(command),
+        Command::Store(command) => commands::store::run(command),
+        Command::Completions { shell } => commands::pages::completions(shell),
+        Command::Man { folder } => commands::pages::man(&folder),
+    }
+}

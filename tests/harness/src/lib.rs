@@ -7,7 +7,7 @@
 mod server;
 mod speaker;
 
-pub use server::{Server, unused_port};
+pub use server::{Server, command_on, unused_port};
 pub use speaker::Speaker;
 
 use std::time::Duration;

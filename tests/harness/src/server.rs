@@ -3,7 +3,7 @@
 use crate::speaker::Speaker;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -35,6 +35,15 @@ impl Server {
         Server::start(binary, command)
     }
 
+    /// Starts `serve` with this configuration in `folder`, where its data shall be, too.
+    pub fn serve_in(binary: &str, folder: &Path, configuration: &str) -> Server {
+        let file = folder.join("packetboat.toml");
+        std::fs::write(&file, configuration).expect("a configuration file");
+        let mut command = Command::new(binary);
+        command.args(["serve", "--json", "--config"]).arg(file);
+        Server::start(binary, command)
+    }
+
     /// Starts a command that prints its introduction as the first line of its output.
     fn start(binary: &str, mut command: Command) -> Server {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");
@@ -49,8 +58,10 @@ impl Server {
 
     /// Where a service listens, by its name: `smtp`, `submission`, `pop3`, …
     pub fn address(&self, service: &str) -> SocketAddr {
-        let place = &self.introduction["services"][service];
-        let ip = place["address"].as_str().unwrap_or_else(|| panic!("there is no service {service}"));
+        let services = self.introduction["services"].as_array().expect("a list of services");
+        let place = services.iter().find(|place| place["service"] == service);
+        let place = place.unwrap_or_else(|| panic!("there is no service {service}"));
+        let ip = place["address"].as_str().expect("an address");
         let port = place["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
         SocketAddr::new(ip.parse().expect("an address"), port)
     }
@@ -77,13 +88,7 @@ impl Server {
 
     /// Runs another command of the binary on the same data directory.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        Command::new(&self.binary)
-            .args(arguments)
-            .arg("--data")
-            .arg(self.data_dir())
-            .stdin(Stdio::null())
-            .output()
-            .expect("the command runs")
+        command_on(&self.binary, &self.data_dir(), arguments, "")
     }
 
     /// `kill -9`: nothing is flushed, nothing is said.
@@ -105,6 +110,21 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs a command of the binary on a data directory, with so much on its standard input.
+pub fn command_on(binary: impl AsRef<Path>, data: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(binary.as_ref())
+        .args(arguments)
+        .arg("--data")
+        .arg(data)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("it reads its input");
+    child.wait_with_output().expect("the command ends")
 }
 
 /// A port of this loopback address that nobody listens on now.

@@ -1,0 +1,417 @@
+//! What can be said on the command line. Words and examples only; the commands themselves are in `commands`.
+
+use clap::{Args, Parser, Subcommand};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Mail and files from one binary.
+#[derive(Debug, Parser)]
+#[command(
+    name = "packetboat",
+    version,
+    about = "Mail and files from one binary: SMTP and POP3, a durable store, an outgoing queue",
+    after_help = "Examples:
+  packetboat dev                          everything on loopback, to try it or to test your software
+  packetboat init mail.example.org        write a configuration and show the DNS records to publish
+  packetboat serve                        run it for real
+  packetboat account add joe@example.org  make an account; asks for the password
+  packetboat queue list                   what waits to be delivered, and why
+
+Exit codes: 0 done, 1 it failed, 2 the command line is wrong, 3 the configuration is wrong, 4 nothing of that name."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Dev(Dev),
+    Serve(Serve),
+    Init(Init),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Accounts: who has a mailbox and may log in.
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Domains: for which names mail is taken.
+    #[command(subcommand)]
+    Domain(DomainCommand),
+    /// Aliases: addresses that lead to accounts or to other addresses.
+    #[command(subcommand)]
+    Alias(AliasCommand),
+    /// The outgoing queue.
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Addresses that are refused for a while after too many failed logins.
+    #[command(subcommand)]
+    Ban(BanCommand),
+    /// The store on disk.
+    #[command(subcommand)]
+    Store(StoreCommand),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  packetboat completions bash > /etc/bash_completion.d/packetboat")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a folder.
+    #[command(after_help = "Example:\n  packetboat man /usr/local/share/man/man1")]
+    Man {
+        /// The folder; it is made if it is not there.
+        folder: PathBuf,
+    },
+}
+
+/// Start everything on loopback, with two people to try it and nothing that leaves the machine.
+///
+/// Two domains and two people from the textbook: alice@crepes.test (password pickles) and bob@hamburger.test
+/// (password hungry). Mail to any other address goes into the account catch-all@dev.test (password anything).
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat dev                            SMTP on 10025, submission on 10587, POP3 on 10110, …
+  packetboat dev --show-dialogue            watch every conversation as it goes over the wire
+  packetboat dev --port-offset 20000        SMTP on 20025, and so on
+  packetboat dev --port-offset any --json   free ports, printed for a program to read
+  swaks --server 127.0.0.1:10025 --to bob@hamburger.test
+  curl -u bob@hamburger.test:hungry pop3://127.0.0.1:10110/1")]
+pub struct Dev {
+    /// Where to keep everything.
+    #[arg(long, value_name = "DIR", default_value = "packetboat-data")]
+    pub data: PathBuf,
+    /// Added to the standard ports: 10000 makes SMTP 10025; `any` takes free ports.
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = port_offset)]
+    pub port_offset: PortOffset,
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1")]
+    pub listen: IpAddr,
+    /// Print every conversation as it goes over the wire, secrets hidden.
+    #[arg(long)]
+    pub show_dialogue: bool,
+    /// Print what listens where as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What is added to the standard ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortOffset {
+    /// So much.
+    By(u16),
+    /// The system gives free ports.
+    Any,
+}
+
+fn port_offset(text: &str) -> Result<PortOffset, String> {
+    /// POP3S, the highest standard port we listen on.
+    const HIGHEST: u16 = 995;
+    match text {
+        "any" => Ok(PortOffset::Any),
+        _ => text
+            .parse()
+            .ok()
+            .filter(|offset: &u16| offset.checked_add(HIGHEST).is_some())
+            .map(PortOffset::By)
+            .ok_or_else(|| format!("a number from 0 to {}, or `any`", u16::MAX - HIGHEST)),
+    }
+}
+
+/// Run the server with its configuration.
+///
+/// It logs to standard error, stops cleanly on SIGTERM and SIGINT (transactions under way may end), and on SIGHUP
+/// reads certificates, accounts and what else can change anew.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat serve
+  packetboat serve --config /etc/packetboat/packetboat.toml")]
+pub struct Serve {
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Print every conversation as it goes over the wire, secrets hidden.
+    #[arg(long)]
+    pub show_dialogue: bool,
+    /// Print what listens where as one line of JSON, once it does.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which configuration.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigFile {
+    /// The configuration file.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        default_value = "packetboat.toml",
+        env = "PACKETBOAT_CONFIG",
+        global = true
+    )]
+    pub config: PathBuf,
+}
+
+/// Where the accounts and the mail are, for commands that look into them.
+#[derive(Debug, Clone, Args)]
+pub struct Where {
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// The data directory, in place of the configuration's (as `dev` uses it).
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Write a commented configuration and show the DNS records to publish.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat init mail.example.org
+  packetboat init mail.example.org --domain example.org --domain example.net")]
+pub struct Init {
+    /// The name of this machine, as the world knows it.
+    pub host_name: String,
+    /// A domain to take mail for; by default the host name without its first label.
+    #[arg(long = "domain", value_name = "DOMAIN")]
+    pub domains: Vec<String>,
+    /// The file to write; an existing one is not touched.
+    #[arg(long, value_name = "FILE", default_value = "packetboat.toml")]
+    pub config: PathBuf,
+    /// Where everything will be kept.
+    #[arg(long, value_name = "DIR", default_value = "packetboat-data")]
+    pub data: PathBuf,
+    /// Print JSON, for programs.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Look at the configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read the file and say what is wrong with it.
+    #[command(after_help = "Example:\n  packetboat config check --config /etc/packetboat/packetboat.toml")]
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show every key with the value that holds.
+    Show {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Print JSON, for programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Explain every key there is.
+    Keys {
+        /// As the page of the documentation.
+        #[arg(long)]
+        markdown: bool,
+    },
+}
+
+/// Accounts.
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Make an account. The password is asked for, or read from standard input when that is not a terminal.
+    #[command(after_help = "Examples:
+  packetboat account add joe@example.org
+  printf '%s' \"$PASSWORD\" | packetboat account add joe@example.org --name 'Joe Doe'")]
+    Add {
+        /// The address, which is also the login.
+        address: String,
+        /// The person's name.
+        #[arg(long)]
+        name: Option<String>,
+        /// The most it may hold, in octets.
+        #[arg(long, value_name = "OCTETS")]
+        quota: Option<u64>,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// List the accounts.
+    List {
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Change the password.
+    Passwd {
+        /// The account.
+        address: String,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Remove an account with all its mail.
+    #[command(after_help = "Example:\n  packetboat account remove joe@example.org --yes")]
+    Remove {
+        /// The account.
+        address: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+/// Domains.
+#[derive(Debug, Subcommand)]
+pub enum DomainCommand {
+    /// Take mail for a domain.
+    #[command(after_help = "Example:\n  packetboat domain add example.org --catch-all joe@example.org")]
+    Add {
+        /// Its name.
+        domain: String,
+        /// The account for addresses that nobody has.
+        #[arg(long, value_name = "ADDRESS")]
+        catch_all: Option<String>,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// List the domains.
+    List {
+        #[command(flatten)]
+        at: Where,
+    },
+    /// No longer take mail for a domain; it must have no accounts left.
+    Remove {
+        /// Its name.
+        domain: String,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+/// Aliases.
+#[derive(Debug, Subcommand)]
+pub enum AliasCommand {
+    /// Lead an address to one or more others. An existing alias is replaced.
+    #[command(after_help = "Examples:
+  packetboat alias add info@example.org joe@example.org ann@example.org
+  packetboat alias add @example.net joe@example.org")]
+    Add {
+        /// The address, or @domain for all addresses that nobody has.
+        address: String,
+        /// Where its mail goes.
+        #[arg(required = true)]
+        targets: Vec<String>,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// List the aliases.
+    List {
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Remove an alias.
+    Remove {
+        /// The address.
+        address: String,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+/// Which mail of the queue.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Which {
+    /// The mail's id, as `queue list` shows it.
+    pub mail: Option<String>,
+    /// All mail to this domain.
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// All mail.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// The queue.
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// List what waits, with the reason and the next attempt.
+    List {
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Show one mail: its recipients, attempts and last answers.
+    Show {
+        /// The mail's id.
+        mail: String,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Try now.
+    #[command(after_help = "Examples:\n  packetboat queue retry --all\n  packetboat queue retry --domain example.org")]
+    Retry {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Keep from being sent until released.
+    Hold {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Let held mail go on.
+    Release {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Delete, without telling the sender.
+    Drop {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+/// Bans.
+#[derive(Debug, Subcommand)]
+pub enum BanCommand {
+    /// List refused addresses.
+    List {
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Take an address in again.
+    Lift {
+        /// The address.
+        address: IpAddr,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+/// The store.
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Verify every reference and checksum, and name what is wrong. Exit code 1 if something is.
+    #[command(
+        after_help = "Examples:\n  packetboat store check\n  packetboat store check --repair    (with the server stopped)"
+    )]
+    Check {
+        /// Mend what can be mended; the server must be stopped.
+        #[arg(long)]
+        repair: bool,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Give the room of deleted mail back to the disk now.
+    Compact {
+        #[command(flatten)]
+        at: Where,
+    },
+}

@@ -1,0 +1,76 @@
+//! Putting a request where it can be answered: to the running server, or to the store itself when none runs.
+
+use crate::cli::{ConfigFile, Where};
+use crate::config::read::Config;
+use crate::config::settings;
+use crate::failure::Failure;
+use server::control::{self, Answer, Request};
+use server::settings::DirectorySettings;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A check of a large store takes its time; anything else answers at once.
+const ANSWER_LIMIT: Duration = Duration::from_secs(24 * 3600);
+
+/// Asks, and turns a refusal into a failure.
+pub fn ask(at: &Where, request: &Request) -> Result<Answer, Failure> {
+    let (data_dir, directory) = place(at)?;
+    let answer = match running(&data_dir, request)? {
+        Some(answer) => answer,
+        None => offline(&data_dir, directory, request)?,
+    };
+    match answer {
+        Answer::Refused { why, missing: true } => Err(Failure::Missing(why)),
+        Answer::Refused { why, missing: false } => Err(Failure::Failed(why)),
+        answer => Ok(answer),
+    }
+}
+
+/// The data directory, and what the configuration says of the directory.
+pub fn place(at: &Where) -> Result<(PathBuf, DirectorySettings), Failure> {
+    match &at.data {
+        Some(data) => Ok((data.clone(), server::dev::directory_settings())),
+        None => {
+            let settings = settings::build(&load(&at.config)?, &at.config.config)?;
+            Ok((settings.data_dir, settings.directory))
+        }
+    }
+}
+
+/// Reads the configuration file.
+pub fn load(config: &ConfigFile) -> Result<Config, Failure> {
+    let file = &config.config;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::Failed(format!(
+            "{}: {error}; write one with `packetboat init`, name another with --config, or a data directory with --data",
+            file.display()
+        ))
+    })?;
+    let base = std::path::absolute(file)?.parent().map(Path::to_path_buf).unwrap_or_default();
+    Config::read(&text, &base).map_err(|complaints| Failure::Config { file: file.clone(), complaints })
+}
+
+/// Asks the running server; `None` if there is none.
+pub fn running(data_dir: &Path, request: &Request) -> Result<Option<Answer>, Failure> {
+    let Ok(mut stream) = UnixStream::connect(control::path(data_dir)) else {
+        return Ok(None);
+    };
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    let mut line = serde_json::to_vec(request).map_err(|error| Failure::Failed(error.to_string()))?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    serde_json::from_str(&answer)
+        .map(Some)
+        .map_err(|error| Failure::Failed(format!("the running server gave an answer that cannot be read: {error}")))
+}
+
+fn offline(data_dir: &Path, directory: DirectorySettings, request: &Request) -> Result<Answer, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime
+        .block_on(server::admin::answer_offline(data_dir, directory, request))
+        .map_err(|error| Failure::Failed(error.to_string()))
+}

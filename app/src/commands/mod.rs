@@ -1,0 +1,12 @@
+//! What each command does.
+
+pub mod ask;
+pub mod ban;
+pub mod config;
+pub mod dev;
+pub mod directory;
+pub mod init;
+pub mod pages;
+pub mod queue;
+pub mod serve;
+pub mod store;

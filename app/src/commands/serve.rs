@@ -1,0 +1,138 @@
+//! `packetboat serve`: the real thing, until SIGTERM.
+
+use super::ask::load;
+use crate::cli::Serve;
+use crate::config::settings;
+use crate::failure::Failure;
+use crate::output;
+use crate::privileges;
+use serde_json::json;
+use server::{Listening, Running};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+use tracing_subscriber::EnvFilter;
+
+/// Runs the command until it is told to stop.
+pub fn run(serve: Serve) -> Result<(), Failure> {
+    let config = load(&serve.config)?;
+    let mut settings = settings::build(&config, &serve.config.config)?;
+    settings.show_dialogue = serve.show_dialogue;
+    log(&config.values.text_of("log.level"), &config.values.text_of("log.format"));
+    let user = config.values.text("user");
+    runtime()?.block_on(async {
+        let mut waiting = Waiting::new()?;
+        let ports = server::open_ports(&settings).map_err(anyhow::Error::from)?;
+        privileges::drop_to(user.as_deref(), &settings.data_dir)?;
+        let running = ports.serve(settings).await.map_err(anyhow::Error::from)?;
+        for at in running.listening() {
+            info!(service = at.purpose.name(), address = %at.address, "listening");
+        }
+        if serve.json {
+            output::json(&introduction(&running))?;
+        }
+        let failed = loop {
+            let told = tokio::select! {
+                told = waiting.reload_or_stop() => told,
+                why = running.failed() => break Some(why),
+            };
+            match told {
+                Told::Stop => break None,
+                Told::Reload => reload(&serve, &running).await,
+            }
+        };
+        info!("stopping");
+        running.stop().await;
+        info!("stopped");
+        failed.map_or(Ok(()), |why| Err(Failure::Failed(why)))
+    })
+}
+
+async fn reload(serve: &Serve, running: &Running) {
+    match load(&serve.config).and_then(|config| settings::build(&config, &serve.config.config)) {
+        Ok(settings) => running.reload(settings).await,
+        Err(failure) => {
+            error!("the configuration is wrong and was not read again; the old one holds");
+            failure.tell();
+        }
+    }
+}
+
+/// What listens where, for programs.
+pub fn introduction(running: &Running) -> serde_json::Value {
+    let service = |at: &Listening| {
+        json!({
+            "service": at.purpose.name(),
+            "address": at.address.ip(),
+            "port": at.address.port(),
+            "tls": at.purpose.is_tls_implicit(),
+        })
+    };
+    json!({
+        "services": running.listening().iter().map(service).collect::<Vec<_>>(),
+        "certificate": running.certificate(),
+        "data_dir": running.data_dir(),
+        "pid": std::process::id(),
+    })
+}
+
+/// The runtime of a server: a thread for each processor.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Logs to standard error. `PACKETBOAT_LOG` overrides the level, for one part of the program if need be.
+pub fn log(level: &str, format: &str) {
+    let filter = EnvFilter::try_from_env("PACKETBOAT_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(output::colours(&std::io::stderr()))
+        .with_writer(std::io::stderr);
+    match format {
+        "json" => builder.json().flatten_event(true).init(),
+        _ => builder.compact().init(),
+    }
+}
+
+/// What a signal told us.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Told {
+    /// SIGHUP.
+    Reload,
+    /// SIGTERM or SIGINT.
+    Stop,
+}
+
+/// Waits for signals.
+pub struct Waiting {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Waiting {
+    /// From now on, signals are ours. Needs a runtime.
+    pub fn new() -> Result<Self, Failure> {
+        Ok(Waiting {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next signal.
+    pub async fn reload_or_stop(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hang_up.recv() => Told::Reload,
+        }
+    }
+
+    /// Waits until we are told to stop.
+    pub async fn stop(&mut self) {
+        while self.reload_or_stop().await == Told::Reload {
+            warn!("there is no configuration to read again here");
+        }
+    }
+}

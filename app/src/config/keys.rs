@@ -1,0 +1,301 @@
+//! Every key of the configuration, declared once.
+//!
+//! The reader, the sample file, the reference page and `config check` all come from these tables.
+//!
+//! Not here: what the values mean to the server (`settings`).
+
+/// What a value may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A path; relative ones start at the folder of the configuration file.
+    Path,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A whole number in this range.
+    Count { min: u64, max: u64 },
+    /// A list of texts.
+    List,
+}
+
+/// What holds when the key is not set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// The key must be set.
+    Required,
+    /// Nothing; the sentence says what that means.
+    Unset,
+    /// This text, path or choice.
+    Text(&'static str),
+    /// This number.
+    Count(u64),
+    /// These texts.
+    List(&'static [&'static str]),
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name with its table: `smtp.message_size_max_bytes`.
+    pub name: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
+    /// What holds when it is not set.
+    pub fallback: Fallback,
+    /// What it is for, in one or two sentences.
+    pub sentence: &'static str,
+}
+
+const fn key(name: &'static str, kind: Kind, fallback: Fallback, sentence: &'static str) -> Key {
+    Key { name, kind, fallback, sentence }
+}
+
+const SECS_PER_DAY: u64 = 86_400;
+
+/// The keys outside of lists, in the order of the sample file.
+pub const KEYS: &[Key] = &[
+    key(
+        "host_name",
+        Kind::Text,
+        Fallback::Required,
+        "The name this machine greets with and signs trace fields with. It should resolve to its public address, and that address back to it.",
+    ),
+    key(
+        "data_dir",
+        Kind::Path,
+        Fallback::Text("packetboat-data"),
+        "Where everything is kept: accounts, mail, the queue, the control socket.",
+    ),
+    key(
+        "postmaster",
+        Kind::Text,
+        Fallback::Unset,
+        "The account that gets mail to postmaster and abuse of every domain that has no alias for them. Unset: the first account of all.",
+    ),
+    key(
+        "catch_all",
+        Kind::Text,
+        Fallback::Unset,
+        "The account that gets all mail to addresses nobody has, of any domain, so that nothing ever leaves the machine. For testing only.",
+    ),
+    key(
+        "user",
+        Kind::Text,
+        Fallback::Unset,
+        "The system user to become once the ports are open, when started as root.",
+    ),
+    key(
+        "log.level",
+        Kind::Choice(&["error", "warn", "info", "debug"]),
+        Fallback::Text("info"),
+        "How much to log: `info` says when mail changes hands, `debug` adds the dialogues.",
+    ),
+    key(
+        "log.format",
+        Kind::Choice(&["text", "json"]),
+        Fallback::Text("text"),
+        "One line of text or one JSON object an event.",
+    ),
+    key(
+        "tls.certificate",
+        Kind::Path,
+        Fallback::Unset,
+        "The certificate chain in PEM form, read again on SIGHUP. Unset: a self-signed one is made in data_dir, which other servers accept and mail readers warn of.",
+    ),
+    key("tls.key", Kind::Path, Fallback::Unset, "The private key in PEM form that belongs to tls.certificate."),
+    key(
+        "listen.smtp",
+        Kind::List,
+        Fallback::List(&["0.0.0.0:25", "[::]:25"]),
+        "Where mail from other servers comes in. STARTTLS is offered.",
+    ),
+    key(
+        "listen.submission",
+        Kind::List,
+        Fallback::List(&["0.0.0.0:587", "[::]:587"]),
+        "Where our users send mail, with STARTTLS and login.",
+    ),
+    key(
+        "listen.submissions",
+        Kind::List,
+        Fallback::List(&["0.0.0.0:465", "[::]:465"]),
+        "The same with TLS from the first octet (RFC 8314).",
+    ),
+    key(
+        "listen.pop3",
+        Kind::List,
+        Fallback::List(&["0.0.0.0:110", "[::]:110"]),
+        "Where mail is fetched by POP3, with STLS.",
+    ),
+    key(
+        "listen.pop3s",
+        Kind::List,
+        Fallback::List(&["0.0.0.0:995", "[::]:995"]),
+        "The same with TLS from the first octet.",
+    ),
+    key(
+        "listen.proxy_networks",
+        Kind::List,
+        Fallback::List(&[]),
+        "Proxies that announce the client's address by the PROXY protocol, as 192.0.2.0/24; every connection from there must begin with it.",
+    ),
+    key(
+        "limits.connections_max",
+        Kind::Count { min: 1, max: 1_000_000 },
+        Fallback::Count(20_000),
+        "Connections at once, over all ports.",
+    ),
+    key(
+        "limits.connections_per_address_max",
+        Kind::Count { min: 1, max: 1_000_000 },
+        Fallback::Count(100),
+        "Connections at once from one address, or from one /64 of IPv6.",
+    ),
+    key(
+        "limits.messages_per_account_hour",
+        Kind::Count { min: 0, max: 1_000_000 },
+        Fallback::Count(300),
+        "Messages an account may send in an hour, so that a stolen password is no catastrophe; 0 means any number.",
+    ),
+    key(
+        "limits.messages_per_account_day",
+        Kind::Count { min: 0, max: 10_000_000 },
+        Fallback::Count(2_000),
+        "Messages an account may send in a day; 0 means any number.",
+    ),
+    key(
+        "limits.recipients_per_account_hour",
+        Kind::Count { min: 0, max: 10_000_000 },
+        Fallback::Count(2_000),
+        "Recipients an account may write to in an hour; 0 means any number.",
+    ),
+    key(
+        "limits.recipients_per_account_day",
+        Kind::Count { min: 0, max: 100_000_000 },
+        Fallback::Count(10_000),
+        "Recipients an account may write to in a day; 0 means any number.",
+    ),
+    key(
+        "login.in_clear",
+        Kind::Choice(&["never", "loopback", "always"]),
+        Fallback::Text("loopback"),
+        "Whether passwords are taken over connections without TLS.",
+    ),
+    key(
+        "login.default_domain",
+        Kind::Text,
+        Fallback::Unset,
+        "The domain of a login without one. Unset: `bob` may log in when only one account is called bob.",
+    ),
+    key(
+        "smtp.message_size_max_bytes",
+        Kind::Count { min: 65_536, max: 4_294_967_296 },
+        Fallback::Count(52_428_800),
+        "The largest message that is taken.",
+    ),
+    key(
+        "smtp.recipients_max",
+        Kind::Count { min: 100, max: 100_000 },
+        Fallback::Count(1_000),
+        "Recipients of one message; more are deferred, as RFC 5321 wants.",
+    ),
+    key(
+        "smtp.idle_limit_secs",
+        Kind::Count { min: 60, max: 3_600 },
+        Fallback::Count(300),
+        "How long a client may say nothing. RFC 5321 §4.5.3.2.7 says at least five minutes.",
+    ),
+    key(
+        "smtp.trusted_networks",
+        Kind::List,
+        Fallback::List(&[]),
+        "Networks that may send to anywhere without login, as 192.0.2.0/24. Keep it empty unless a printer makes you.",
+    ),
+    key(
+        "smtp.address_separator",
+        Kind::Text,
+        Fallback::Text("+"),
+        "What separates an account from a tag: bob+shop@example.org reaches bob. Empty: nothing does.",
+    ),
+    key(
+        "pop3.idle_limit_secs",
+        Kind::Count { min: 600, max: 86_400 },
+        Fallback::Count(600),
+        "How long a client may say nothing. RFC 1939 §3 says at least ten minutes.",
+    ),
+    key(
+        "queue.retry_first_secs",
+        Kind::Count { min: 1, max: SECS_PER_DAY },
+        Fallback::Count(300),
+        "The pause before the second attempt; each later one is longer, up to queue.retry_last_secs.",
+    ),
+    key(
+        "queue.retry_last_secs",
+        Kind::Count { min: 1, max: SECS_PER_DAY },
+        Fallback::Count(14_400),
+        "The longest pause between two attempts; each is twice the one before until then.",
+    ),
+    key(
+        "queue.give_up_after_secs",
+        Kind::Count { min: 60, max: 30 * SECS_PER_DAY },
+        Fallback::Count(5 * SECS_PER_DAY),
+        "How long delivery is tried before the sender gets the mail back. RFC 5321 §4.5.4.1 says four to five days.",
+    ),
+    key(
+        "queue.warn_after_secs",
+        Kind::Count { min: 0, max: 30 * SECS_PER_DAY },
+        Fallback::Count(14_400),
+        "When the sender is told that a mail is late; 0 means never.",
+    ),
+    key(
+        "queue.connections_per_host_max",
+        Kind::Count { min: 1, max: 100 },
+        Fallback::Count(5),
+        "Connections at once to one destination.",
+    ),
+    key(
+        "queue.connections_max",
+        Kind::Count { min: 1, max: 10_000 },
+        Fallback::Count(100),
+        "Connections at once to all destinations together.",
+    ),
+    key(
+        "queue.port",
+        Kind::Count { min: 1, max: 65_535 },
+        Fallback::Count(25),
+        "The port of other mail servers. Anything but 25 is for tests.",
+    ),
+    key("queue.source_address", Kind::Text, Fallback::Unset, "The address to send from. Unset: the system chooses."),
+    key("dns.servers", Kind::List, Fallback::List(&[]), "Name servers as address:port. Empty: those of the system."),
+];
+
+/// The keys of each `[[route]]`: where mail goes that does not go where DNS says.
+pub const ROUTE_KEYS: &[Key] = &[
+    key(
+        "domain",
+        Kind::Text,
+        Fallback::Required,
+        "The domain of the recipients, or `*` for all that no other route names.",
+    ),
+    key(
+        "host",
+        Kind::Text,
+        Fallback::Required,
+        "The host that takes their mail: a name or an address. No MX record is asked for.",
+    ),
+    key(
+        "port",
+        Kind::Count { min: 1, max: 65_535 },
+        Fallback::Count(25),
+        "Its port; 465 means TLS from the first octet.",
+    ),
+    key(
+        "tls",
+        Kind::Choice(&["opportunistic", "required", "none"]),
+        Fallback::Text("opportunistic"),
+        "`required` verifies the certificate for the host and sends nothing without.",
+    ),
+    key("login", Kind::Text, Fallback::Unset, "The name to log in with, for a smarthost."),
+    key("password_file", Kind::Path, Fallback::Unset, "A file with the password, readable by the server only."),
+];

@@ -1,0 +1,106 @@
+//! The sample file that `init` writes and the reference page of the documentation, both from the tables of keys.
+
+use super::keys::{Fallback, KEYS, Key, ROUTE_KEYS};
+use super::read::{Value, wanted};
+use std::fmt::Write;
+
+const WIDTH: usize = 100;
+
+/// A commented configuration file for this host: what must be set is set, the rest stands as its fallback behind `#`.
+pub fn sample(host_name: &str, data_dir: &str) -> String {
+    let mut text =
+        String::from("# Packetboat's configuration. A line that begins with # shows what holds without it.\n");
+    let mut table = "";
+    for key in KEYS {
+        let (of, name) = key.name.split_once('.').unwrap_or(("", key.name));
+        if of != table {
+            let _ = write!(text, "\n[{of}]\n");
+            table = of;
+        }
+        text += "\n";
+        text += &comment(key.sentence);
+        let _ = match key.name {
+            "host_name" => writeln!(text, "host_name = {}", Value::Text(host_name.into())),
+            "data_dir" => writeln!(text, "data_dir = {}", Value::Text(data_dir.into())),
+            _ => writeln!(text, "# {name} = {}", fallback(key)),
+        };
+    }
+    text += "\n# Where mail goes that does not go where DNS says; as many of these as you need.\n# [[route]]\n";
+    for key in ROUTE_KEYS {
+        text += &comment(key.sentence);
+        let _ = writeln!(text, "# {} = {}", key.name, fallback(key));
+    }
+    text
+}
+
+/// The reference page, in Markdown.
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Configuration reference\n\nMade from the program by `packetboat config keys --markdown`.\n\n\
+         | key | value | without it | what it is for |\n|---|---|---|---|\n",
+    );
+    let route_keys = ROUTE_KEYS.iter().map(|key| (format!("route.{}", key.name), key));
+    for (name, key) in KEYS.iter().map(|key| (key.name.to_string(), key)).chain(route_keys) {
+        let without = match key.fallback {
+            Fallback::Required => "must be set".to_string(),
+            Fallback::Unset => "unset".to_string(),
+            _ => format!("`{}`", fallback(key)),
+        };
+        let _ = writeln!(text, "| `{name}` | {} | {without} | {} |", wanted(key.kind), key.sentence);
+    }
+    text
+}
+
+fn fallback(key: &Key) -> String {
+    match key.fallback {
+        Fallback::Required | Fallback::Unset => "\"\"".into(),
+        Fallback::Text(text) => Value::Text(text.into()).to_string(),
+        Fallback::Count(count) => count.to_string(),
+        Fallback::List(list) => Value::List(list.iter().map(|item| item.to_string()).collect()).to_string(),
+    }
+}
+
+/// A sentence as comment lines.
+fn comment(sentence: &str) -> String {
+    let mut text = String::from("#");
+    let mut column = 1;
+    for word in sentence.split(' ') {
+        if column + 1 + word.len() > WIDTH {
+            text += "\n#";
+            column = 1;
+        }
+        text += " ";
+        text += word;
+        column += 1 + word.len();
+    }
+    text + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read::Config;
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_sample_is_a_valid_file_that_changes_nothing() {
+        let text = sample("mail.example.org", "/var/lib/packetboat");
+        let config = Config::read(&text, Path::new("/")).unwrap();
+        let plain = "host_name = 'mail.example.org'\ndata_dir = '/var/lib/packetboat'\n";
+        let plain = Config::read(plain, Path::new("/")).unwrap();
+        assert_eq!(format!("{:?}", config.values), format!("{:?}", plain.values));
+    }
+
+    #[test]
+    fn the_sample_with_its_comments_taken_off_is_valid_too() {
+        let text = sample("mail.example.org", "/var/lib/packetboat");
+        let bare: String = text
+            .lines()
+            .map(|line| {
+                line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with('[')).unwrap_or(line)
+            })
+            .map(|line| line.to_string() + "\n")
+            .collect();
+        assert!(Config::read(&bare, Path::new("/")).is_ok(), "{bare}");
+    }
+}

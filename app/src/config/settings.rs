@@ -1,0 +1,287 @@
+//! From checked values to what the server is started with; what cannot be seen by a value alone is checked here.
+
+use super::read::{Complaint, Config, Values};
+use crate::failure::Failure;
+use server::settings::{
+    CertificateFiles, DirectorySettings, InClear, ListenAt, Purpose, QueueSettings, Route, RouteTls, Settings,
+};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+/// Builds the settings.
+///
+/// # Errors
+/// All complaints, each naming its key.
+pub fn build(config: &Config, file: &Path) -> Result<Settings, Failure> {
+    let mut builder = Builder { complaints: Vec::new() };
+    let settings = builder.settings(config);
+    match builder.complaints.is_empty() {
+        true => Ok(settings),
+        false => Err(Failure::Config { file: file.to_path_buf(), complaints: builder.complaints }),
+    }
+}
+
+struct Builder {
+    complaints: Vec<Complaint>,
+}
+
+impl Builder {
+    fn settings(&mut self, config: &Config) -> Settings {
+        let values = &config.values;
+        Settings {
+            host_name: self.host_name(values),
+            data_dir: values.path("data_dir").unwrap_or_default(),
+            listeners: self.listeners(values),
+            certificate: self.certificate(values),
+            proxy_networks: self.networks(values, "listen.proxy_networks", net::listen::Network::new),
+            trusted_networks: self.trusted(values),
+            connections_max: count(values, "limits.connections_max"),
+            connections_per_address_max: count(values, "limits.connections_per_address_max"),
+            sending: policy::SendingSettings {
+                messages_per_hour: policy::Rate::per_hour(rate(values, "limits.messages_per_account_hour")),
+                messages_per_day: policy::Rate::per_day(rate(values, "limits.messages_per_account_day")),
+                recipients_per_hour: policy::Rate::per_hour(rate(values, "limits.recipients_per_account_hour")),
+                recipients_per_day: policy::Rate::per_day(rate(values, "limits.recipients_per_account_day")),
+            },
+            login_in_clear: match values.text_of("login.in_clear").as_str() {
+                "never" => InClear::Never,
+                "always" => InClear::Always,
+                _ => InClear::Loopback,
+            },
+            message_size_max_bytes: values.count("smtp.message_size_max_bytes"),
+            recipients_max: count(values, "smtp.recipients_max"),
+            smtp_idle_limit: secs(values, "smtp.idle_limit_secs"),
+            pop3_idle_limit: secs(values, "pop3.idle_limit_secs"),
+            directory: self.directory(values),
+            people: &[],
+            queue: self.queue(values),
+            routes: config.routes.iter().map(|route| self.route(route)).collect(),
+            dns_servers: self.addresses(values, "dns.servers"),
+            show_dialogue: false,
+        }
+    }
+
+    fn complain(&mut self, message: String) {
+        self.complaints.push(Complaint { line: None, message });
+    }
+
+    fn host_name(&mut self, values: &Values) -> String {
+        let name = values.text_of("host_name");
+        directory::address::canonical_domain(&name).map(|name| name.to_string()).unwrap_or_else(|flaw| {
+            self.complain(format!("host_name: {name} is not the name of a host: {flaw}"));
+            name
+        })
+    }
+
+    fn listeners(&mut self, values: &Values) -> Vec<ListenAt> {
+        let mut listeners = Vec::new();
+        for purpose in Purpose::ALL {
+            let addresses = self.addresses(values, listen_key(purpose));
+            listeners.extend(addresses.into_iter().map(|address| ListenAt { purpose, address }));
+        }
+        if listeners.is_empty() {
+            self.complain("listen: nothing listens anywhere".into());
+        }
+        listeners
+    }
+
+    fn addresses(&mut self, values: &Values, key: &'static str) -> Vec<SocketAddr> {
+        let parse = |text: String| match text.parse() {
+            Ok(address) => Some(address),
+            Err(_) => {
+                self.complain(format!("{key}: {text} is not an address and a port, as 192.0.2.1:25 or [::1]:25"));
+                None
+            }
+        };
+        values.list(key).into_iter().filter_map(parse).collect()
+    }
+
+    fn networks<N>(&mut self, values: &Values, key: &'static str, network: fn(IpAddr, u8) -> N) -> Vec<N> {
+        let parse = |text: String| {
+            let parsed = address_and_prefix(&text);
+            if parsed.is_none() {
+                self.complain(format!("{key}: {text} is not a network, as 192.0.2.0/24 or 2001:db8::/32"));
+            }
+            parsed.map(|(address, prefix)| network(address, prefix))
+        };
+        values.list(key).into_iter().filter_map(parse).collect()
+    }
+
+    fn trusted(&mut self, values: &Values) -> Vec<policy::Network> {
+        let networks = self.networks(values, "smtp.trusted_networks", policy::Network::new);
+        if let Err(error) = policy::Relay::new(networks.clone()) {
+            self.complain(format!("smtp.trusted_networks: {error}"));
+        }
+        networks
+    }
+
+    fn certificate(&mut self, values: &Values) -> Option<CertificateFiles> {
+        match (values.path("tls.certificate"), values.path("tls.key")) {
+            (Some(certificate), Some(key)) => Some(CertificateFiles { certificate, key }),
+            (None, None) => None,
+            _ => {
+                self.complain("tls: certificate and key must be set together".into());
+                None
+            }
+        }
+    }
+
+    fn directory(&mut self, values: &Values) -> DirectorySettings {
+        let separator = values.text_of("smtp.address_separator");
+        let mut letters = separator.chars();
+        let separator = letters.next();
+        if letters.next().is_some() {
+            self.complain("smtp.address_separator: one character, or none".into());
+        }
+        DirectorySettings {
+            separator,
+            postmaster: values.text("postmaster"),
+            catch_all: values.text("catch_all"),
+            default_domain: values.text("login.default_domain"),
+        }
+    }
+
+    fn queue(&mut self, values: &Values) -> QueueSettings {
+        let secs = |key| i64::try_from(values.count(key)).unwrap_or(i64::MAX);
+        let source = values.text("queue.source_address");
+        let usual = policy::Schedule::default();
+        let expire_secs = secs("queue.give_up_after_secs");
+        QueueSettings {
+            schedule: policy::Schedule {
+                pauses_secs: pauses(secs("queue.retry_first_secs"), secs("queue.retry_last_secs")),
+                expire_secs,
+                bounce_expire_secs: usual.bounce_expire_secs.min(expire_secs),
+                warn_secs: Some(secs("queue.warn_after_secs")).filter(|warn| *warn > 0),
+                ..usual
+            },
+            connections_per_host_max: count(values, "queue.connections_per_host_max"),
+            connections_max: count(values, "queue.connections_max"),
+            port: u16::try_from(values.count("queue.port")).unwrap_or(25),
+            source_address: source.and_then(|text| self.source_address(&text)),
+        }
+    }
+
+    fn source_address(&mut self, text: &str) -> Option<IpAddr> {
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.complain(format!("queue.source_address: {text} is not an address"));
+        }
+        address
+    }
+
+    fn route(&mut self, values: &Values) -> Route {
+        let domain = values.text_of("domain");
+        let canonical = match domain.as_str() {
+            "*" => Ok("*".to_string()),
+            _ => directory::address::canonical_domain(&domain).map(|domain| domain.to_string()),
+        };
+        Route {
+            domain: canonical.unwrap_or_else(|flaw| {
+                self.complain(format!("route: {domain} is not a domain: {flaw}"));
+                domain
+            }),
+            host: values.text_of("host"),
+            port: u16::try_from(values.count("port")).unwrap_or(25),
+            tls: match values.text_of("tls").as_str() {
+                "required" => RouteTls::Required,
+                "none" => RouteTls::None,
+                _ => RouteTls::Opportunistic,
+            },
+            login: self.route_login(values),
+        }
+    }
+
+    fn route_login(&mut self, values: &Values) -> Option<(String, line::Secret)> {
+        match (values.text("login"), values.path("password_file")) {
+            (Some(login), Some(file)) => match std::fs::read(&file) {
+                Ok(password) => Some((login, line::Secret::new(password.trim_ascii_end()))),
+                Err(error) => {
+                    self.complain(format!("route: {}: {error}", file.display()));
+                    None
+                }
+            },
+            (None, None) => None,
+            _ => {
+                self.complain("route: login and password_file must be set together".into());
+                None
+            }
+        }
+    }
+}
+
+/// `192.0.2.0/24`, or an address alone.
+fn address_and_prefix(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+    let address: IpAddr = address.parse().ok()?;
+    let bits = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.map_or(Some(bits), |prefix| prefix.parse().ok())?;
+    (prefix <= bits).then_some((address, prefix))
+}
+
+/// From the first pause to the last, each twice as long as the one before.
+fn pauses(first: i64, last: i64) -> Vec<i64> {
+    let doubling = std::iter::successors(Some(first), |pause| pause.checked_mul(2));
+    let mut pauses: Vec<i64> = doubling.take_while(|pause| *pause < last).collect();
+    pauses.push(last.max(first));
+    pauses
+}
+
+fn listen_key(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Smtp => "listen.smtp",
+        Purpose::Submission => "listen.submission",
+        Purpose::Submissions => "listen.submissions",
+        Purpose::Pop3 => "listen.pop3",
+        Purpose::Pop3s => "listen.pop3s",
+    }
+}
+
+fn count(values: &Values, key: &'static str) -> usize {
+    usize::try_from(values.count(key)).unwrap_or(usize::MAX)
+}
+
+fn rate(values: &Values, key: &'static str) -> u32 {
+    u32::try_from(values.count(key)).unwrap_or(u32::MAX)
+}
+
+fn secs(values: &Values, key: &'static str) -> Duration {
+    Duration::from_secs(values.count(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::keys::{KEYS, ROUTE_KEYS};
+    use super::*;
+
+    /// Keys that `app` uses itself and the server never sees.
+    const OURS: [&str; 3] = ["user", "log.level", "log.format"];
+
+    fn built(text: &str) -> (Config, Result<Settings, Failure>) {
+        let config = Config::read(text, Path::new("/")).unwrap();
+        let settings = build(&config, Path::new("/packetboat.toml"));
+        (config, settings)
+    }
+
+    #[test]
+    fn every_key_is_used() {
+        let (config, settings) = built("host_name = 'a.test'\n[[route]]\ndomain = '*'\nhost = 'b.test'\n");
+        settings.unwrap();
+        let unused: Vec<_> = config.values.unasked(KEYS).into_iter().filter(|name| !OURS.contains(name)).collect();
+        assert_eq!(unused, Vec::<&str>::new());
+        assert_eq!(config.routes[0].unasked(ROUTE_KEYS), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for wrong in [
+            "host_name = 'a b'",
+            "host_name = 'a.test'\n[tls]\nkey = 'k'",
+            "host_name = 'a.test'\n[listen]\nsmtp = ['localhost']",
+            "host_name = 'a.test'\n[smtp]\ntrusted_networks = ['10/8']",
+            "host_name = 'a.test'\n[[route]]\ndomain = '*'\nhost = 'b'\nlogin = 'me'",
+        ] {
+            assert!(matches!(built(wrong).1, Err(Failure::Config { .. })), "{wrong}");
+        }
+    }
+}

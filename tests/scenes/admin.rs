@@ -1,0 +1,89 @@
+//! The administrator's commands, with the server running and without.
+
+use super::{deliver, dev, log_in};
+use serde_json::Value;
+use std::process::Output;
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(output));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(output)))
+}
+
+fn add_account(server: &harness::Server, address: &str, password: &str) -> Output {
+    harness::command_on(super::BINARY, &server.data_dir(), &["account", "add", address], password)
+}
+
+#[test]
+fn an_account_made_while_the_server_runs_can_log_in_at_once() {
+    let mut server = dev();
+    let added = add_account(&server, "carol@crepes.test", "cucumber");
+    assert!(added.status.success(), "{}", text(&added));
+    assert!(deliver(&server, "a@far.example", "carol@crepes.test", b"Subject: hi\r\n\r\nhi\r\n").starts_with("250 "));
+    log_in(&server, "carol", "cucumber").play("C: STAT\nS: +OK 1 ~");
+
+    let again = add_account(&server, "carol@crepes.test", "cucumber");
+    assert_eq!(again.status.code(), Some(1), "{}", text(&again));
+
+    server.stop();
+    let accounts = json(&server.command(&["account", "list", "--json"]));
+    let carol = accounts["accounts"].as_array().expect("a list").iter().find(|a| a["address"] == "carol@crepes.test");
+    assert_eq!(carol.expect("carol")["messages"], 1);
+}
+
+#[test]
+fn an_alias_leads_where_it_says_until_it_is_removed() {
+    let server = dev();
+    let alias = server.command(&["alias", "add", "team@crepes.test", "alice@crepes.test", "bob@hamburger.test"]);
+    assert!(alias.status.success(), "{}", text(&alias));
+    deliver(&server, "a@far.example", "team@crepes.test", b"Subject: hi\r\n\r\nhi\r\n");
+    log_in(&server, "alice", "pickles").play("C: STAT\nS: +OK 1 ~");
+    log_in(&server, "bob", "hungry").play("C: STAT\nS: +OK 1 ~");
+    assert_eq!(json(&server.command(&["alias", "list", "--json"]))["aliases"][0]["address"], "team@crepes.test");
+    assert!(server.command(&["alias", "remove", "team@crepes.test"]).status.success());
+    let missing = server.command(&["alias", "remove", "team@crepes.test"]);
+    assert_eq!(missing.status.code(), Some(4), "{}", text(&missing));
+}
+
+#[test]
+fn the_store_checks_clean_running_and_stopped() {
+    let mut server = dev();
+    deliver(&server, "a@far.example", "bob@hamburger.test", b"Subject: hi\r\n\r\nhi\r\n");
+    for _ in 0..2 {
+        let check = server.command(&["store", "check"]);
+        assert!(check.status.success(), "{}", text(&check));
+        server.stop();
+    }
+    let repair = server.command(&["store", "check", "--repair"]);
+    assert!(repair.status.success(), "{}", text(&repair));
+}
+
+#[test]
+fn a_store_has_one_master() {
+    let server = dev();
+    let second = server.command(&["dev", "--port-offset", "any"]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second).contains("in use"), "{}", text(&second));
+}
+
+#[test]
+fn the_queue_of_dev_stays_empty() {
+    let server = dev();
+    deliver(&server, "a@far.example", "someone@far.example", b"Subject: hi\r\n\r\nhi\r\n");
+    assert_eq!(json(&server.command(&["queue", "list", "--json"]))["queue"], serde_json::json!([]));
+}
+
+#[test]
+fn a_removed_account_is_gone_with_its_mail() {
+    let server = dev();
+    deliver(&server, "a@far.example", "bob@hamburger.test", b"Subject: hi\r\n\r\nhi\r\n");
+    let kept = server.command(&["account", "remove", "bob@hamburger.test"]);
+    assert_eq!(kept.status.code(), Some(1), "nobody was there to be asked");
+    assert!(server.command(&["account", "remove", "bob@hamburger.test", "--yes"]).status.success());
+    let mut pop3 = server.speak("pop3");
+    pop3.play("S: +OK ~\nC: USER bob\nS: +OK~\nC: PASS hungry\nS: -ERR [AUTH] ~");
+    assert!(server.command(&["store", "check"]).status.success());
+}
