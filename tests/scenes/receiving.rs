@@ -79,7 +79,7 @@ fn only_users_submit_and_only_as_themselves() {
          C:
          C: It is not me.
          C: .
-         S: 550 5.7.1 ~
+         S: 553 5.7.1 ~
          C: MAIL FROM:<alice@crepes.test>
          S: 250 ~
          C: RCPT TO:<bob@hamburger.test>

@@ -104,7 +104,8 @@ pub enum Ask {
         /// The place of the stretch's first octet in the message; less than the message's size.
         offset: u64,
     },
-    /// Remove these messages for good; the session ends with it.
+    /// Remove these messages for good, none perhaps, and give the maildrop back: the next session may be at the door
+    /// before this one has said farewell.
     Remove(Vec<usize>),
 }
 
@@ -327,11 +328,10 @@ impl Server {
 
     fn quit(&mut self, state: State) {
         match state {
-            State::Transaction { maildrop } if maildrop.has_deleted() => {
+            State::Transaction { maildrop } => {
                 self.ask(Ask::Remove(maildrop.deleted()));
                 self.state = State::AwaitingRemoval { kept: maildrop.count() };
             }
-            State::Transaction { maildrop } => self.farewell(Some(maildrop.count())),
             _ => self.farewell(None),
         }
     }

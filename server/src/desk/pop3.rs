@@ -96,7 +96,11 @@ impl Desk {
     }
 
     async fn remove(&mut self, messages: &[usize]) -> Result<(), Unremoved> {
-        let Some(maildrop) = &self.maildrop else { return Err(Unremoved) };
+        // The lock goes with it, before the farewell is said.
+        let Some(maildrop) = self.maildrop.take() else { return Err(Unremoved) };
+        if messages.is_empty() {
+            return Ok(());
+        }
         let uids = messages.iter().filter_map(|number| maildrop.messages.get(*number)).map(|kept| kept.uid).collect();
         let op = Op::Expunge { account: maildrop.account, mailbox: MailboxRef::Inbox, uids };
         match self.house.store.commit(Commit::of(vec![op])).await {

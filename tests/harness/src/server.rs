@@ -97,8 +97,11 @@ impl Server {
         self.child.wait().expect("it ends");
     }
 
-    /// SIGTERM, and how it ended.
+    /// SIGTERM, and how it ended. Stopping what has stopped already does nothing.
     pub fn stop(&mut self) -> ExitStatus {
+        if let Ok(Some(ended)) = self.child.try_wait() {
+            return ended;
+        }
         let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process id");
         kill_process(pid, Signal::TERM).expect("it can be told to stop");
         self.child.wait().expect("it ends")

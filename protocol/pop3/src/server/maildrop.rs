@@ -80,10 +80,6 @@ impl Maildrop {
         self.octets = self.entries.iter().map(|entry| entry.size).sum();
     }
 
-    pub(super) fn has_deleted(&self) -> bool {
-        self.count < self.entries.len()
-    }
-
     /// The places of the messages to be removed.
     pub(super) fn deleted(&self) -> Vec<usize> {
         (0..self.entries.len()).filter(|&place| self.deleted[place]).collect()

@@ -46,7 +46,7 @@ impl Stage for ServerStage {
             Ask::Read { message, offset } => format!("read {message} {offset}"),
             Ask::Remove(places) => {
                 let places: Vec<String> = places.iter().map(usize::to_string).collect();
-                format!("remove {}", places.join(" "))
+                format!("remove {}", places.join(" ")).trim_end().to_string()
             }
         }
     }
