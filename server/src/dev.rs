@@ -37,16 +37,11 @@ pub fn settings(data: &Path, listen: IpAddr, port_offset: Option<u16>) -> Settin
         recipients_max: 1_000,
         smtp_idle_limit: Duration::from_secs(300),
         pop3_idle_limit: Duration::from_secs(600),
-        directory: directory_settings(),
+        directory: DirectorySettings { catch_all: Some(CATCH_ALL.into()), ..DirectorySettings::default() },
         people: PEOPLE,
         queue: QueueSettings::default(),
         routes: Vec::new(),
         dns_servers: Vec::new(),
         show_dialogue: false,
     }
-}
-
-/// What `dev` knows of who is who.
-pub fn directory_settings() -> DirectorySettings {
-    DirectorySettings { catch_all: Some(CATCH_ALL.into()), ..DirectorySettings::default() }
 }

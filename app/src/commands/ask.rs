@@ -31,7 +31,7 @@ pub fn ask(at: &Where, request: &Request) -> Result<Answer, Failure> {
 /// The data directory, and what the configuration says of the directory.
 pub fn place(at: &Where) -> Result<(PathBuf, DirectorySettings), Failure> {
     match &at.data {
-        Some(data) => Ok((data.clone(), server::dev::directory_settings())),
+        Some(data) => Ok((data.clone(), DirectorySettings::default())),
         None => {
             let settings = settings::build(&load(&at.config)?, &at.config.config)?;
             Ok((settings.data_dir, settings.directory))
