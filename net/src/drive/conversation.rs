@@ -204,8 +204,10 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
             if self.post.is_lost() {
                 return Break(());
             }
+            let unread = self.post.unread().len();
             self.post.flush().await;
-            if self.post.is_lost() {
+            // A peer that does not read may be heard while we write; what he said comes first then.
+            if self.post.is_lost() || self.post.unread().len() > unread {
                 continue;
             }
             match self.wake(until).await {

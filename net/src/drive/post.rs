@@ -24,6 +24,12 @@ use super::{GATHER_MAX, KEEP_MAX, LINGER_OCTETS, READ_AHEAD_MAX, STALL_OCTETS, W
 /// Above this a stretch is not copied behind what is gathered but written by itself, in octets.
 const COPY_MAX: usize = 8 * 1024;
 
+/// What the system may hold unsent for one connection, in octets. It keeps a peer that does not read from costing
+/// megabytes, and it lets us see in small steps whether a slow one still does: without it, a socket is writable again
+/// only when a third of a buffer of megabytes is gone.
+#[cfg(target_os = "linux")]
+const UNSENT_MAX: u32 = 128 * 1024;
+
 pub(super) struct Post<'a> {
     wire: Wire,
     alarm: Alarm,
@@ -45,9 +51,8 @@ pub(super) struct Post<'a> {
 
 impl<'a> Post<'a> {
     pub(super) fn new(stream: TcpStream, write_limit: Duration, gate: &'a Gate) -> Self {
-        // Answers are small and gathered by us; Nagle would only hold back the last one.
-        // A socket that refuses the option is as good as gone, and reading will say so.
-        let _ = stream.set_nodelay(true);
+        // A socket that refuses options is as good as gone, and reading will say so.
+        let _ = set_options(&stream);
         Post {
             wire: Wire::Clear(stream),
             alarm: Alarm::new(),
@@ -271,4 +276,12 @@ impl<'a> Post<'a> {
         }
         Poll::Ready(())
     }
+}
+
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    // Answers are gathered by us; Nagle would only hold back the last one.
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX)?;
+    Ok(())
 }

@@ -247,9 +247,12 @@ mod tests {
 
     #[test]
     fn a_dialogue_is_no_header() {
-        for octets in
-            [&b"EHLO example.org\r\n"[..], b"\r\n\r\n\0\r\nQUIT\r", b"\x16\x03\x01\x02\x00\x01\x00\x01", b"PROXX "]
-        {
+        for octets in [
+            &b"EHLO example.org\r\n"[..],
+            b"\r\n\r\n\0\r\nQUIT\r\r\r\r\r",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01",
+            b"PROXX ",
+        ] {
             assert!(matches!(read_all(octets).0, Err(ProxyError::NotProxy)), "{octets:?}");
         }
     }

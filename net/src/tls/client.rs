@@ -33,7 +33,8 @@ pub enum Trust {
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
-    verifier: Arc<dyn ServerCertVerifier>,
+    /// `None` on a machine that trusts nobody: then nobody is verified.
+    verifier: Option<Arc<dyn ServerCertVerifier>>,
 }
 
 impl fmt::Debug for ClientTls {
@@ -44,13 +45,16 @@ impl fmt::Debug for ClientTls {
 
 impl ClientTls {
     /// Encrypts with whoever answers. `Secured::verified` tells whether the certificate would have passed
-    /// [`verifying`](Self::verifying).
+    /// [`verifying`](Self::verifying); on a machine without authorities, none would.
     ///
     /// # Errors
-    /// When `trust` cannot be read: a machine without authorities.
+    /// None that is known.
     pub fn opportunistic(trust: Trust) -> Result<Self, TlsError> {
-        let verifier = verifier(trust)?;
-        Self::new(Arc::new(Anyone), verifier)
+        let verifier = verifier(trust);
+        if let Err(error) = &verifier {
+            tracing::warn!(%error, "no server's certificate will count as verified");
+        }
+        Self::new(Arc::new(Anyone), verifier.ok())
     }
 
     /// Speaks only with servers whose certificate is for the host we wanted and was issued by whom we trust.
@@ -59,10 +63,10 @@ impl ClientTls {
     /// When `trust` cannot be read: a machine without authorities.
     pub fn verifying(trust: Trust) -> Result<Self, TlsError> {
         let verifier = verifier(trust)?;
-        Self::new(verifier.clone(), verifier)
+        Self::new(verifier.clone(), Some(verifier))
     }
 
-    fn new(gate: Arc<dyn ServerCertVerifier>, verifier: Arc<dyn ServerCertVerifier>) -> Result<Self, TlsError> {
+    fn new(gate: Arc<dyn ServerCertVerifier>, verifier: Option<Arc<dyn ServerCertVerifier>>) -> Result<Self, TlsError> {
         let config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(VERSIONS)
             .map_err(|error| TlsError::Failed(error.to_string()))?
@@ -105,8 +109,8 @@ impl ClientTls {
     }
 
     fn verifies(&self, chain: &[CertificateDer<'_>], name: &ServerName<'_>) -> bool {
-        let Some((own, issuers)) = chain.split_first() else { return false };
-        self.verifier.verify_server_cert(own, issuers, name, &[], UnixTime::now()).is_ok()
+        let (Some((own, issuers)), Some(verifier)) = (chain.split_first(), &self.verifier) else { return false };
+        verifier.verify_server_cert(own, issuers, name, &[], UnixTime::now()).is_ok()
     }
 }
 
