@@ -26,7 +26,7 @@ use crate::record::{HEADER_LEN, Header};
 use crate::segment::{SEGMENT_HEADER_LEN, SegmentFile, SegmentFiles, Span, is_header_of, segment_number};
 use crate::{DATABASE, SEGMENTS, Shared, files_in, lock_dir};
 
-use rules::RULES;
+pub(crate) use rules::RULES;
 
 /// How many bodies are listed at once.
 const BODIES_AT_ONCE: i64 = 500;

@@ -18,12 +18,12 @@ const FILE_MODE: u32 = 0o600;
 /// A moment in the life of a commit that is not an operation on a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// Bodies are synced, the index has not begun.
-    IndexBegins,
+    /// The bodies of a batch are synced, the index has not begun.
+    BodiesSynced,
     /// All rows are written, the index is about to commit.
-    IndexCommits,
+    RowsWritten,
     /// The index has committed, nobody has been told.
-    IndexCommitted,
+    Committed,
 }
 
 /// What the store asks of a disk. Positions and lengths in octets.

@@ -104,17 +104,12 @@ impl Draft {
     pub fn head_of_content(&self, length: usize) -> io::Result<Vec<u8>> {
         let length = usize::try_from(self.len).map_or(length, |len| len.min(length));
         let mut octets = vec![0; length];
-        let mut filled = 0;
-        while filled < length {
-            match self.read(filled as u64, &mut octets[filled..])? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => filled += count,
-            }
-        }
+        let count = self.read(0, &mut octets)?;
+        octets.truncate(count);
         Ok(octets)
     }
 
-    /// Reads content from `offset` on; 0 at its end. Reads a file when the draft has spilled.
+    /// Reads content from `offset` on, as much as there is; 0 at its end. Reads a file when the draft has spilled.
     pub fn read(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         match &self.keeping {
             Keeping::InMemory(memory) => Ok(copy_from(memory, offset, buf)),
@@ -176,12 +171,14 @@ impl Spill {
     }
 
     fn read(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        if offset >= self.written {
-            return Ok(copy_from(&self.buffer, offset - self.written, buf));
-        }
         let Some(file) = &self.file else { return Err(io::ErrorKind::NotFound.into()) };
-        let in_file = usize::try_from(self.written - offset).unwrap_or(usize::MAX).min(buf.len());
-        file.file.read_at(&mut buf[..in_file], HEAD_ROOM + offset)
+        let left_in_file = usize::try_from(self.written.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let from_file = left_in_file.min(buf.len());
+        file.file.read_exact_at(&mut buf[..from_file], HEAD_ROOM + offset)?;
+        let position = offset + from_file as u64;
+        let from_buffer =
+            position.checked_sub(self.written).map_or(0, |at| copy_from(&self.buffer, at, &mut buf[from_file..]));
+        Ok(from_file + from_buffer)
     }
 
     /// Octets of content in the file.

@@ -139,9 +139,10 @@ impl Store {
     }
 
     fn open_on(dir: &Path, options: Options, disk: Arc<dyn Disk>) -> Result<Store, OpenError> {
-        let lock = prepare_dir(dir)?;
+        let lock = prepare_dir(dir, disk.as_ref())?;
         let database = dir.join(DATABASE);
         let conn = index::open_for_writing(&database)?;
+        // The names of the database, seg/ and tmp/.
         disk.sync_dir(dir).map_err(OpenError::io(dir))?;
         let resume = Index::resume(&conn)?;
         let shared = Arc::new(Shared {
@@ -374,10 +375,15 @@ const SEGMENTS: &str = "seg";
 const DRAFTS: &str = "tmp";
 const LOCK: &str = "store.lock";
 
-/// Makes the directories and locks the store.
-fn prepare_dir(dir: &Path) -> Result<File, OpenError> {
+/// Makes the directories and locks the store. A directory made here is on disk before anything is promised in it.
+fn prepare_dir(dir: &Path, disk: &dyn Disk) -> Result<File, OpenError> {
+    let made: Vec<_> = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     for path in [dir.to_path_buf(), dir.join(SEGMENTS), dir.join(DRAFTS)] {
         DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(OpenError::io(path))?;
+    }
+    for parent in made.iter().filter_map(|path| path.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        disk.sync_dir(parent).map_err(OpenError::io(parent))?;
     }
     lock_dir(dir)
 }

@@ -10,7 +10,7 @@ use super::Report;
 use crate::error::ReadError;
 
 /// One thing that must be true.
-pub(super) struct Rule {
+pub(crate) struct Rule {
     /// Finds offenders: one sentence each.
     find: &'static str,
     /// Mends all of them.
@@ -34,7 +34,7 @@ impl Rule {
 }
 
 /// Everything that must be true.
-pub(super) const RULES: &[Rule] = &[
+pub(crate) const RULES: &[Rule] = &[
     // Where octets are.
     Rule {
         find: "SELECT format('body %d lies in segment %d, which does not exist', id, segment) FROM bodies \

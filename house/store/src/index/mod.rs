@@ -43,8 +43,9 @@ const WRITER_CACHE_KIB: i64 = 8 * 1024;
 /// What each reading connection may cache, in KiB.
 const READER_CACHE_KIB: i64 = 1024;
 
-/// How long a reader waits for a lock; only recovery and the end of the log ever hold one.
-const READER_PATIENCE: Duration = Duration::from_secs(10);
+/// How long to wait for a lock: between our own connections only recovery holds one, but somebody may look into the
+/// database with a tool of his own.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Prepared statements kept by each connection: more than there are.
 const STATEMENTS_KEPT: usize = 96;
@@ -63,6 +64,7 @@ pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    conn.busy_timeout(PATIENCE)?;
     conn.pragma_update(None, "page_size", PAGE_OCTETS)?;
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "FULL")?;
@@ -83,7 +85,7 @@ pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    conn.busy_timeout(READER_PATIENCE)?;
+    conn.busy_timeout(PATIENCE)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
@@ -230,7 +232,7 @@ impl Index {
     }
 
     fn try_transact(&mut self, jobs: &[(&Work, Option<&Written>)]) -> Result<Vec<Result<Done, CommitError>>, Failure> {
-        self.reached(Moment::IndexBegins)?;
+        self.reached(Moment::BodiesSynced)?;
         self.run("BEGIN IMMEDIATE")?;
         self.enter_notes()?;
         let mut results = Vec::with_capacity(jobs.len());
@@ -238,11 +240,11 @@ impl Index {
             results.push(self.carry_out(work, *written)?);
         }
         let marks = self.ledger.save(&self.conn)?;
-        self.reached(Moment::IndexCommits)?;
+        self.reached(Moment::RowsWritten)?;
         self.run("COMMIT")?;
         self.ledger.marked(marks);
         self.notes.clear();
-        self.reached(Moment::IndexCommitted)?;
+        self.reached(Moment::Committed)?;
         Ok(results)
     }
 

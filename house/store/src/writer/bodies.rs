@@ -13,7 +13,7 @@
 //! Not here: large messages (seal), rows (index).
 
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, SyncSender};
 
@@ -338,6 +338,6 @@ fn open_next(shared: &Shared, length: u64) -> io::Result<OpenSegment> {
 }
 
 /// No row knows the file; where it stays it is removed at the next opening.
-fn remove_quietly(shared: &Shared, path: &PathBuf) {
+fn remove_quietly(shared: &Shared, path: &Path) {
     let _ = shared.disk.remove(path);
 }
