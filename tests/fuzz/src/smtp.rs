@@ -33,7 +33,11 @@ pub fn reply(input: &[u8]) {
         assert_eq!(once.iter().map(Reply::code).collect::<Vec<_>>(), [reply.code()], "{reply}");
         assert_eq!(heard(&said(&once[0])), once, "{reply}");
     }
-    if let Ok(text) = std::str::from_utf8(input) {
+    if let Ok(text) = std::str::from_utf8(input)
+        && text.len() <= 4096
+        && text.split('\n').count() <= 100
+    {
+        // Nobody makes a reply of more lines than its hearers take.
         let code = 200 + (mood(input) % 400) as u16;
         let enhanced = EnhancedCode::parse(&format!("{}.1.5", code / 100));
         let wire = said(&Reply::new(code, enhanced, text));

@@ -11,7 +11,7 @@ const NO_MAIL: i32 = 1;
 fn fetch(fetchmail: &Foreign, server: &Server, service: &str, keep: &str) -> Outcome {
     let tls = match service {
         "pop3s" => "ssl",
-        _ => "sslproto auto",
+        _ => "sslproto \"auto\"",
     };
     let settings = format!(
         "set no bouncemail\nset no syslog\n\
