@@ -56,7 +56,7 @@ pub enum Smtp {
     /// Send messages, each awaiting its final 250
     Send(SmtpSend),
     /// Connect, EHLO, AUTH PLAIN, QUIT
-    Login(SmtpLogin),
+    Login(Login),
 }
 
 /// POP3.
@@ -65,7 +65,7 @@ pub enum Pop3 {
     /// Retrieve every message of every user and check it octet by octet
     Retr(Pop3Retr),
     /// Connect, USER, PASS, QUIT
-    Login(Pop3Login),
+    Login(Login),
     /// Delete every message of every user
     Empty(Pop3Empty),
 }
@@ -139,37 +139,15 @@ pub struct SmtpSend {
     pub auth: Option<String>,
 }
 
-/// `bench smtp login`
+/// `bench smtp login`, `bench pop3 login`
 #[derive(Debug, clap::Args)]
-pub struct SmtpLogin {
+pub struct Login {
     /// Where
     #[command(flatten)]
     pub target: Target,
     /// How often
     #[command(flatten)]
     pub effort: Effort,
-    /// Who, in turn
-    #[command(flatten)]
-    pub logins: Logins,
-}
-
-/// `bench pop3 login`
-#[derive(Debug, clap::Args)]
-pub struct Pop3Login {
-    /// Where
-    #[command(flatten)]
-    pub target: Target,
-    /// How often
-    #[command(flatten)]
-    pub effort: Effort,
-    /// Who, in turn
-    #[command(flatten)]
-    pub logins: Logins,
-}
-
-/// Who logs in again and again.
-#[derive(Debug, clap::Args)]
-pub struct Logins {
     /// Connections at a time
     #[arg(long, default_value_t = 10)]
     pub connections: usize,

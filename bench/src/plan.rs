@@ -2,10 +2,11 @@
 //!
 //! Not here: what is done in a run.
 
-use crate::args::Effort;
-use crate::figures::Sample;
+use crate::args::{Effort, Login};
+use crate::figures::{Report, Sample};
 use crate::procs;
 use anyhow::Result;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -48,6 +49,44 @@ pub async fn gather(mut tasks: JoinSet<Result<Share>>, begun: Instant) -> Result
     }
     sample.elapsed = begun.elapsed();
     Ok(sample)
+}
+
+/// Logs in again and again on each connection until the time is over; `once` gets the connection and counts all logins.
+pub async fn storm<F, L>(dialogue: &str, login: &Login, once: F) -> Result<Report>
+where
+    F: Fn(usize, usize) -> L + Clone + Send + 'static,
+    L: Future<Output = Result<()>> + Send + 'static,
+{
+    let length = Duration::from_secs(login.seconds);
+    let samples = measure(&login.effort, async || {
+        let counter = Arc::new(Counter::new(u32::MAX));
+        let begun = Instant::now();
+        let mut tasks = JoinSet::new();
+        for nth in 0..login.connections {
+            tasks.spawn(again(begun + length, nth, once.clone(), counter.clone()));
+        }
+        gather(tasks, begun).await
+    })
+    .await?;
+    let Login { target, effort, connections, seconds, .. } = login;
+    let load =
+        format!("{dialogue} logins to {}: {} runs of {seconds} s, {connections} connections", target.to, effort.runs);
+    Ok(Report::of_samples(load, "logins", &samples))
+}
+
+async fn again<F, L>(end: Instant, nth: usize, once: F, counter: Arc<Counter>) -> Result<Share>
+where
+    F: Fn(usize, usize) -> L,
+    L: Future<Output = Result<()>>,
+{
+    let mut share = Share::default();
+    while Instant::now() < end {
+        let Some(number) = counter.take() else { break };
+        let begun = Instant::now();
+        once(nth, number as usize).await?;
+        share.latencies.push(begun.elapsed());
+    }
+    Ok(share)
 }
 
 /// Numbers 0 to `end`, each given to one taker.

@@ -6,17 +6,16 @@
 //! is there twice.
 //! Not here: what a letter is (`letter`).
 
-use crate::args::{Pop3Empty, Pop3Login, Pop3Retr};
+use crate::args::{Login, Pop3Empty, Pop3Retr};
 use crate::figures::{Report, Sample};
 use crate::letter::{Checker, Id, undot};
-use crate::pattern::Pattern;
-use crate::plan::{Counter, Share, gather, measure};
+use crate::plan::{Share, gather, measure, storm};
 use crate::wire::{Door, Wire};
 use anyhow::{Context, Result, ensure};
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::task::JoinSet;
 
 /// DELE commands in one write: what any server takes without its answers being read.
@@ -169,43 +168,14 @@ async fn read_all(args: &Pop3Retr, door: &Door) -> Result<Sample> {
 }
 
 /// `bench pop3 login`
-pub async fn login(args: &Pop3Login) -> Result<Report> {
+pub async fn login(args: &Login) -> Result<Report> {
     let door = Arc::new(Door::new(&args.target).await?);
-    let length = Duration::from_secs(args.logins.seconds);
-    let samples = measure(&args.effort, async || {
-        let counter = Arc::new(Counter::new(u32::MAX));
-        let begun = Instant::now();
-        let mut tasks = JoinSet::new();
-        for nth in 0..args.logins.connections {
-            let (user, pass) = (args.logins.user.clone(), args.logins.pass.clone());
-            tasks.spawn(log_in_until(begun + length, nth, door.clone(), user, pass, counter.clone()));
-        }
-        gather(tasks, begun).await
+    let (user, pass) = (args.user.clone(), args.pass.clone());
+    storm("POP3", args, move |nth, number| {
+        let (door, user, pass) = (door.clone(), user.clone(), pass.clone());
+        async move { Maildrop::open(&door, nth, user.nth(number), &pass).await?.quit().await }
     })
-    .await?;
-    let load = format!(
-        "POP3 logins to {}: {} runs of {} s, {} connections",
-        args.target.to, args.effort.runs, args.logins.seconds, args.logins.connections
-    );
-    Ok(Report::of_samples(load, "logins", &samples))
-}
-
-async fn log_in_until(
-    end: Instant,
-    nth: usize,
-    door: Arc<Door>,
-    user: Pattern,
-    pass: String,
-    counter: Arc<Counter>,
-) -> Result<Share> {
-    let mut share = Share::default();
-    while Instant::now() < end {
-        let Some(number) = counter.take() else { break };
-        let begun = Instant::now();
-        Maildrop::open(&door, nth, user.nth(number as usize), &pass).await?.quit().await?;
-        share.latencies.push(begun.elapsed());
-    }
-    Ok(share)
+    .await
 }
 
 /// `bench pop3 empty`

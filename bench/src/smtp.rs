@@ -10,17 +10,17 @@
 //! message has one of its own) to that 250.
 //! Not here: what the message says (`letter`).
 
-use crate::args::{SmtpLogin, SmtpSend};
+use crate::args::{Login, SmtpSend};
 use crate::figures::{Report, Sample};
 use crate::letter::{Id, Letter, new_run};
 use crate::pattern::Pattern;
-use crate::plan::{Counter, Share, gather, measure};
+use crate::plan::{Counter, Share, gather, measure, storm};
 use crate::wire::{Door, Wire};
 use anyhow::{Context, Result};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::task::JoinSet;
 
 /// How mail is sent in all runs.
@@ -159,45 +159,19 @@ impl Client {
 }
 
 /// `bench smtp login`
-pub async fn login(args: &SmtpLogin) -> Result<Report> {
+pub async fn login(args: &Login) -> Result<Report> {
     let door = Arc::new(Door::new(&args.target).await?);
-    let auths: Arc<Vec<String>> =
-        Arc::new(args.logins.user.names().iter().map(|user| plain(user, &args.logins.pass)).collect());
-    let length = Duration::from_secs(args.logins.seconds);
-    let samples = measure(&args.effort, async || {
-        let counter = Arc::new(Counter::new(u32::MAX));
-        let begun = Instant::now();
-        let mut tasks = JoinSet::new();
-        for nth in 0..args.logins.connections {
-            tasks.spawn(log_in_until(begun + length, nth, door.clone(), auths.clone(), counter.clone()));
+    let auths: Vec<String> = args.user.names().iter().map(|user| plain(user, &args.pass)).collect();
+    let auths = Arc::new(auths);
+    storm("SMTP", args, move |nth, number| {
+        let (door, auths) = (door.clone(), auths.clone());
+        async move {
+            let mut wire = hello(&door, nth, "EHLO").await?;
+            authenticate(&mut wire, &auths[number % auths.len()]).await?;
+            quit(&mut wire).await
         }
-        gather(tasks, begun).await
     })
-    .await?;
-    let load = format!(
-        "SMTP logins to {}: {} runs of {} s, {} connections",
-        args.target.to, args.effort.runs, args.logins.seconds, args.logins.connections
-    );
-    Ok(Report::of_samples(load, "logins", &samples))
-}
-
-async fn log_in_until(
-    end: Instant,
-    nth: usize,
-    door: Arc<Door>,
-    auths: Arc<Vec<String>>,
-    counter: Arc<Counter>,
-) -> Result<Share> {
-    let mut share = Share::default();
-    while Instant::now() < end {
-        let Some(number) = counter.take() else { break };
-        let begun = Instant::now();
-        let mut wire = hello(&door, nth, "EHLO").await?;
-        authenticate(&mut wire, &auths[number as usize % auths.len()]).await?;
-        quit(&mut wire).await?;
-        share.latencies.push(begun.elapsed());
-    }
-    Ok(share)
+    .await
 }
 
 /// Connects and greets, with TLS where the door has it.
