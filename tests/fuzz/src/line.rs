@@ -1,6 +1,7 @@
 //! Lines and dots.
 
 use ::line::{Dotter, Flaw, Line, Lines, Undotter};
+use std::fmt::Debug;
 
 /// The first two octets say how the rest is cut and how long a line may be.
 fn cut(input: &[u8]) -> Option<(usize, usize, &[u8])> {
@@ -11,6 +12,16 @@ fn cut(input: &[u8]) -> Option<(usize, usize, &[u8])> {
 /// Whether `Lines` could have given it to a parser.
 pub fn is_line(text: &[u8]) -> bool {
     !text.iter().any(|octet| matches!(octet, b'\r' | b'\n' | b'\0'))
+}
+
+/// What is read from a line is written so that it is read the same, in one line.
+pub fn read_and_written<T: PartialEq + Debug>(input: &[u8], read: fn(&[u8]) -> Option<T>, write: fn(&T, &mut Vec<u8>)) {
+    let Some(value) = Some(input).filter(|input| is_line(input)).and_then(read) else { return };
+    let mut wire = Vec::new();
+    write(&value, &mut wire);
+    let line = wire.strip_suffix(b"\r\n").expect("it ends its line");
+    assert!(is_line(line), "it is one line: {:?}", String::from_utf8_lossy(line));
+    assert_eq!(read(line), Some(value), "{:?}", String::from_utf8_lossy(line));
 }
 
 /// Lines are found alike however the input was cut, and what is held stays below the limit.

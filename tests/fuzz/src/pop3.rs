@@ -1,7 +1,7 @@
 //! POP3: commands, replies and both sides of the dialogue.
 
 use crate::dialogue::{check, choice, mood, tls};
-use crate::line::is_line;
+use crate::line::{is_line, read_and_written};
 use crate::sasl;
 use ::pop3::client::{self, Client, Order, Stls};
 use ::pop3::server::{Answer, Ask, Entry, Server, Settings, Unopened, Unread, Unremoved};
@@ -12,15 +12,7 @@ use std::time::Instant;
 
 /// What is read as a command is written so that it is read the same, in one line.
 pub fn command(input: &[u8]) {
-    if !is_line(input) {
-        return;
-    }
-    let Ok(command) = Command::parse(input) else { return };
-    let mut wire = Vec::new();
-    command.write(&mut wire);
-    let line = wire.strip_suffix(b"\r\n").expect("a command ends its line");
-    assert!(!line.contains(&b'\n'), "a command is one line: {:?}", String::from_utf8_lossy(line));
-    assert_eq!(Command::parse(line).as_ref(), Ok(&command), "{:?}", String::from_utf8_lossy(line));
+    read_and_written(input, |line| Command::parse(line).ok(), Command::write);
 }
 
 /// What is read as a reply is written so that it is read the same, if it is short enough to be said.

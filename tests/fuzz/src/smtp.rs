@@ -1,7 +1,7 @@
 //! SMTP: commands, replies and both sides of the dialogue.
 
 use crate::dialogue::{Event, check, choice, mood};
-use crate::line::is_line;
+use crate::line::read_and_written;
 use crate::sasl;
 use ::sasl::Mechanism;
 use ::smtp::client::{self, Client};
@@ -13,15 +13,7 @@ use std::time::Instant;
 
 /// What is read as a command is written so that it is read the same, in one line.
 pub fn command(input: &[u8]) {
-    if !is_line(input) {
-        return;
-    }
-    let Ok(command) = Command::parse(input) else { return };
-    let mut wire = Vec::new();
-    command.write(&mut wire);
-    let line = wire.strip_suffix(b"\r\n").expect("a command ends its line");
-    assert!(!line.contains(&b'\n'), "a command is one line: {:?}", String::from_utf8_lossy(line));
-    assert_eq!(Command::parse(line).as_ref(), Ok(&command), "{:?}", String::from_utf8_lossy(line));
+    read_and_written(input, |line| Command::parse(line).ok(), Command::write);
 }
 
 /// What is heard as a reply is said as one with the same code, and once said it is heard and said the same for ever; a
