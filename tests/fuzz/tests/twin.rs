@@ -8,7 +8,7 @@ use std::io::Write;
 use std::panic::catch_unwind;
 
 /// Mutations of each target's seeds together: all targets take a few seconds in a debug build. More by `PACKETBOAT_FUZZ`.
-const MUTATIONS: usize = 10_000;
+const MUTATIONS: usize = 5_000;
 /// Longer seeds are cut: many short inputs find more than a few long ones.
 const SEED_MAX: usize = 4_096;
 
