@@ -23,14 +23,23 @@ pub struct Foreign {
 pub fn foreign(program: &str) -> Option<Foreign> {
     let found = PATH.split(':').map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
     let Some(program) = found else {
-        // Written past the test runner's capture, so that a green run shows it.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: {program} is not installed");
+        skipped(&format!("{program} is not installed"));
         return None;
     };
-    Some(Foreign { program, home: tempfile::tempdir().expect("a home directory") })
+    Some(Foreign { program, home: Foreign::temporary() })
+}
+
+/// Says why a test does nothing here, past the test runner's capture, so that a green run shows it.
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 impl Foreign {
+    /// A directory that goes away with its owner.
+    pub fn temporary() -> TempDir {
+        tempfile::tempdir().expect("a temporary directory")
+    }
+
     /// Its home directory.
     pub fn home(&self) -> &Path {
         self.home.path()
@@ -64,12 +73,18 @@ impl Foreign {
 
     /// Runs it to its end.
     pub fn run(&self, arguments: &[&str], input: &[u8]) -> Outcome {
+        self.run_with(&[], arguments, input)
+    }
+
+    /// The same with more in its environment.
+    pub fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Outcome {
         let words = format!("{} {}", self.program.display(), arguments.join(" "));
         let mut child = Command::new(&self.program)
             .args(arguments)
             .env_clear()
             .envs([("PATH", PATH), ("LANG", "C.UTF-8"), ("TERM", "xterm"), ("PYTHONIOENCODING", "utf-8")])
             .env("HOME", self.home())
+            .envs(environment.iter().copied())
             .current_dir(self.home())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -7,7 +7,7 @@
 mod foreign;
 mod mail;
 
-pub use foreign::{Foreign, Outcome, foreign};
+pub use foreign::{Foreign, Outcome, foreign, skipped};
 pub use mail::{Letter, Person, alice, bob};
 
 use harness::Server;
@@ -17,15 +17,18 @@ use std::sync::OnceLock;
 
 /// A `dev` server of this test's own.
 pub fn dev() -> Server {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    let binary = BINARY.get_or_init(binary);
-    Server::dev(binary.to_str().expect("a path in UTF-8"))
+    Server::dev(binary())
 }
 
 /// The server's binary of the same build: beside the directory of the test's own executable.
 ///
 /// `cargo test --workspace` has built it by now; a test of this package alone may have to.
-fn binary() -> PathBuf {
+pub fn binary() -> &'static str {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(find_binary).to_str().expect("a path in UTF-8")
+}
+
+fn find_binary() -> PathBuf {
     let own = std::env::current_exe().expect("the test's own path");
     let profile_dir = own.ancestors().nth(2).expect("target/PROFILE/deps/it");
     let binary = profile_dir.join("packetboat");

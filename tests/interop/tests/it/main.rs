@@ -1,8 +1,8 @@
-//! Foreign clients: each sends a letter through our ports and reads it back through our ports.
+//! Foreign programs: each client sends a letter through our ports or reads it there; Postfix takes and brings one.
 //!
-//! Every test starts a server of its own. A client that is not installed is skipped, loudly; `.ci/run` installs them all.
+//! Every test starts a server of its own. A program that is not installed is skipped, loudly; `.ci/run` installs them all.
 //!
-//! Not here: raw sockets (scenes), other servers as peers of the courier (scenes).
+//! Not here: raw sockets, two of our own servers (scenes).
 
 mod curl;
 mod fetchmail;
@@ -10,6 +10,7 @@ mod getmail;
 mod mpop;
 mod msmtp;
 mod mutt;
+mod postfix;
 mod python;
 mod swaks;
 
