@@ -23,6 +23,8 @@ TARGET=${CARGO_TARGET_DIR:-target}
 WORK=${WORK:-$(mktemp -d "${TMPDIR:-/tmp}/packetboat-bench.XXXXXX")}
 OUT=${OUT:-$WORK/figures.jsonl}
 DROPS='u{0..99}@example.test'
+# Everybody's password, here and in the peers' scripts.
+export PASS=ketchup-and-pickles
 # Servers may allow one address only so many connections; idlers come from many.
 ADDRESSES='127.0.0.{1..100}'
 WHAT=("$@")
@@ -57,7 +59,7 @@ start_ours() {
     done
     OURS_SMTP=$(port_of "$intro" smtp) OURS_SUBMISSION=$(port_of "$intro" submission) OURS_POP3=$(port_of "$intro" pop3)
     "$PACKETBOAT" domain add example.test --data "$data" >/dev/null
-    for n in $(seq 0 99); do printf pw | "$PACKETBOAT" account add "u$n@example.test" --data "$data" >/dev/null; done
+    for n in $(seq 0 99); do printf %s "$PASS" | "$PACKETBOAT" account add "u$n@example.test" --data "$data" >/dev/null; done
 }
 
 port_of() {
@@ -134,7 +136,8 @@ smtp_row() {
 }
 
 visible() {
-    local load=(visible --messages 1000 --size "$SIZE" --connections 10 --singles 50 --rcpt "$DROPS" --user "$DROPS") row='SMTP to POP3'
+    local load=(visible --messages 1000 --size "$SIZE" --connections 10 --singles 50 --rcpt "$DROPS" --user "$DROPS" --pass "$PASS")
+    local row='SMTP to POP3'
     measure packetboat "$row" "${load[@]}" --smtp "127.0.0.1:$OURS_SMTP" --pop3 "127.0.0.1:$OURS_POP3"
     [ -z "$POSTFIX_LMTP" ] || measure postfix+dovecot "$row" "${load[@]}" --smtp 127.0.0.1:32027 --pop3 "127.0.0.1:$(env_of dovecot POP3_PORT)"
 }
@@ -143,10 +146,10 @@ visible() {
 fill() {
     say "filling a maildrop of each POP3 server"
     local load=(smtp send --messages 10000 --size 8192 --connections 10 --rcpt u0@example.test --runs 1 --warm-up 0 --json)
-    "$BENCH" pop3 empty --to "127.0.0.1:$OURS_POP3" --user "$DROPS" >/dev/null
+    "$BENCH" pop3 empty --to "127.0.0.1:$OURS_POP3" --user "$DROPS" --pass "$PASS" >/dev/null
     "$BENCH" "${load[@]}" --to "127.0.0.1:$OURS_SMTP" >/dev/null
     [ -n "$DOVECOT" ] || return 0
-    "$BENCH" pop3 empty --to "127.0.0.1:$(env_of dovecot POP3_PORT)" --user "$DROPS" >/dev/null
+    "$BENCH" pop3 empty --to "127.0.0.1:$(env_of dovecot POP3_PORT)" --user "$DROPS" --pass "$PASS" >/dev/null
     "$BENCH" "${load[@]}" --lmtp --to "127.0.0.1:$(env_of dovecot LMTP_PORT)" >/dev/null
 }
 
@@ -154,14 +157,14 @@ pop3() {
     [ "$round" -gt 1 ] || fill
     local n
     for n in 1 50; do
-        local load=(pop3 retr --user u0@example.test --in-flight $n) row="POP3 RETR, $n in flight"
+        local load=(pop3 retr --user u0@example.test --pass "$PASS" --in-flight $n) row="POP3 RETR, $n in flight"
         measure packetboat "$row" "${load[@]}" --to "127.0.0.1:$OURS_POP3" --pid "$OURS_PID"
         [ -z "$DOVECOT" ] || measure dovecot "$row" "${load[@]}" --to "127.0.0.1:$(env_of dovecot POP3_PORT)" --pid "$DOVECOT"
     done
 }
 
 login() {
-    local load=(--connections 10 --seconds "$SECONDS_EACH" --user "$DROPS") row='POP3 logins, 10 connections'
+    local load=(--connections 10 --seconds "$SECONDS_EACH" --user "$DROPS" --pass "$PASS") row='POP3 logins, 10 connections'
     measure packetboat "$row" pop3 login "${load[@]}" --to "127.0.0.1:$OURS_POP3" --pid "$OURS_PID"
     [ -z "$DOVECOT" ] || measure dovecot "$row" pop3 login "${load[@]}" --to "127.0.0.1:$(env_of dovecot POP3_PORT)" --pid "$DOVECOT"
     measure packetboat 'SMTP logins, 10 connections' smtp login "${load[@]}" --to "127.0.0.1:$OURS_SUBMISSION" --pid "$OURS_PID"
