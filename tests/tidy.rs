@@ -46,7 +46,17 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 fn is_test(path: &Path) -> bool {
     let shown = shown(path);
-    shown.contains("tests") || shown.starts_with("fuzz") || shown.contains("/examples/") || shown.contains("testing")
+    shown.contains("tests")
+        || shown.contains("corpus")
+        || shown.starts_with("fuzz")
+        || shown.contains("/examples/")
+        || shown.contains("testing")
+}
+
+/// Whether the line has this word, not as the beginning of a longer one.
+fn names(line: &str, word: &str) -> bool {
+    let ends = |at: usize| !line[at + word.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    line.match_indices(word).any(|(at, _)| ends(at))
 }
 
 #[test]
@@ -133,7 +143,7 @@ fn nothing_is_left_undone_and_no_test_is_ignored() {
         ["thread::", "sleep"].concat(),
     ];
     let mut found = Vec::new();
-    for path in files("", ".rs") {
+    for path in files("", ".rs").into_iter().filter(|path| !shown(path).contains("/examples/")) {
         let text = read(&path);
         for (at, line) in text.lines().enumerate() {
             found.extend(
@@ -243,7 +253,7 @@ fn the_page_of_rfcs_is_true() {
 fn every_transcript_names_its_rule() {
     let nameless: Vec<_> = files("protocol", ".txt")
         .into_iter()
-        .filter(|path| references(&rule(&read(path))).is_empty() && !rule(&read(path)).contains("Our rule"))
+        .filter(|path| !rule(&read(path)).contains("RFC ") && !rule(&read(path)).contains("Our rule"))
         .map(|path| shown(&path))
         .collect();
     assert!(

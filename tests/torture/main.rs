@@ -2,6 +2,7 @@
 //!
 //! Not here: failing disks (the store's own tests, which can fail one on purpose), orderly behaviour (scenes).
 
+mod crowd;
 mod kill;
 mod sink;
 

@@ -6,6 +6,7 @@ use crate::config::settings;
 use crate::failure::Failure;
 use crate::output;
 use crate::privileges;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use server::{Listening, Running};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -75,8 +76,14 @@ pub fn introduction(running: &Running) -> serde_json::Value {
     })
 }
 
-/// The runtime of a server: a thread for each processor.
+/// The runtime of a server: a thread for each processor, and as many open files as the system lets us have, for each
+/// connection is one.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    if let Err(error) = raised {
+        warn!(%error, "the limit of open files stays low, and with it the number of connections");
+    }
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 

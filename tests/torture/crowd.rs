@@ -1,0 +1,54 @@
+//! Ten thousand who connect and say nothing: everybody else is served, and each of them costs little.
+
+use super::BINARY;
+use harness::Server;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs;
+use std::io::Read;
+use std::net::TcpStream;
+
+const CROWD: u64 = 10_000;
+/// Files of this process besides the connections.
+const OTHER_FILES: u64 = 200;
+/// What one of them may cost, in KiB. The server built for release stays far below (see `bench/`); this is for a build
+/// with every check in it.
+const COST_MAX_KIB: u64 = 32;
+
+#[test]
+fn ten_thousand_silent_connections_keep_nobody_out() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).expect("more open files");
+    let crowd = limit.maximum.map_or(CROWD, |files| CROWD.min(files.saturating_sub(OTHER_FILES)));
+    if crowd < CROWD {
+        eprintln!("SKIPPED in part: this system allows only {crowd} connections in one process");
+    }
+
+    let server = Server::dev(BINARY);
+    let before = resident_kib(server.pid());
+    let silent: Vec<TcpStream> =
+        (0..crowd).map(|number| greeted(&server, if number % 2 == 0 { "smtp" } else { "pop3" })).collect();
+    let cost = (resident_kib(server.pid()) - before) / crowd;
+    assert!(cost <= COST_MAX_KIB, "each silent connection costs {cost} KiB");
+
+    let mut smtp = server.speak("smtp");
+    smtp.play("S: 220 ~\nC: HELO client.test\nS: 250 ~\nC: MAIL FROM:<>\nS: 250 ~\nC: RCPT TO:<bob@hamburger.test>\nS: 250 ~\nC: DATA\nS: 354 ~\nC: .\nS: 250 ~");
+    let mut pop3 = server.speak("pop3");
+    pop3.play("S: +OK ~\nC: USER bob\nS: +OK~\nC: PASS hungry\nS: +OK~\nC: STAT\nS: +OK 1 ~");
+    drop(silent);
+}
+
+/// A connection whose greeting has been heard.
+fn greeted(server: &Server, service: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address(service)).expect("a connection");
+    stream.set_read_timeout(Some(harness::PATIENCE)).expect("a socket option");
+    let mut greeting = [0; 512];
+    assert!(stream.read(&mut greeting).expect("a greeting") > 0, "somebody speaks");
+    stream
+}
+
+/// The memory that a process holds.
+fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process of ours");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
