@@ -18,6 +18,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::disk::RealDisk;
 use crate::error::{OpenError, ReadError};
 use crate::index::{self, SegmentRow};
 use crate::names::BodyId;
@@ -154,7 +155,7 @@ fn open_alone(dir: &Path) -> Result<(std::fs::File, Connection), OpenError> {
         return Err(OpenError::NotAStore { path: dir.into() });
     }
     let lock = lock_dir(dir)?;
-    Ok((lock, index::open_for_writing(&database)?))
+    Ok((lock, index::open_for_writing(&database, &RealDisk)?))
 }
 
 fn strays(dir: &Path, conn: &Connection) -> Result<Vec<std::path::PathBuf>, OpenError> {

@@ -44,6 +44,10 @@ pub(crate) trait Disk: Send + Sync + 'static {
     fn rename(&self, source: &Path, target: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Whether the index is to sync its own files. A disk that only pretends to lose power has no need of it.
+    fn syncs_index(&self) -> bool {
+        true
+    }
     /// Called at each [`Moment`]; an error counts as the index failing there.
     fn reached(&self, _moment: Moment) -> io::Result<()> {
         Ok(())

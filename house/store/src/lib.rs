@@ -141,7 +141,7 @@ impl Store {
     fn open_on(dir: &Path, options: Options, disk: Arc<dyn Disk>) -> Result<Store, OpenError> {
         let lock = prepare_dir(dir, disk.as_ref())?;
         let database = dir.join(DATABASE);
-        let conn = index::open_for_writing(&database)?;
+        let conn = index::open_for_writing(&database, disk.as_ref())?;
         // The names of the database, seg/ and tmp/.
         disk.sync_dir(dir).map_err(OpenError::io(dir))?;
         let resume = Index::resume(&conn)?;

@@ -25,7 +25,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use crate::Shared;
-use crate::disk::Moment;
+use crate::disk::{Disk, Moment, is_full};
 use crate::error::{CommitError, OpenError};
 use crate::feed::Change;
 use crate::names::{BodyId, RecipientId};
@@ -60,14 +60,14 @@ const LOG_FULL_OCTETS: i64 = 16 * 1024 * 1024;
 const LOG_KEPT_OCTETS: i64 = 64 * 1024 * 1024;
 
 /// Opens the database for writing, and brings it to the present format.
-pub(crate) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
+pub(crate) fn open_for_writing(path: &Path, disk: &dyn Disk) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     conn.busy_timeout(PATIENCE)?;
     conn.pragma_update(None, "page_size", PAGE_OCTETS)?;
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    conn.pragma_update(None, "synchronous", "FULL")?;
+    conn.pragma_update(None, "synchronous", if disk.syncs_index() { "FULL" } else { "OFF" })?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
@@ -244,7 +244,8 @@ impl Index {
         self.run("COMMIT")?;
         self.ledger.marked(marks);
         self.notes.clear();
-        self.reached(Moment::Committed)?;
+        // From here on a failure cannot undo anything: it is unknown to the caller, and known to the next opening.
+        self.reached(Moment::Committed).map_err(|_| Failure::Broken("it stopped after a commit".into()))?;
         Ok(results)
     }
 
@@ -282,7 +283,10 @@ impl Index {
     }
 
     fn reached(&self, moment: Moment) -> Result<(), Failure> {
-        self.shared.disk.reached(moment).map_err(|error| Failure::Broken(error.to_string()))
+        self.shared.disk.reached(moment).map_err(|error| match is_full(&error) {
+            true => Failure::Full,
+            false => Failure::Broken(error.to_string()),
+        })
     }
 
     fn run(&self, sql: &str) -> rusqlite::Result<()> {

@@ -8,7 +8,7 @@ use crate::{Report, SPILL_AT};
 /// A store with a little of everything, closed.
 fn furnished() -> (tempfile::TempDir, AccountId) {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+    let store = open_swiftly(dir.path());
     let bob = make_account(&store, "bob");
     for number in 1..=12 {
         deliver(&store, &[bob], &format!("message {number} ").repeat(700).into_bytes()).unwrap();
@@ -86,7 +86,7 @@ fn every_broken_rule_between_rows_is_named_and_mended() {
         assert!(!crate::repair(dir.path()).unwrap().is_clean(), "{damage}");
         let left = words(&crate::check(dir.path()).unwrap());
         assert!(left.is_empty(), "{damage}: {left}");
-        let store = open(dir.path());
+        let store = open_swiftly(dir.path());
         deliver(&store, &[bob], b"life goes on").unwrap();
         assert!(inbox(&store, bob).len() >= 12);
     }
@@ -103,7 +103,7 @@ fn a_changed_octet_is_named_and_the_message_kept() {
         assert!(report.problems[0].mending.is_none());
         assert!(words(&report).contains("checksum"), "{}", words(&report));
     }
-    let store = open(dir.path());
+    let store = open_swiftly(dir.path());
     let kept = store.maildrop(bob).unwrap().messages;
     assert_eq!(kept.len(), 13);
     let error = store.reader(&kept[0]).unwrap().read_whole().unwrap_err();
@@ -119,7 +119,7 @@ fn a_record_that_is_not_there_takes_its_message_along() {
     assert!(found.contains("body 1 in segment 1: there is no record"), "{found}");
     assert!(found.contains("message 1 in mailbox INBOX of account bob has lost its octets"), "{found}");
     assert_sound(dir.path());
-    assert_eq!(inbox(&open(dir.path()), bob).len(), 12);
+    assert_eq!(inbox(&open_swiftly(dir.path()), bob).len(), 12);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_missing_segment_is_refused_at_opening_and_mended_by_losing_its_mail_only() 
     assert!(found.contains("segment 1: its file cannot be opened"), "{found}");
     crate::repair(dir.path()).unwrap();
     assert_sound(dir.path());
-    let store = open(dir.path());
+    let store = open_swiftly(dir.path());
     let left = inbox(&store, bob);
     let uids: Vec<_> = left.iter().map(|(uid, _)| *uid).collect();
     assert_eq!(uids, [10, 11, 12, 13, 14], "what lay in other segments is there");
@@ -148,7 +148,7 @@ fn a_segment_that_was_cut_short_keeps_what_it_has() {
     let found = words(&crate::repair(dir.path()).unwrap());
     assert!(found.contains("segment 1 has 20000 octets and should have"), "{found}");
     assert_sound(dir.path());
-    let store = open(dir.path());
+    let store = open_swiftly(dir.path());
     assert_eq!(inbox(&store, bob)[0].1, as_read(bob, &"message 1 ".repeat(700).into_bytes()));
 }
 
@@ -158,7 +158,7 @@ fn a_stray_segment_is_named_and_removed_at_opening() {
     let stray = dir.path().join("seg/0000000099.seg");
     std::fs::write(&stray, b"left by a crash").unwrap();
     assert!(words(&crate::check(dir.path()).unwrap()).contains("0000000099.seg is known to no row"));
-    drop(open(dir.path()));
+    drop(open_swiftly(dir.path()));
     assert!(!stray.exists());
 }
 
@@ -180,7 +180,7 @@ fn a_damaged_database_is_said_to_be_damaged() {
 #[test]
 fn a_running_store_is_checked_beside_its_traffic() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
+    let store = open_swiftly(dir.path());
     let bob = make_account(&store, "bob");
     std::thread::scope(|scope| {
         let traffic = scope.spawn(|| {

@@ -172,6 +172,8 @@ fn an_open_message_is_read_to_its_end_though_it_is_expunged() {
     let reader = store.reader(&kept).unwrap();
     expunge(&store, bob, &[1]);
     assert!(reader.read_whole().unwrap() == as_read(bob, &large));
+    drop(store);
+    let store = open(dir.path());
     assert!(matches!(store.reader(&kept), Err(ReadError::NotFound)), "a large message goes with its segment");
 }
 
@@ -335,9 +337,9 @@ fn mailboxes_are_found_by_name_and_number_and_only_by_their_owner() {
 fn changes_are_told_in_commit_order() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
+    let mut changes = store.changes();
     let bob = make_account(&store, "bob");
     let inbox = store.mailboxes(bob).unwrap()[0].id;
-    let mut changes = store.changes();
     deliver(&store, &[bob], b"1").unwrap();
     store.commit_blocking(about(&store, vec![place(bob), enqueue(&["a@b.test", "c@d.test"])], b"2")).unwrap();
     expunge(&store, bob, &[1, 2]);
@@ -345,6 +347,7 @@ fn changes_are_told_in_commit_order() {
     make_account(&store, "carol");
     let placed = |uid, modseq| Change::Placed { account: bob, mailbox: inbox, uid: Uid(uid), modseq: ModSeq(modseq) };
     let expected = [
+        Change::DirectoryChanged,
         placed(1, 2),
         placed(2, 3),
         Change::QueueChanged,

@@ -175,8 +175,11 @@ fn callers_wait_in_line_and_the_line_has_an_end() {
     drop(gate);
     let count = waiting.len();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    for commit in waiting {
-        runtime.block_on(commit).unwrap();
-    }
+    runtime.block_on(async {
+        let tasks: Vec<_> = waiting.into_iter().map(tokio::spawn).collect();
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+    });
     assert_eq!(store.entries("k").unwrap().len(), count);
 }

@@ -178,6 +178,10 @@ impl Disk for FaultyDisk {
         Ok(())
     }
 
+    fn syncs_index(&self) -> bool {
+        false
+    }
+
     fn reached(&self, moment: Moment) -> io::Result<()> {
         self.step(&format!("{moment:?}"))
     }

@@ -12,6 +12,9 @@ mod model;
 mod spool;
 
 use std::path::Path;
+use std::sync::Arc;
+
+use faulty::FaultyDisk;
 
 use crate::{
     AccountId, Commit, CommitError, Committed, Flags, MailboxRef, Op, Options, QueuedMail, QueuedRecipient, Store,
@@ -27,6 +30,11 @@ pub(crate) fn small() -> Options {
 
 pub(crate) fn open(dir: &Path) -> Store {
     Store::open(dir, small()).unwrap()
+}
+
+/// The same without waiting for the real disk, for tests that open many stores.
+pub(crate) fn open_swiftly(dir: &Path) -> Store {
+    Store::open_on(dir, small(), Arc::new(FaultyDisk::default())).unwrap()
 }
 
 pub(crate) fn make_account(store: &Store, name: &str) -> AccountId {

@@ -82,7 +82,7 @@ struct Model {
 impl Model {
     fn new() -> Model {
         let dir = tempfile::tempdir().unwrap();
-        let store = open(dir.path());
+        let store = open_swiftly(dir.path());
         let owners = (0..ACCOUNTS).map(|number| owner(&store, &format!("account {number}"))).collect();
         Model { store, dir, owners, queue: BTreeMap::new(), counter: ACCOUNTS }
     }
@@ -114,7 +114,7 @@ impl Model {
             Action::Reopen => {
                 self.store.close();
                 assert_sound(self.dir.path());
-                self.store = open(self.dir.path());
+                self.store = open_swiftly(self.dir.path());
             }
         }
     }

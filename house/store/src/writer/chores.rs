@@ -2,13 +2,13 @@
 //!
 //! Invariants: nothing here decides whether a mail is kept; a chore that fails costs room or speed, never a message.
 
-use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 
 use tracing::warn;
 
 use crate::Shared;
 use crate::disk::DiskFile;
+use crate::segment::segment_path;
 
 /// The name of the prepared segment in `tmp/`.
 const SPARE_NAME: &str = "next-segment";
@@ -18,8 +18,8 @@ const ZEROS: usize = 256 * 1024;
 
 /// Something to be done when there is time.
 pub(super) enum Chore {
-    /// No row points at this file any more.
-    Remove(PathBuf),
+    /// No row points at this segment any more.
+    Remove(i64),
     /// The open segment is half full.
     PrepareSegment,
 }
@@ -30,14 +30,19 @@ pub(super) fn run(shared: &Shared, chores: &Receiver<Chore>) {
             continue;
         }
         match chore {
-            Chore::Remove(path) => {
-                if let Err(error) = shared.disk.remove(&path) {
-                    warn!("{} could not be removed: {error}", path.display());
-                }
-            }
+            Chore::Remove(segment) => remove(shared, segment),
             Chore::PrepareSegment => prepare(shared),
         }
     }
+}
+
+fn remove(shared: &Shared, segment: i64) {
+    let path = segment_path(&shared.seg_dir(), segment);
+    if let Err(error) = shared.disk.remove(&path) {
+        warn!("{} could not be removed: {error}", path.display());
+    }
+    // Afterwards, so that nobody opens it again in between; whoever is reading it keeps it until done.
+    shared.segments.forget(segment);
 }
 
 /// Sets the next segment aside and fills it with zeros, so that writing into it changes no block map.

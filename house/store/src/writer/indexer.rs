@@ -11,7 +11,6 @@ use super::{Batch, Ready};
 use crate::Shared;
 use crate::error::CommitError;
 use crate::index::{Done, Failure, Index};
-use crate::segment::segment_path;
 
 /// A transaction ends with about this many commits: what waits longer would rather have a reply.
 const TRANSACTION_COMMITS: usize = 512;
@@ -113,8 +112,7 @@ impl Indexer {
     }
 
     fn remove_segment(&self, segment: i64) {
-        self.shared.segments.forget(segment);
-        let _ = self.chores.send(Chore::Remove(segment_path(&self.shared.seg_dir(), segment)));
+        let _ = self.chores.send(Chore::Remove(segment));
     }
 
     fn tidy_log(&mut self, idle: bool) {
