@@ -183,6 +183,13 @@ impl Admin {
         }
     }
 
+    fn now(&self) -> i64 {
+        match &self.place {
+            Place::Running(house) => house.now(),
+            Place::Offline { .. } => unix_now(),
+        }
+    }
+
     fn judgement(&self) -> Option<&Judgement> {
         match &self.place {
             Place::Running(house) => Some(&house.judgement),
@@ -323,7 +330,7 @@ impl Admin {
             Which::All => QueueScope::Matching(QueueFilter::default()),
         };
         let (op, done) = match change {
-            QueueChange::Retry => (Op::QueueRetryNow { scope, now: unix_now() }, "due now"),
+            QueueChange::Retry => (Op::QueueRetryNow { scope, now: self.now() }, "due now"),
             QueueChange::Hold => (Op::QueueHold { scope }, "held"),
             QueueChange::Release => (Op::QueueRelease { scope }, "released"),
             QueueChange::Drop => (Op::QueueDrop { scope }, "dropped"),

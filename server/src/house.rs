@@ -15,6 +15,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use store::{AccountId, Commit, Op, Store};
 use tokio::sync::Semaphore;
 
+/// Tells the time: seconds since 1970.
+pub type Clock = fn() -> i64;
+
 /// The kind of the entry that holds the installation's secret.
 const SECRET_KIND: &str = "secret";
 /// Its key.
@@ -57,6 +60,7 @@ pub struct House {
     settings: RwLock<Arc<Settings>>,
     secret: InstallationSecret,
     host: Domain,
+    clock: Clock,
     maildrops: Mutex<HashSet<AccountId>>,
     /// Chance at the start, counted up: names of sessions never come twice.
     names: AtomicU64,
@@ -68,8 +72,16 @@ impl House {
     /// # Errors
     /// Says what could not be opened or read.
     pub async fn open(settings: Settings) -> Result<Arc<House>, HouseError> {
+        House::open_with(settings, unix_now).await
+    }
+
+    /// The same, with a clock of one's own: its time is the time of all mail.
+    ///
+    /// # Errors
+    /// Says what could not be opened or read.
+    pub async fn open_with(settings: Settings, clock: Clock) -> Result<Arc<House>, HouseError> {
         let host = Domain::parse(&settings.host_name).map_err(|_| HouseError::HostName(settings.host_name.clone()))?;
-        let store = Store::open(&settings.data_dir, store::Options::default())?;
+        let store = Store::open(&settings.data_dir, store::Options { clock, ..store::Options::default() })?;
         let secret = installation_secret(&store).await?;
         crate::admin::ensure_people(&store, settings.people, &secret).await?;
         let directory = read_directory(&store, &settings.directory, &secret)?;
@@ -83,6 +95,7 @@ impl House {
             settings: RwLock::new(Arc::new(settings)),
             secret,
             host,
+            clock,
             maildrops: Mutex::default(),
             names: AtomicU64::new(u64::from_le_bytes(chance())),
         }))
@@ -112,6 +125,11 @@ impl House {
     pub fn change_settings(&self, settings: Settings) {
         self.judgement.change_settings(&settings);
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Seconds since 1970.
+    pub fn now(&self) -> i64 {
+        (self.clock)()
     }
 
     /// Our own name.

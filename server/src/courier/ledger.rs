@@ -7,14 +7,27 @@
 //! Not here: the report's words ([`super::report`]), the pauses (policy).
 
 use super::carrier::{Fate, Fates, Reason};
-use super::report::{self, Kind, Told};
+use super::report::{self, Committable, Kind, Told};
 use crate::house::House;
+use message::report::Status;
 use policy::{Kind as MailKind, Next, Schedule};
 use std::sync::Arc;
+use std::time::Duration;
 use store::{Commit, CommitError, MailRow, Op, RecipientId, RecipientRow};
+use tracing::error;
 
 /// The status of a mail that was tried for too long (RFC 3463 §3.5, X.4.7).
-const EXPIRED: &str = "5.4.7";
+const EXPIRED: Status = Status::new(5, 4, 7);
+
+/// How long we wait for a store that is too busy or full, time after time. The line to the other server is not held up
+/// for longer, and who closes the house does not wait for longer.
+const COMMIT_PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+    Duration::from_secs(15),
+];
 
 /// What an attempt leads to.
 #[derive(Debug, Default)]
@@ -33,42 +46,66 @@ pub struct Plan {
 
 /// Writes down what each recipient came to, and reports it where it must be reported.
 ///
-/// # Errors
-/// When a commit failed: then the queue is as it was for the recipients concerned.
-pub async fn settle(
-    house: &Arc<House>,
-    mail: &MailRow,
-    recipients: Vec<RecipientRow>,
-    fates: Fates,
-    now: i64,
-) -> Result<(), CommitError> {
+/// What cannot be written stays as it was in the queue. If the mail was delivered it stays claimed until the next
+/// start, too: better late than twice.
+pub async fn settle(house: &Arc<House>, mail: &MailRow, recipients: Vec<RecipientRow>, fates: Fates, now: i64) {
     let settings = house.settings();
     let plan = plan(mail, recipients, fates, &settings.queue.schedule, now, u32::from_le_bytes(crate::house::chance()));
     house.store.unclaim(&plan.untried);
-    write(house, mail, plan.gone, Kind::Failed, plan.failed, now).await?;
-    write(house, mail, plan.waiting, Kind::Delayed, plan.late, now).await
+    write(house, mail, plan.gone, Kind::Failed, plan.failed, now).await;
+    write(house, mail, plan.waiting, Kind::Delayed, plan.late, now).await;
 }
 
 /// One commit: the queue's change and the report about it.
-async fn write(
-    house: &Arc<House>,
-    mail: &MailRow,
-    mut ops: Vec<Op>,
-    kind: Kind,
-    told: Vec<Told>,
-    now: i64,
-) -> Result<(), CommitError> {
-    if ops.is_empty() {
-        return Ok(());
+async fn write(house: &Arc<House>, mail: &MailRow, mut ops: Vec<Op>, kind: Kind, mut told: Vec<Told>, now: i64) {
+    let mut pauses = COMMIT_PAUSES.into_iter();
+    while !ops.is_empty() {
+        let report = match told.is_empty() {
+            true => None,
+            false => report::about(house, mail, kind, &told, now).await,
+        };
+        let Err(why) = house.store.commit(commit(&ops, report)).await else { return };
+        match why {
+            // An administrator has dropped it meanwhile; the others are not his concern.
+            CommitError::NoSuchRecipient(gone) => {
+                ops.retain(|op| recipient(op) != Some(gone));
+                told.retain(|told| told.recipient.recipient != gone);
+            }
+            why if why.is_permanent() && !told.is_empty() => {
+                error!(queued = mail.mail.0, error = %why, "no report: it could not be placed");
+                told.clear();
+            }
+            why => match pauses.next().filter(|_| matches!(why, CommitError::Busy | CommitError::Full)) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return unwritten(house, mail, &ops, &why),
+            },
+        }
     }
-    let body = match told.is_empty() {
-        true => None,
-        false => report::about(house, mail, kind, &told, now).await.map(|report| {
-            ops.extend(report.ops);
-            report.body
-        }),
-    };
-    house.store.commit(Commit { ops, body }).await.map(drop)
+}
+
+fn commit(ops: &[Op], report: Option<Committable>) -> Commit {
+    let mut commit = Commit::of(ops.to_vec());
+    if let Some(report) = report {
+        commit.ops.extend(report.ops);
+        commit.body = Some(report.body);
+    }
+    commit
+}
+
+fn unwritten(house: &House, mail: &MailRow, ops: &[Op], why: &CommitError) {
+    error!(queued = mail.mail.0, error = %why, "what became of a mail could not be written down");
+    let delivered = |op: &&Op| matches!(op, Op::QueueDelivered { .. });
+    let others: Vec<RecipientId> = ops.iter().filter(|op| !delivered(op)).filter_map(recipient).collect();
+    house.store.unclaim(&others);
+}
+
+fn recipient(op: &Op) -> Option<RecipientId> {
+    match op {
+        Op::QueueDelivered { recipient } | Op::QueueFailed { recipient } | Op::QueueDeferred { recipient, .. } => {
+            Some(*recipient)
+        }
+        _ => None,
+    }
 }
 
 /// Decides, without doing.
@@ -140,5 +177,5 @@ fn kind(mail: &MailRow) -> MailKind {
 
 fn expired(last: Reason) -> Reason {
     let text = format!("it was tried for too long; the last time: {}", last.text);
-    Reason { status: EXPIRED.into(), text, ..last }
+    Reason { status: EXPIRED, text, ..last }
 }

@@ -3,34 +3,40 @@
 //! RFC 5321 §4.5.4 (the queue and its retries), §5 (where to), §6.1 (reports).
 //!
 //! ```text
-//! due recipients ─by route→ lanes ─a few workers each→ carrier ─fates→ ledger ─one commit→ queue, reports
+//! due recipients ─by route→ lanes ─a few workers each→ carrier ─fates→ ledger ─commit→ queue, reports
 //! ```
 //!
 //! A *lane* is the way to one next hop. Its workers are connections; each carries mail after mail until the lane is
-//! empty. What a mail came to is settled at once, in one commit a mail, so a restart repeats at most the mail that
-//! was under way.
+//! empty. What a mail came to is settled before the next is begun, so a restart repeats at most what was under way.
 //!
 //! Invariants: a recipient is under way at most once; every claimed recipient is settled or given back;
-//! connections are bounded, for each lane and in all.
+//! connections are bounded, for each lane and in all; who closes in order leaves no mail half told.
 //! Not here: what is said to the other server (smtp), when to try again (policy), what a report looks like (message).
 
 pub mod carrier;
+mod desk;
 pub mod ledger;
 pub mod remote;
 pub mod report;
 pub mod route;
+mod yard;
 
-use crate::house::{House, unix_now};
-use carrier::{Carrier, Fate, Fates, Lane, Package, Reason, Settle};
-use std::collections::{BTreeMap, HashMap};
+use crate::house::House;
+use crate::settings::QueueSettings;
+use carrier::{Carrier, Fate, Fates, Lane, Package, Reason, Settle, Stopped};
+use futures_util::FutureExt;
+use message::report::Step;
+use std::collections::BTreeMap;
 use std::future::pending;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use store::{Change, MailRow, RecipientId, RecipientRow};
+use store::{Change, MailRow, RecipientRow};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{Notify, broadcast, watch};
 use tracing::{error, info, warn};
+use yard::{Staff, Yard};
 
 /// Recipients claimed at once: enough to fill every lane, few enough to hold in memory.
 const CLAIMED_MAX: usize = 5_000;
@@ -42,14 +48,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// The courier of one house.
 pub struct Courier<C> {
     house: Arc<House>,
-    carrier: Arc<C>,
-    lanes: Mutex<HashMap<route::Route, Arc<Lane>>>,
+    carrier: C,
+    yard: Mutex<Yard>,
     /// Recipients claimed and not settled yet.
     under_way: AtomicUsize,
-    /// Workers of all lanes.
-    workers: AtomicUsize,
-    /// A mail was settled: there is room to claim more.
-    settled: Notify,
+    /// A mail was settled, so there is room to claim more; or a worker went home.
+    progress: Notify,
 }
 
 impl<C: Carrier> Courier<C> {
@@ -57,32 +61,33 @@ impl<C: Carrier> Courier<C> {
     pub fn new(house: Arc<House>, carrier: C) -> Arc<Self> {
         Arc::new(Courier {
             house,
-            carrier: Arc::new(carrier),
-            lanes: Mutex::default(),
+            carrier,
+            yard: Mutex::default(),
             under_way: AtomicUsize::new(0),
-            workers: AtomicUsize::new(0),
-            settled: Notify::new(),
+            progress: Notify::new(),
         })
     }
 
-    /// Works until told to leave; then waits for nobody: what is under way is tried again after the next start.
+    /// Works until told to leave; then waits for what is under way, which carriers end soon.
     pub async fn run(self: Arc<Self>, mut leaving: watch::Receiver<bool>) {
         let mut changes = self.house.store.changes();
         while !*leaving.borrow() {
-            let pause = match self.round(unix_now()).await {
-                Ok(next_due) => next_due.map(until),
+            let now = self.house.now();
+            let pause = match self.round(now).await {
+                Ok(next_due) => next_due.map_or(LOOK_AGAIN, |due| between(now, due)),
                 Err(error) => {
                     error!(%error, "the queue cannot be read");
-                    Some(PAUSE_AFTER_FAILURE)
+                    PAUSE_AFTER_FAILURE
                 }
             };
             tokio::select! {
                 _ = leaving.changed() => {}
                 () = queue_changed(&mut changes) => {}
-                () = self.settled.notified() => {}
-                () = tokio::time::sleep(pause.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN)) => {}
+                () = self.progress.notified() => {}
+                () = tokio::time::sleep(pause.min(LOOK_AGAIN)) => {}
             }
         }
+        self.until(|courier| courier.yard().workers() == 0).await;
     }
 
     /// Claims what is due at `now` and sends it on its way. Says when something else becomes due.
@@ -101,102 +106,111 @@ impl<C: Carrier> Courier<C> {
             Err(_) => return Ok(None),
         };
         for mail in due {
-            self.dispatch(mail);
+            self.dispatch(mail, now);
         }
         Ok(next_due)
     }
 
-    /// Whether nothing is under way.
-    pub fn is_idle(&self) -> bool {
-        self.under_way.load(Ordering::SeqCst) == 0
-    }
-
     /// Waits until nothing is under way.
     pub async fn idle(&self) {
+        self.until(|courier| courier.under_way.load(Ordering::SeqCst) == 0 && courier.yard().workers() == 0).await;
+    }
+
+    async fn until(&self, reached: impl Fn(&Self) -> bool) {
         loop {
-            let settled = self.settled.notified();
-            if self.is_idle() {
+            let progress = self.progress.notified();
+            if reached(self) {
                 return;
             }
-            settled.await;
+            progress.await;
         }
     }
 
     /// Splits a mail by its next hops and puts each part into its lane.
-    fn dispatch(self: &Arc<Self>, mail: MailRow) {
+    fn dispatch(self: &Arc<Self>, mut mail: MailRow, now: i64) {
         self.under_way.fetch_add(mail.recipients.len(), Ordering::SeqCst);
         let settings = self.house.settings();
         let mut parts: BTreeMap<route::Route, Vec<RecipientRow>> = BTreeMap::new();
-        let mut mail = mail;
         for recipient in std::mem::take(&mut mail.recipients) {
             parts.entry(route::of(&recipient.address, &settings.routes)).or_default().push(recipient);
         }
         let mail = Arc::new(mail);
         for (route, recipients) in parts {
-            let lane = Arc::clone(self.lanes().entry(route.clone()).or_insert_with(|| Arc::new(Lane::new(route))));
-            lane.put(Package { mail: Arc::clone(&mail), recipients });
-            self.staff(lane, settings.queue.connections_per_host_max, settings.queue.connections_max);
+            let package = Package { mail: Arc::clone(&mail), recipients, claimed_at: now, spared: false };
+            if let Some(lane) = self.yard().put(route, package, staff(&settings.queue)) {
+                tokio::spawn(Arc::clone(self).work(lane));
+            }
         }
     }
 
-    /// Gives a lane another worker if it may have one and needs it.
-    fn staff(self: &Arc<Self>, lane: Arc<Lane>, per_lane: usize, in_all: usize) {
-        let busy = self.workers.load(Ordering::SeqCst) >= in_all;
-        if (busy && lane.is_staffed()) || !lane.hire(per_lane) {
-            return;
-        }
-        self.workers.fetch_add(1, Ordering::SeqCst);
-        let courier = Arc::clone(self);
-        tokio::spawn(async move {
-            courier.work(&lane).await;
-            courier.workers.fetch_sub(1, Ordering::SeqCst);
-        });
-    }
-
-    /// One worker: carries until the lane is empty.
-    async fn work(self: &Arc<Self>, lane: &Arc<Lane>) {
+    /// One worker: carries until there is nothing to carry.
+    async fn work(self: Arc<Self>, mut lane: Arc<Lane>) {
         loop {
-            if let Err(fate) = self.carrier.carry(lane, &**self).await {
-                // The next hop cannot be reached at all: whatever waits for it shares this fate.
-                for package in lane.empty() {
-                    let fates = package.recipients.iter().map(|to| (to.recipient, fate.clone())).collect();
-                    self.settle(package, fates).await;
+            let mut weary = false;
+            // What was under way when we were wrong stays claimed until the next start: nobody knows how far it came.
+            let carried = AssertUnwindSafe(self.carrier.carry(&lane, &*self)).catch_unwind().await;
+            match carried.unwrap_or_else(|_| Err(Stopped::Unreachable(fault()))) {
+                Ok(()) => {}
+                Err(Stopped::Unreachable(fate)) => {
+                    weary = true;
+                    let share = self.yard().give_up(&lane);
+                    for package in share {
+                        let fates = package.share(&fate);
+                        self.settle(package, fates).await;
+                    }
+                }
+                Err(Stopped::Leaving) => {
+                    for package in lane.empty() {
+                        self.settle(package, Fates::new()).await;
+                    }
                 }
             }
-            if lane.dismiss_if_empty() {
-                self.lanes().retain(|_, lane| lane.is_staffed() || !lane.is_empty());
-                return;
+            let next = self.yard().next(&lane, weary);
+            self.tell_progress();
+            match next {
+                Some(next) => lane = next,
+                None => return,
             }
         }
     }
 
-    fn lanes(&self) -> std::sync::MutexGuard<'_, HashMap<route::Route, Arc<Lane>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    fn yard(&self) -> MutexGuard<'_, Yard> {
+        self.yard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_progress(&self) {
+        self.progress.notify_waiters();
+        // And for the one who is not waiting at this moment.
+        self.progress.notify_one();
     }
 }
 
 impl<C: Carrier> Settle for Courier<C> {
     async fn settle(&self, package: Package, fates: Fates) {
-        let Package { mail, recipients } = package;
+        let Package { mail, recipients, .. } = package;
         let count = recipients.len();
-        let claimed: Vec<RecipientId> = recipients.iter().map(|recipient| recipient.recipient).collect();
         for recipient in &recipients {
             log(&mail, recipient, fates.get(&recipient.recipient));
         }
-        if let Err(why) = ledger::settle(&self.house, &mail, recipients, fates, unix_now()).await {
-            // Nothing is lost: the queue still has them, and they are tried again.
-            error!(queued = mail.mail.0, error = %why, "what became of a mail could not be written down");
-            self.house.store.unclaim(&claimed);
-        }
+        ledger::settle(&self.house, &mail, recipients, fates, self.house.now()).await;
         self.under_way.fetch_sub(count, Ordering::SeqCst);
-        self.settled.notify_waiters();
-        self.settled.notify_one();
+        self.tell_progress();
     }
 }
 
-fn until(due: i64) -> Duration {
+/// The fate of what waited behind a mistake of ours.
+fn fault() -> Fate {
+    error!("a fault of our own while mail was carried; the mail under way waits for the next start");
+    Fate::Deferred(Reason::found((4, 3, 0), Step::Connecting, "a fault of our own"))
+}
+
+fn staff(settings: &QueueSettings) -> Staff {
+    Staff { per_lane: settings.connections_per_host_max, in_all: settings.connections_max }
+}
+
+fn between(now: i64, due: i64) -> Duration {
     // A queue that was due already and could not be claimed must not make us spin.
-    Duration::from_secs(u64::try_from(due - unix_now()).unwrap_or(0).max(1))
+    Duration::from_secs(u64::try_from(due - now).unwrap_or(0).max(1))
 }
 
 /// The next news of the queue; missed news are news, too.

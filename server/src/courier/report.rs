@@ -144,7 +144,7 @@ fn recipient<'a>(
 ) -> Recipient<'a> {
     let class = if kind == Kind::Failed { 5 } else { 4 };
     // A delay that ended in giving up keeps its code but becomes permanent.
-    let status = Status::parse(&told.reason.status).map(|status| Status::new(class, status.subject(), status.detail()));
+    let status = Status::new(class, told.reason.status.subject(), told.reason.status.detail());
     Recipient {
         address,
         original: told.recipient.original.as_deref().and_then(|original| original.split_once(';')),
@@ -152,7 +152,7 @@ fn recipient<'a>(
             Kind::Failed => Outcome::Failed,
             Kind::Delayed => Outcome::Delayed { until: Some(Date::utc(mail.expires)) },
         },
-        status: status.unwrap_or(Status::new(class, 0, 0)),
+        status,
         step: told.reason.step,
         server: host.map(|name| Server { name: Some(name), address: told.reason.address }),
         diagnosis: match &told.reason.reply {

@@ -6,7 +6,7 @@
 
 use super::carrier::{Fate, Reason};
 use crate::settings::{Route as Configured, RouteTls};
-use message::report::Step;
+use message::report::{Status, Step};
 use net::dns::{Dns, DnsError, Mx};
 use std::net::IpAddr;
 
@@ -22,11 +22,8 @@ const ADDRESSES_MAX: usize = 4;
 pub enum Route {
     /// Where DNS says for this domain.
     Domain(String),
-    /// To this host, whatever DNS says of the domain.
-    Host {
-        /// Its place among the configured routes.
-        configured: usize,
-    },
+    /// Where the configured route for this domain (or `*`) leads, whatever DNS says.
+    Configured(String),
     /// An address literal.
     Literal(IpAddr),
 }
@@ -43,16 +40,19 @@ pub struct Hop {
 /// The route of an address.
 pub fn of(address: &str, configured: &[Configured]) -> Route {
     let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
-    let named = configured.iter().position(|route| route.domain.eq_ignore_ascii_case(domain));
-    if let Some(configured) = named.or_else(|| configured.iter().position(|route| route.domain == "*")) {
-        return Route::Host { configured };
+    let domain = directory::address::canonical_domain(domain).map_or_else(|_| domain.to_string(), |d| d.to_string());
+    if let Some(route) = [domain.as_str(), "*"].into_iter().find_map(|of| configured_for(of, configured)) {
+        return Route::Configured(route.domain.clone());
     }
-    match literal(domain) {
+    match literal(&domain) {
         Some(address) => Route::Literal(address),
-        None => Route::Domain(
-            directory::address::canonical_domain(domain).map_or_else(|_| domain.to_string(), |d| d.to_string()),
-        ),
+        None => Route::Domain(domain),
     }
+}
+
+/// The configured route for this domain, or for `*`.
+pub fn configured_for<'a>(domain: &str, configured: &'a [Configured]) -> Option<&'a Configured> {
+    configured.iter().find(|route| route.domain.eq_ignore_ascii_case(domain))
 }
 
 /// `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
@@ -83,7 +83,8 @@ pub async fn by_dns(
         Ok(records) => exchangers(records, domain, ours, chance)?,
         // RFC 5321 §5.1: no MX at all means the domain itself; an MX that is unusable does not.
         Err(DnsError::NoRecords) => vec![domain.to_string()],
-        Err(error) => return Err(unresolved(domain, &error)),
+        Err(DnsError::NoSuchDomain) => return Err(failed((5, 1, 2), format!("the domain {domain} does not exist"))),
+        Err(DnsError::Temporary(why)) => return Err(not_now(domain, &why)),
     };
     hops(dns, hosts).await
 }
@@ -97,7 +98,7 @@ pub async fn by_name(dns: &dyn Dns, host: &str) -> Result<Vec<Hop>, Fate> {
         Ok(address) => Ok(vec![Hop { host: host.to_string(), addresses: vec![address] }]),
         // Whoever configured it believes in it: a name that does not resolve is a mistake to be mended, not a verdict.
         Err(_) => hops(dns, vec![host.to_string()]).await.map_err(|fate| match fate {
-            Fate::Failed(reason) => Fate::Deferred(Reason { status: "4.4.4".into(), ..reason }),
+            Fate::Failed(reason) => Fate::Deferred(Reason { status: Status::new(4, 4, 4), ..reason }),
             fate => fate,
         }),
     }
@@ -110,13 +111,13 @@ fn exchangers(
     chance: u64,
 ) -> Result<Vec<String>, Fate> {
     if matches!(&records[..], [Mx { host, .. }] if host.is_empty()) {
-        return Err(failed("5.1.10", format!("{domain} says that it takes no mail (null MX)")));
+        return Err(failed((5, 1, 10), format!("{domain} says that it takes no mail (null MX)")));
     }
     if let Some(own) = records.iter().filter(|mx| ours(&mx.host)).map(|mx| mx.preference).min() {
         records.retain(|mx| mx.preference < own);
         if records.is_empty() {
             return Err(failed(
-                "5.4.6",
+                (5, 4, 6),
                 format!("the best exchanger of {domain} is this host, which does not take its mail"),
             ));
         }
@@ -136,37 +137,49 @@ async fn hops(dns: &dyn Dns, hosts: Vec<String>) -> Result<Vec<Hop>, Fate> {
     let mut trouble = None;
     for host in hosts {
         match dns.addresses(&host).await {
-            Ok(mut addresses) => {
-                addresses.truncate(ADDRESSES_MAX);
-                hops.push(Hop { host, addresses });
-            }
-            Err(error) => {
-                // A host that may be found later is better news than one that never will.
-                let fate = unresolved(&host, &error);
-                if !matches!((&trouble, &fate), (Some(Fate::Deferred(_)), Fate::Failed(_))) {
-                    trouble = Some(fate);
-                }
-            }
+            Ok(addresses) => hops.push(Hop { addresses: in_turns(&addresses), host }),
+            Err(error) => trouble = Some(hopeful(trouble, unresolved(&host, &error))),
         }
     }
     match trouble {
         Some(fate) if hops.is_empty() => Err(fate),
-        _ if hops.is_empty() => Err(failed("5.4.4", "there is no host to send to".into())),
+        _ if hops.is_empty() => Err(failed((5, 4, 4), "there is no host to send to".into())),
         _ => Ok(hops),
     }
 }
 
-fn unresolved(name: &str, error: &DnsError) -> Fate {
-    match error {
-        DnsError::NoSuchDomain => failed("5.1.2", format!("{name} does not exist")),
-        DnsError::NoRecords => failed("5.4.4", format!("{name} has no address")),
-        DnsError::Temporary(why) => {
-            let text = format!("{name} cannot be looked up now: {why}");
-            Fate::Deferred(Reason::found("4.4.3", Step::FindingServer, text))
-        }
+/// Of two fates of the same mail, the one that leaves more hope; of equals, the later one.
+pub fn hopeful(one: Option<Fate>, other: Fate) -> Fate {
+    match (one, other) {
+        (Some(hope @ Fate::Deferred(_)), Fate::Failed(_)) => hope,
+        (_, other) => other,
     }
 }
 
-fn failed(status: &str, text: String) -> Fate {
+/// Families by turns, so that a machine without IPv6 does not try IPv6 alone.
+fn in_turns(addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let (v6, v4): (Vec<IpAddr>, Vec<IpAddr>) = addresses.iter().partition(|address| address.is_ipv6());
+    let (mut v6, mut v4) = (v6.into_iter(), v4.into_iter());
+    let pairs = std::iter::from_fn(|| match (v6.next(), v4.next()) {
+        (None, None) => None,
+        pair => Some([pair.0, pair.1]),
+    });
+    pairs.flatten().flatten().take(ADDRESSES_MAX).collect()
+}
+
+fn unresolved(host: &str, error: &DnsError) -> Fate {
+    match error {
+        DnsError::NoSuchDomain => failed((5, 4, 4), format!("the host {host} does not exist")),
+        DnsError::NoRecords => failed((5, 4, 4), format!("the host {host} has no address")),
+        DnsError::Temporary(why) => not_now(host, why),
+    }
+}
+
+fn not_now(name: &str, why: &str) -> Fate {
+    let text = format!("{name} cannot be looked up now: {why}");
+    Fate::Deferred(Reason::found((4, 4, 3), Step::FindingServer, text))
+}
+
+fn failed(status: (u8, u16, u16), text: String) -> Fate {
     Fate::Failed(Reason::found(status, Step::FindingServer, text))
 }

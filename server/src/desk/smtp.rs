@@ -7,7 +7,7 @@
 //! Not here: syntax, order and limits of the dialogue (smtp).
 
 use super::door::{self, Caller};
-use crate::house::{House, unix_now};
+use crate::house::House;
 use crate::settings::Purpose;
 use directory::{Delivery, Resolution};
 use message::address::{Address, Domain};
@@ -221,7 +221,7 @@ impl Desk {
     /// What goes in front of the content, the same for everybody.
     fn head(&self, mail: &Mail, envelope: &Envelope, facts: &Facts) -> Vec<u8> {
         let mut head = Vec::with_capacity(512);
-        let date = Date::utc(unix_now());
+        let date = Date::utc(self.house.now());
         let hello = mail.by.hello.to_string();
         let only = mail.only.as_ref().filter(|_| mail.local.len() + mail.remote.len() == 1);
         let only = only.and_then(|mailbox| Address::parse(&mailbox.to_string()).ok());
@@ -263,7 +263,7 @@ impl Desk {
     }
 
     fn ops(&self, mail: &Mail, facts: &Facts) -> Vec<Op> {
-        let now = unix_now();
+        let now = self.house.now();
         let place = |(account, reached_by): (&AccountId, &String)| Op::Place {
             account: *account,
             mailbox: MailboxRef::Inbox,
