@@ -6,7 +6,7 @@
 //! Invariants: `parse(write(a)) == a` for each of the four.
 //! Not here: whether we dial or listen there (server, net).
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 
 /// An address family by its IANA number (RFC 2428 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -26,8 +26,8 @@ use crate::reply::Reply;
 use crate::table::{self, Argument, Row, Verb, Word};
 use crate::telnet;
 use crate::words;
+use core::net::{IpAddr, SocketAddrV4};
 use line::Secret;
-use std::net::{IpAddr, SocketAddrV4};
 
 /// One command with its argument.
 #[derive(Debug, Clone, PartialEq, Eq)]

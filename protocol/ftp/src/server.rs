@@ -27,11 +27,12 @@ mod queue;
 mod secure;
 mod settings;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 pub use ask::{
-    Answer, Ask, Begun, Denied, Errand, HostRefusal, Level, ListForm, Listing, Login, News, Overview, Place, Transfer,
-    Welcome,
+    Answer, Ask, Begun, Denied, Errand, HostRefusal, ListForm, Listing, Login, News, Overview, Place, Transfer, Welcome,
 };
 pub use settings::{Ends, Settings, Tls};
 
@@ -49,6 +50,8 @@ use std::time::Instant;
 
 /// The first octet of a TLS record that holds a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
+/// What zlib itself takes for the best bargain.
+const DEFLATE_LEVEL: u8 = 6;
 /// How much of one line without end is thrown away before we hang up.
 const ENDLESS_LINE_OCTETS: usize = 1 << 20;
 
@@ -109,12 +112,12 @@ struct LinkTls {
 struct Wishes {
     facts: Facts,
     hash: HashKind,
-    deflate: Level,
+    deflate: u8,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
-        Wishes { facts: Facts::default(), hash: HashKind::ALL[0], deflate: None }
+        Wishes { facts: Facts::default(), hash: HashKind::ALL[0], deflate: DEFLATE_LEVEL }
     }
 }
 

@@ -216,7 +216,7 @@ pub const TABLE: [Row; 59] = {
     row(Verb::Epsv,    "EPSV",    "[1 | 2 | ALL]",               Member, May,  NONE,                          Hidden, Waits, Line("EPSV")),
     row(Verb::Type,    "TYPE",    "A | I | L 8",                 Member, Must, NONE,                          Hidden, Waits, Silent),
     row(Verb::Stru,    "STRU",    "F",                           Member, Must, NONE,                          Hidden, Waits, Silent),
-    row(Verb::Mode,    "MODE",    "S | Z",                       Member, Must, NONE,                          Hidden, Waits, Deflate),
+    row(Verb::Mode,    "MODE",    "S",                           Member, Must, NONE,                          Hidden, Waits, Deflate),
     row(Verb::Rest,    "REST",    "<offset>",                    Member, Must, NONE,                          Hidden, Waits, Line("REST STREAM")),
     row(Verb::Rang,    "RANG",    "<first> <last>",              Member, Must, NONE,                          Hidden, Waits, Line("RANG STREAM")),
     row(Verb::Allo,    "ALLO",    "<octets>",                    Member, Must, NONE,                          Hidden, Waits, Silent),

@@ -149,21 +149,24 @@ impl ControlLines {
         {
             return look;
         }
-        while let Some(&octet) = bytes.get(self.looked) {
+        let end = bytes.len().min(COMMAND_LINE_MAX_OCTETS);
+        while self.looked < end {
             self.looked += 1;
-            if self.place.step(octet) == Octet::End {
+            if self.place.step(bytes[self.looked - 1]) == Octet::End {
                 return self.ended(bytes);
             }
         }
-        if bytes.len() >= COMMAND_LINE_MAX_OCTETS { self.overflow(bytes) } else { Look::Partial }
+        if end < COMMAND_LINE_MAX_OCTETS {
+            return Look::Partial;
+        }
+        // Exactly so many octets, however many have come: the cut must not depend on packets.
+        *self = ControlLines { overflowing: true, ..ControlLines::default() };
+        Look::Overflowing { taken: end }
     }
 
     fn ended<'a>(&mut self, bytes: &'a [u8]) -> Look<'a> {
         let taken = std::mem::take(&mut self.looked);
         self.place = Place::Text;
-        if taken > COMMAND_LINE_MAX_OCTETS {
-            return Look::TooLong { taken };
-        }
         let line = &bytes[..taken - 1];
         let (text, refusals) = decoded(line.strip_suffix(b"\r").unwrap_or(line));
         Look::Whole { text, refusals, taken }
@@ -171,17 +174,13 @@ impl ControlLines {
 
     /// Beyond the limit there is no Telnet, only an end to be found.
     fn overflow<'a>(&mut self, bytes: &'a [u8]) -> Look<'a> {
-        (self.looked, self.place) = (0, Place::Text);
         match memchr::memchr(b'\n', bytes) {
             Some(at) => {
                 self.overflowing = false;
                 Look::TooLong { taken: at + 1 }
             }
             None if bytes.is_empty() => Look::Partial,
-            None => {
-                self.overflowing = true;
-                Look::Overflowing { taken: bytes.len() }
-            }
+            None => Look::Overflowing { taken: bytes.len() },
         }
     }
 }
@@ -315,6 +314,15 @@ mod tests {
         let longer = [&long[..], &long, b"\xff\xfd\r\nNO\r\n"].concat();
         assert_eq!(found(&longer, 100), ["too long", "[78, 79]"]);
         assert_eq!(found(&[&long[1..], b"\r\n"].concat(), 1 << 20)[0].matches("120").count(), long.len() - 1);
+    }
+
+    #[test]
+    fn an_overlong_line_ends_in_the_same_place_however_it_is_cut() {
+        let long = vec![b'x'; COMMAND_LINE_MAX_OCTETS - 20];
+        let input = [&long[..], b"\r\0\nab\xff\xfd\ncd\r\0\nefghijklmnopqrstuvw\r\0\nNO\r\n"].concat();
+        for size in [1, 7, 100, COMMAND_LINE_MAX_OCTETS] {
+            assert_eq!(found(&input, size), found(&input, 1 << 20), "{size}");
+        }
     }
 
     fn noise() -> impl Strategy<Value = Vec<u8>> {

@@ -11,7 +11,7 @@ use crate::path::WirePath;
 use crate::reply::Reply;
 use crate::table::Verb;
 use crate::words;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use crate::listing::Facts;
 

@@ -273,7 +273,7 @@ pub fn commands() -> impl Strategy<Value = Command> {
         1 => texts().prop_map(|text| Command::Help(Some(text))),
         1 => any::<u32>().prop_map(Command::Pbsz),
         1 => any::<u32>().prop_map(|number| Command::Epsv(PassiveWish::Family(number))),
-        1 => any::<std::net::IpAddr>().prop_map(|host| Command::Host(HostName::Address(host))),
+        1 => any::<core::net::IpAddr>().prop_map(|host| Command::Host(HostName::Address(host))),
         2 => options.prop_map(Command::Opts),
         1 => wishes().prop_filter("no argument", |wish| *wish != ListWish::default()).prop_map(|wish| Command::Stat(Some(wish))),
         2 => wishes().prop_map(Command::List),

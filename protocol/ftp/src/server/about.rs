@@ -55,13 +55,30 @@ impl Server {
     pub(super) fn help(&mut self, stage: Stage, topic: Option<&str>) -> Stage {
         let word = topic.and_then(|topic| topic.split_whitespace().next());
         let reply = match word.map(|word| look_up(word.as_bytes())) {
-            None => overview(),
+            None => self.verbs(),
+            Some(Word::Known(row)) if !self.has(row.feature) => words::NOT_HERE.clone(),
             Some(Word::Known(row)) if row.name == "SITE" => words::SITE_HELP.clone(),
             Some(Word::Known(row)) => Reply::new(214, format!("Syntax: {} {}", row.name, row.syntax).trim_end()),
             Some(Word::NotHere) => words::NOT_HERE.clone(),
             Some(Word::Foreign | Word::Unknown) => words::UNKNOWN.clone(),
         };
         self.stay(stage, &reply)
+    }
+
+    /// Whether a verb that FEAT would tell of is here at all; MODE is, with or without Z.
+    fn has(&self, feature: Feature) -> bool {
+        matches!(feature, Feature::Silent | Feature::Deflate) || self.feature(feature).is_some()
+    }
+
+    fn verbs(&self) -> Reply {
+        let names: Vec<_> = TABLE.iter().filter(|row| self.has(row.feature)).map(|row| row.name).collect();
+        let mut text = String::from("Commands:");
+        for names in names.chunks(HELP_VERBS_A_LINE) {
+            text.push('\n');
+            text += &names.iter().map(|name| format!("{name:<8}")).collect::<String>();
+            text.truncate(text.trim_end().len());
+        }
+        Reply::new(214, text + "\nHELP and a command tell more. End.")
     }
 
     pub(super) fn status(&mut self, member: Member) -> Stage {
@@ -88,14 +105,4 @@ impl Server {
         );
         self.stay(Stage::Member(member), &Reply::new(211, text))
     }
-}
-
-fn overview() -> Reply {
-    let mut text = String::from("Commands:");
-    for verbs in TABLE.chunks(HELP_VERBS_A_LINE) {
-        text.push('\n');
-        text += &verbs.iter().map(|row| format!("{:<8}", row.name)).collect::<String>();
-        text.truncate(text.trim_end().len());
-    }
-    Reply::new(214, text + "\nHELP and a command tell more. End.")
 }

@@ -23,8 +23,8 @@ use crate::listing::{Entry, Pattern};
 use crate::path::VirtualPath;
 use crate::permissions::Permissions;
 use crate::refusal::{Outcome, Refusal};
+use core::net::SocketAddr;
 use line::Secret;
-use std::net::SocketAddr;
 
 /// A question to the house. Behind each stands the answer that is no refusal; any of those behind login may be answered with
 /// [`Answer::Refused`].
@@ -139,14 +139,11 @@ pub struct Transfer {
     pub errand: Errand,
     /// TYPE A: the content passes `modes::ToWire` or `modes::FromWire`. Never for listings; their lines are CRLF already.
     pub ascii: bool,
-    /// MODE Z, at this level if one was wished.
-    pub deflate: Option<Level>,
+    /// MODE Z, at this level: 0 to 9.
+    pub deflate: Option<u8>,
     /// TLS on the data connection; we are its server in active mode too (RFC 4217 §7).
     pub private: bool,
 }
-
-/// A level of compression, 0 to 9; none for the usual one.
-pub type Level = Option<u8>;
 
 /// What a transfer is for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use crate::address::{Extended, Family, write_host_port};
 use crate::command::PassiveWish;
 use crate::reply::Reply;
 use crate::words;
-use std::net::{SocketAddr, SocketAddrV4};
+use core::net::{SocketAddr, SocketAddrV4};
 
 /// RFC 2577 §3: below it are those services that a bounced connection would want to reach.
 const DATA_PORT_MIN: u16 = 1024;

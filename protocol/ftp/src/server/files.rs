@@ -143,6 +143,10 @@ impl Server {
         if change.created.is_some() && !self.settings.creation_times {
             return self.stay(Stage::Member(member), &words::NO_CREATION_TIMES);
         }
+        // Who may write may set times; mode bits are another matter.
+        if change.mode.is_some() && !member.permissions.satisfy(Permissions::CHANGE) {
+            return self.stay(Stage::Member(member), &words::NOT_PERMITTED);
+        }
         let asked = path.clone();
         self.ask_about(member, &path, |path| Ask::Change { path, change }, |_| Question::Changed(asked))
     }

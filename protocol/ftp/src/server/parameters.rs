@@ -91,7 +91,7 @@ impl Server {
             }
             Options::Deflate(_) if !self.settings.deflate => words::NO_SUCH_OPTION.clone(),
             Options::Deflate(level) => {
-                wishes.deflate = level.or(wishes.deflate);
+                wishes.deflate = level.unwrap_or(wishes.deflate);
                 words::DEFLATE_SET.clone()
             }
         };

@@ -2,7 +2,7 @@
 //!
 //! Not here: the configuration these come from (app), limits per address and account (net, house).
 
-use std::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// The settings of a listener, shared by its sessions.

@@ -13,7 +13,6 @@
 
 use super::Server;
 use super::ask::{Answer, Ask, Begun, Errand, ListForm, Listing, Place, Transfer};
-use super::settings::Tls;
 use super::stage::{Busy, DigestForm, Member, Question, Span, Stage, Work, stretch_of};
 use crate::command::{ListWish, Mode, Protection, Representation, Stretch};
 use crate::hash::{HashKind, hex};
@@ -118,7 +117,7 @@ impl Server {
     }
 
     fn must_protect_data(&self) -> bool {
-        self.settings.protect_data && self.link.tls.is_some() && self.settings.tls != Tls::Absent
+        self.settings.protect_data && self.link.tls.is_some()
     }
 
     pub(super) fn hash(&mut self, mut member: Member, path: WirePath) -> Stage {

@@ -176,11 +176,7 @@ fn asked_transfer(transfer: &Transfer) -> String {
         Errand::List(listing) => asked_listing(listing),
     };
     text += if *ascii { " ascii" } else { "" };
-    text += &match deflate {
-        None => String::new(),
-        Some(None) => " deflate".into(),
-        Some(Some(level)) => format!(" deflate={level}"),
-    };
+    text += &deflate.map_or(String::new(), |level| format!(" deflate={level}"));
     text + if *private { " private" } else { "" }
 }
 
