@@ -239,27 +239,9 @@ impl Server {
 
     /// A command that the table allows.
     fn obey(&mut self, stage: Stage, command: Command) -> Stage {
-        match command {
-            Command::User(name) => self.user_named(stage, name),
-            Command::Pass(password) => self.pass(stage, password),
-            Command::Rein => self.rein(stage),
-            Command::Quit => self.end(&words::FAREWELL),
-            Command::Host(name) => self.host(stage, name),
-            Command::Lang(tag) => self.lang(stage, tag.as_deref()),
-            Command::Clnt(name) => self.client_named(stage, name, &words::CLIENT_NOTED),
-            Command::Csid(name) => self.client_named(stage, name, &words::SERVER_NAMED),
-            Command::Auth(mechanism) => self.auth(stage, mechanism),
-            Command::Pbsz(_) => self.pbsz(stage),
-            Command::Prot(level) => self.prot(stage, level),
-            Command::Feat => self.feat(stage),
-            Command::Opts(options) => self.opts(stage, options),
-            Command::Help(topic) => self.help(stage, topic.as_deref()),
-            Command::Noop => self.stay(stage, &words::NOTHING_DONE),
-            Command::Syst => self.stay(stage, &words::SYSTEM),
-            command => match stage {
-                Stage::Member(member) => self.obey_member(member, command),
-                stage => self.stay(stage, &words::NOT_LOGGED_IN),
-            },
+        match stage {
+            Stage::Member(member) => self.obey_member(member, command),
+            stage => self.obey_anyone(stage, command),
         }
     }
 
@@ -306,23 +288,31 @@ impl Server {
             Command::Comb(whole, parts) => self.comb(member, &whole, &parts),
             Command::Avbl(path) => self.avbl(member, path.as_ref()),
             Command::Site(site) => self.site(member, site),
-            // These are obeyed from strangers, and have been.
-            Command::User(_)
-            | Command::Pass(_)
-            | Command::Rein
-            | Command::Quit
-            | Command::Host(_)
-            | Command::Lang(_)
-            | Command::Clnt(_)
-            | Command::Csid(_)
-            | Command::Auth(_)
-            | Command::Pbsz(_)
-            | Command::Prot(_)
-            | Command::Feat
-            | Command::Opts(_)
-            | Command::Help(_)
-            | Command::Noop
-            | Command::Syst => self.stay(Stage::Member(member), &words::CONFUSED),
+            command => self.obey_anyone(Stage::Member(member), command),
+        }
+    }
+
+    /// A command that needs no login.
+    fn obey_anyone(&mut self, stage: Stage, command: Command) -> Stage {
+        match command {
+            Command::User(name) => self.user_named(stage, name),
+            Command::Pass(password) => self.pass(stage, password),
+            Command::Rein => self.rein(stage),
+            Command::Quit => self.end(&words::FAREWELL),
+            Command::Host(name) => self.host(stage, name),
+            Command::Lang(tag) => self.lang(stage, tag.as_deref()),
+            Command::Clnt(name) => self.client_named(stage, name, &words::CLIENT_NOTED),
+            Command::Csid(name) => self.client_named(stage, name, &words::SERVER_NAMED),
+            Command::Auth(mechanism) => self.auth(stage, mechanism),
+            Command::Pbsz(_) => self.pbsz(stage),
+            Command::Prot(level) => self.prot(stage, level),
+            Command::Feat => self.feat(stage),
+            Command::Opts(options) => self.opts(stage, options),
+            Command::Help(topic) => self.help(stage, topic.as_deref()),
+            Command::Noop => self.stay(stage, &words::NOTHING_DONE),
+            Command::Syst => self.stay(stage, &words::SYSTEM),
+            // The table has let none of the others come here.
+            _ => self.stay(stage, &words::NOT_LOGGED_IN),
         }
     }
 

@@ -303,6 +303,23 @@ fn what_waits_for_a_transfer_stays_bounded() {
 }
 
 #[test]
+fn every_verb_of_the_table_is_obeyed() {
+    for row in &crate::table::TABLE {
+        let arguments = ["", " x", " 1", " I", " F", " S", " P", " TLS", " 1 2", " UTF8", " HELP", " \"a\" \"b\""];
+        let more = [" 192,0,2,99,9,9", " |1|192.0.2.99|9999|", " 20020717210715 x", " Modify=20020717210715; x"];
+        let replies = arguments.iter().chain(&more).map(|argument| {
+            let mut play = Play::new(Tls::Absent, 3);
+            play.hear(b"TYPE I\r\n");
+            play.hear(format!("{}{argument}\r\n", row.name).as_bytes());
+            while play.end() {}
+            play.final_replies().get(1).map(Reply::code)
+        });
+        let understood = |code: &Option<u16>| !matches!(code, Some(500 | 501 | 504 | 530) | None);
+        assert!(replies.into_iter().any(|code| understood(&code)), "{}", row.name);
+    }
+}
+
+#[test]
 fn a_session_is_small() {
     // 5,000 of them idle must not cost more than some megabytes.
     assert!(size_of::<Server>() < 1500, "{}", size_of::<Server>());
