@@ -1,0 +1,150 @@
+//! Going through all of a volume: counting what lies there, and sweeping away what nobody will continue.
+//!
+//! ```text
+//! upload under way, nobody at it  → rubbish of a crash: removed
+//! interrupted upload              → removed when its last octet is older than the volume's terms keep it
+//! ```
+//!
+//! Memory is bounded by the depth of the tree and the directories in one directory; one handle is held a level.
+//! Not here: what uploads leave behind while they run; they clean up after themselves.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::confine::{READ_DIRECTORY, file_type, look_at, open_name};
+use crate::disk::Directory;
+use crate::error::Error;
+use crate::hidden::{Hidden, kind};
+use crate::ledger::Usage;
+use crate::locks::lock;
+use crate::path::DEPTH_MAX;
+use crate::scan::Scan;
+use crate::volume::Volume;
+
+/// Levels below the top. Nothing of ours is deeper, since no path is.
+const LEVELS_MAX: usize = DEPTH_MAX + 1;
+
+/// What a sweep removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Uploads that a crash had left.
+    pub rubbish: u64,
+    /// Interrupted uploads that nobody continued in time.
+    pub expired: u64,
+    /// Octets that came free.
+    pub bytes: u64,
+}
+
+impl Volume {
+    /// Counts anew what lies there, and removes the rubbish of crashes. Blocks for some microseconds an entry.
+    ///
+    /// Needed when other programs write into the directory too. What changes while it runs may be counted twice or not at
+    /// all, until the next count.
+    pub fn recount(&self) -> Result<Usage, Error> {
+        let _alone = lock(&self.survey);
+        self.ledger.begin_count();
+        let mut usage = Usage::default();
+        self.each_entry(&mut |directory, name, _| {
+            if kind(name) == Some(Hidden::UnderWay) && self.remove_unheld(directory, name) {
+                return;
+            }
+            let Ok(Some(stat)) = look_at(directory.as_fd(), name) else { return };
+            usage.files += 1;
+            if file_type(&stat).is_file() {
+                usage.bytes += stat.st_size as u64;
+            }
+        })?;
+        self.ledger.end_count(usage);
+        Ok(usage)
+    }
+
+    /// Removes what crashes left and interrupted uploads that were kept long enough. Blocks for a microsecond an entry.
+    pub fn sweep(&self, now: SystemTime) -> Result<Swept, Error> {
+        let _alone = lock(&self.survey);
+        let mut swept = Swept::default();
+        self.each_entry(&mut |directory, name, _| {
+            let Some(hidden) = kind(name) else { return };
+            let Ok(Some(stat)) = look_at(directory.as_fd(), name) else { return };
+            let old = now.duration_since(modified(&stat)).is_ok_and(|age| age >= self.terms.keep_interrupted);
+            if (hidden == Hidden::Kept && !old) || !self.remove_unheld(directory, name) {
+                return;
+            }
+            self.ledger.note(-stat.st_size, -1);
+            swept.bytes += stat.st_size as u64;
+            match hidden {
+                Hidden::UnderWay => swept.rubbish += 1,
+                Hidden::Kept => swept.expired += 1,
+            }
+        })?;
+        Ok(swept)
+    }
+
+    fn remove_unheld(&self, directory: &Directory, name: &[u8]) -> bool {
+        let mut removed = false;
+        self.claims.unless_held(directory.id, name, || removed = self.disk.remove(directory.as_fd(), name).is_ok());
+        removed
+    }
+
+    /// Calls `each` for everything below the top; directories after they were named, links never followed.
+    fn each_entry(&self, each: &mut dyn FnMut(&Directory, &[u8], FileType)) -> Result<(), Error> {
+        let top = Directory::new(open_name(self.root(), b".", READ_DIRECTORY)?)?;
+        let mut levels = vec![Level::read(top, each)?];
+        while let Some(level) = levels.last_mut() {
+            let Some(name) = level.directories.pop() else {
+                levels.pop();
+                continue;
+            };
+            if levels.len() == LEVELS_MAX {
+                continue;
+            }
+            let here = &levels[levels.len() - 1].directory;
+            match open_name(here.as_fd(), &name, READ_DIRECTORY) {
+                Ok(handle) => levels.push(Level::read(Directory::new(handle)?, each)?),
+                // Gone, replaced, or not ours to read: then it is not ours to count either.
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Level {
+    directory: Directory,
+    directories: Vec<Vec<u8>>,
+}
+
+impl Level {
+    fn read(directory: Directory, each: &mut dyn FnMut(&Directory, &[u8], FileType)) -> Result<Level, Error> {
+        let mut scan = Scan::new(open_name(directory.as_fd(), b".", READ_DIRECTORY)?);
+        let mut directories = Vec::new();
+        while scan.piece(|name, reported| {
+            let kind = match reported {
+                FileType::Unknown => {
+                    look_at(directory.as_fd(), name).ok().flatten().map_or(reported, |s| file_type(&s))
+                }
+                known => known,
+            };
+            if kind.is_dir() {
+                directories.push(name.to_vec());
+            }
+            each(&directory, name, kind);
+        })? {}
+        Ok(Level { directory, directories })
+    }
+}
+
+/// When the file's content last changed.
+pub(crate) fn modified(stat: &rustix::fs::Stat) -> SystemTime {
+    at(stat.st_mtime, stat.st_mtime_nsec as u32)
+}
+
+/// A moment in seconds and nanoseconds of the Unix era, before it too.
+fn at(seconds: i64, nanoseconds: u32) -> SystemTime {
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let start = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+    start.unwrap_or(UNIX_EPOCH) + Duration::from_nanos(nanoseconds.into())
+}

@@ -1,0 +1,379 @@
+//! An upload while it arrives, and what becomes of it.
+//!
+//! RFC 959 §4.1.3 (STOR, STOU, APPE), RFC 3659 §5 (REST).
+//!
+//! ```text
+//! begin_upload ─→ hidden file in the same directory ─ octets ─→ commit ─→ sync · rename · sync directory ─→ Stored
+//!                                                      │
+//!                                                      ├─ interrupt, or dropped ─→ sync · kept under a hidden name
+//!                                                      └─ abandon ─→ gone
+//! appending: the octets arrive in a hidden file; commit copies file + octets to a second one, which is renamed as above
+//! ```
+//!
+//! Invariants: nobody sees part of an upload under its name; `Stored` is said when no power cut can take it back; a file
+//! that was there before stays whole until then; appends to one file follow each other and none is lost.
+//! Not here: where an upload may go and what it goes on from (`begin`).
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use rustix::fs::{Advice, Stat, fadvise, fstat, fstatvfs};
+use rustix::io::Errno;
+
+use crate::begin::{Scratch, Unique};
+use crate::change::octets;
+use crate::confine::{READ_FILE, file_type, look_at, open_name};
+use crate::disk::Directory;
+use crate::error::Error;
+use crate::hidden::Key;
+use crate::ledger::Charge;
+use crate::locks::lock;
+use crate::path::JailedPath;
+use crate::volume::Volume;
+
+/// How often an append begins anew because the file was replaced meanwhile. Each time somebody else's upload was finished.
+const APPEND_TRIES: u32 = 20;
+
+/// Octets after which the kernel is told to begin writing them out, so that the sync at the end finds little left to do.
+const WRITE_OUT: u64 = 8 << 20;
+
+/// A file that is arriving.
+///
+/// Dropped without a word it counts as interrupted.
+#[derive(Debug)]
+pub struct Upload {
+    pub(crate) volume: Arc<Volume>,
+    pub(crate) directory: Directory,
+    pub(crate) key: Key,
+    pub(crate) scratch: Scratch,
+    /// The name it is to have, and the true path of that.
+    pub(crate) name: Vec<u8>,
+    pub(crate) path: JailedPath,
+    pub(crate) goal: Goal,
+    pub(crate) charge: Charge,
+    /// Octets that will stand before those of the hidden file.
+    pub(crate) head: u64,
+    /// Where in the hidden file the octets of this transfer begin.
+    pub(crate) start: u64,
+    pub(crate) received: u64,
+    pub(crate) written_out: u64,
+    /// Whether what has arrived is a beginning that can be continued.
+    pub(crate) keeps: bool,
+    pub(crate) settled: bool,
+}
+
+/// What commit does with the name.
+#[derive(Debug)]
+pub(crate) enum Goal {
+    /// The name gets this content, whatever it had.
+    Replace,
+    /// The name must be free.
+    New,
+    /// The name was free and is ours; were it taken all the same, the next free one.
+    Unique(Unique),
+    /// What arrives goes behind what is there, if this account may append to a file.
+    Append { may: bool },
+}
+
+/// A file that is whole, durable and in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its true path.
+    pub path: JailedPath,
+    /// Its length in octets.
+    pub size: u64,
+    /// Octets that arrived in this transfer.
+    pub received: u64,
+    /// Whether there was a file of this name before.
+    pub replaced: bool,
+}
+
+/// Why publishing did not happen.
+enum Unpublished {
+    /// What has the name is not what it was; look again.
+    Changed,
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for Unpublished {
+    fn from(error: E) -> Unpublished {
+        Unpublished::Failed(error.into())
+    }
+}
+
+impl Upload {
+    /// The file to write into, by its own position: good for `splice`. Ask [`Upload::room`] before, tell
+    /// [`Upload::wrote`] after.
+    pub fn file(&self) -> &File {
+        &self.scratch.file
+    }
+
+    /// The name it will have. For a unique upload this is the name that was chosen.
+    pub fn path(&self) -> &JailedPath {
+        &self.path
+    }
+
+    /// Octets the file had already where this transfer goes on.
+    pub fn offset(&self) -> u64 {
+        self.head + self.start
+    }
+
+    /// Octets that arrived in this transfer.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// How many of `wanted` octets may be written now, at least one. The quota has no room for more otherwise.
+    pub fn room(&mut self, wanted: u64) -> Result<u64, Error> {
+        let here = self.start + self.received;
+        Ok(self.charge.cover(here, here.saturating_add(wanted))? - here)
+    }
+
+    /// As many octets as this were written into [`Upload::file`].
+    pub fn wrote(&mut self, octets: u64) {
+        self.received += octets;
+        let here = self.start + self.received;
+        if here - self.written_out >= WRITE_OUT {
+            let length = std::num::NonZeroU64::new(here - self.written_out);
+            // The advice "not needed" begins to write out what is dirty, and drops only what is clean. It is no more than
+            // advice: the sync at the end is what counts.
+            let _ = fadvise(&self.scratch.file, self.written_out, length, Advice::DontNeed);
+            self.written_out = here;
+        }
+    }
+
+    /// Writes octets where the file stands, with an eye on the quota.
+    pub fn write_all(&mut self, mut octets: &[u8]) -> Result<(), Error> {
+        while !octets.is_empty() {
+            let room = self.room(octets.len() as u64)? as usize;
+            match self.volume.disk.write(&self.scratch.file, &octets[..room]) {
+                Ok(0) => return Err(Error::DiskFull),
+                Ok(written) => {
+                    self.wrote(written as u64);
+                    octets = &octets[written..];
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The client announced how many octets will come: whether quota and disk have room for them.
+    pub fn expect(&mut self, octets: u64) -> Result<(), Error> {
+        let here = self.start + self.received;
+        let all = here.saturating_add(octets);
+        if self.charge.cover(here, all)? < all {
+            return Err(Error::QuotaExceeded);
+        }
+        let disk = fstatvfs(&self.directory)?;
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < octets { Err(Error::DiskFull) } else { Ok(()) }
+    }
+
+    /// Puts the file in its place. When this returns, it is whole and durable; blocks for the syncs.
+    ///
+    /// After an error what had the name before is untouched, and what arrived is gone. Only when the directory itself could
+    /// not be synced ([`Error::Stopped`]) the name may have either content, whole.
+    pub fn commit(mut self) -> Result<Stored, Error> {
+        match self.publish_all() {
+            Ok((size, replaced)) => {
+                self.settled = true;
+                self.volume.sync_directory(&self.directory)?;
+                Ok(Stored { path: self.path.clone(), size, received: self.received, replaced })
+            }
+            Err(error) => {
+                self.discard();
+                Err(error)
+            }
+        }
+    }
+
+    /// The transfer broke off: keeps what has arrived, to be continued, and says how many octets that is.
+    ///
+    /// Nothing is kept of appends and unique uploads, where the mount does not keep, nor what the quota has no room for.
+    pub fn interrupt(mut self) -> Option<u64> {
+        self.keep()
+    }
+
+    /// Nobody wants it: removes what has arrived.
+    pub fn abandon(mut self) {
+        self.discard();
+    }
+
+    /// The file's length and whether it replaced another.
+    fn publish_all(&mut self) -> Result<(u64, bool), Error> {
+        self.volume.check_running()?;
+        if let Goal::Append { may } = self.goal {
+            return self.publish_appended(may);
+        }
+        self.volume.disk.sync_data(&self.scratch.file)?;
+        let size = length(&self.scratch.file)?;
+        let made_from = if matches!(self.goal, Goal::Replace) { MadeFrom::Anything } else { MadeFrom::Nothing };
+        let hidden = self.scratch.claim.name().to_vec();
+        loop {
+            match self.publish(&hidden, size, &made_from) {
+                Ok(replaced) => return Ok((size, replaced)),
+                Err(Unpublished::Failed(error)) => return Err(error),
+                Err(Unpublished::Changed) => self.choose_another_name()?,
+            }
+        }
+    }
+
+    fn choose_another_name(&mut self) -> Result<(), Error> {
+        let Goal::Unique(unique) = &mut self.goal else { return Err(Error::AlreadyExists) };
+        self.name = unique.choose(&self.volume, &self.directory)?;
+        self.path = self.path.parent().join(&self.name)?;
+        Ok(())
+    }
+
+    fn publish_appended(&mut self, may: bool) -> Result<(u64, bool), Error> {
+        let volume = Arc::clone(&self.volume);
+        let _turn = volume.appends.wait(self.directory.id, &self.name);
+        for _ in 0..APPEND_TRIES {
+            let published = match look_at(self.directory.as_fd(), &self.name)? {
+                Some(_) if !may => return Err(Error::AlreadyExists),
+                Some(there) => self.publish_with_tail(&there),
+                None => {
+                    volume.disk.sync_data(&self.scratch.file)?;
+                    let size = length(&self.scratch.file)?;
+                    let hidden = self.scratch.claim.name().to_vec();
+                    self.publish(&hidden, size, &MadeFrom::Nothing).map(|replaced| (size, replaced))
+                }
+            };
+            match published {
+                Ok(stored) => return Ok(stored),
+                Err(Unpublished::Failed(error)) => return Err(error),
+                Err(Unpublished::Changed) => {}
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    /// Publishes what is there with what arrived behind it. Both are copied, the blocks shared where the disk can.
+    fn publish_with_tail(&mut self, there: &Stat) -> Result<(u64, bool), Unpublished> {
+        if !file_type(there).is_file() {
+            return Err(Error::NotAFile.into());
+        }
+        let disk = &self.volume.disk;
+        let source = File::from(open_name(self.directory.as_fd(), &self.name, READ_FILE)?);
+        let (head, tail) = (there.st_size as u64, length(&self.scratch.file)?);
+        let whole = Scratch::make(&self.volume, &self.directory, &self.key, Some(there))?;
+        let copied = disk
+            .copy(&source, &whole.file, 0, head)
+            .and_then(|()| disk.copy(&self.scratch.file, &whole.file, head, tail))
+            .and_then(|()| disk.sync_data(&whole.file));
+        let hidden = whole.claim.name().to_vec();
+        let published = match copied {
+            Ok(()) => self.publish(&hidden, head + tail, &MadeFrom::This(*there)),
+            Err(error) => Err(error.into()),
+        };
+        match published {
+            Ok(replaced) => {
+                // The octets have their place; what they arrived in is rubbish, and is swept away if this fails.
+                let _ = self.volume.disk.remove(self.directory.as_fd(), self.scratch.claim.name());
+                Ok((head + tail, replaced))
+            }
+            Err(error) => {
+                let _ = self.volume.disk.remove(self.directory.as_fd(), &hidden);
+                Err(error)
+            }
+        }
+    }
+
+    /// Renames a synced hidden file to the name it is to have, and settles with the ledger; whether it replaced another.
+    fn publish(&mut self, hidden: &[u8], size: u64, made_from: &MadeFrom) -> Result<bool, Unpublished> {
+        let volume = Arc::clone(&self.volume);
+        let names = lock(&volume.names);
+        let there = look_at(self.directory.as_fd(), &self.name)?;
+        made_from.check(there.as_ref())?;
+        let replaced = there.map(|stat| octets(&stat) as u64);
+        self.charge.settle(size, replaced)?;
+        let dir = self.directory.as_fd();
+        let renamed = match made_from {
+            MadeFrom::Nothing => volume.disk.rename(dir, hidden, dir, &self.name),
+            MadeFrom::Anything | MadeFrom::This(_) => volume.disk.replace(dir, hidden, dir, &self.name),
+        };
+        if let Err(error) = renamed {
+            self.charge.unsettle(size, replaced);
+            let taken = error.kind() == std::io::ErrorKind::AlreadyExists;
+            return Err(if taken { Unpublished::Changed } else { error.into() });
+        }
+        volume.remove_kept(&names, dir, &self.key);
+        Ok(replaced.is_some())
+    }
+
+    fn keep(&mut self) -> Option<u64> {
+        self.settled = true;
+        match self.try_keep() {
+            Ok(Some(kept)) => Some(kept),
+            // Whether it may not, need not or cannot be kept, it is not wanted any more.
+            Ok(None) | Err(_) => {
+                self.discard();
+                None
+            }
+        }
+    }
+
+    fn try_keep(&mut self) -> Result<Option<u64>, Error> {
+        let size = length(&self.scratch.file)?;
+        if !self.keeps || size == 0 || self.volume.is_stopped() {
+            return Ok(None);
+        }
+        // Who continues it after a power cut must find what he was told is there.
+        self.volume.disk.sync_data(&self.scratch.file)?;
+        let volume = Arc::clone(&self.volume);
+        let names = lock(&volume.names);
+        let (dir, kept) = (self.directory.as_fd(), self.key.kept());
+        volume.remove_kept(&names, dir, &self.key);
+        self.charge.settle(size, None)?;
+        let renamed = volume.disk.replace(dir, self.scratch.claim.name(), dir, &kept);
+        renamed.inspect_err(|_| self.charge.unsettle(size, None))?;
+        Ok(Some(size))
+    }
+
+    fn discard(&mut self) {
+        self.settled = true;
+        match self.volume.disk.remove(self.directory.as_fd(), self.scratch.claim.name()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            // It lies there until it is swept away, and counts so long.
+            Err(_) => self.charge.leave(),
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.keep();
+        }
+    }
+}
+
+/// What a new content was made from, and so what the name must have when it is given away.
+enum MadeFrom {
+    Anything,
+    Nothing,
+    This(Stat),
+}
+
+impl MadeFrom {
+    fn check(&self, there: Option<&Stat>) -> Result<(), Unpublished> {
+        match (self, there) {
+            (MadeFrom::Anything, Some(stat)) if file_type(stat).is_dir() => Err(Error::IsADirectory.into()),
+            (MadeFrom::Anything, _) | (MadeFrom::Nothing, None) => Ok(()),
+            (MadeFrom::This(known), Some(stat)) if is_unchanged(known, stat) => Ok(()),
+            (MadeFrom::Nothing | MadeFrom::This(_), _) => Err(Unpublished::Changed),
+        }
+    }
+}
+
+fn is_unchanged(known: &Stat, stat: &Stat) -> bool {
+    let facts = |s: &Stat| (s.st_dev, s.st_ino, s.st_size, s.st_mtime, s.st_mtime_nsec, s.st_ctime, s.st_ctime_nsec);
+    facts(known) == facts(stat)
+}
+
+fn length(file: &File) -> Result<u64, Errno> {
+    Ok(fstat(file)?.st_size as u64)
+}
