@@ -95,8 +95,8 @@ pub struct Pace {
 }
 
 impl Default for Pace {
-    /// Handshake 1 min: several round trips over the worst line, and half an attacker's price of RFC 5321's 5 min.
-    /// Write 3 min: what RFC 5321 §4.5.3.2.5 grants a block of data. Linger 10 s. Leaving 30 s: a message gets to its dot.
+    /// Handshake 1 min: a few round trips over the worst of lines. Write 3 min: what RFC 5321 §4.5.3.2.5 grants a block
+    /// of data. Linger 10 s: the last words are short. Leaving 30 s: a message on its way gets to its final dot.
     fn default() -> Self {
         Pace {
             handshake: Duration::from_secs(60),

@@ -21,6 +21,7 @@ fn table() -> Table {
         .address("four.example.org", ip("127.0.0.4"))
         .address("four.example.org", ip("127.0.0.5"))
         .txt("example.org", "v=spf1 -all")
+        .txt("_dmarc.example.org", "v=DMARC1; p=none")
         .txt("long.example.org", "x".repeat(3000))
         .alias("alias.example.org", "other.example.org")
         .alias("other.example.org", "mx.example.org")
@@ -85,6 +86,7 @@ async fn aliases_are_followed() {
 async fn texts_of_any_length_come_whole() {
     both(async |dns| {
         assert_eq!(dns.txt("example.org").await, Ok(vec![b"v=spf1 -all".to_vec()]));
+        assert_eq!(dns.txt("_dmarc.example.org").await, Ok(vec![b"v=DMARC1; p=none".to_vec()]));
         assert_eq!(dns.txt("long.example.org").await, Ok(vec![vec![b'x'; 3000]]), "does not fit a datagram");
     })
     .await;

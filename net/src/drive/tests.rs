@@ -156,28 +156,21 @@ async fn a_peer_that_does_not_read_is_dropped() {
 
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_reads_slowly_is_served() {
+    const BIG: usize = 20_000_000;
     let mut peer = Peer::new(|_| {}).await;
     peer.hear("hello\r\n").await;
-    peer.say("BIGBYE 60000000\r\n").await;
-    let (mut left, mut piece) = (60_000_000, vec![0; 2_000_000]);
-    while left > 0 {
+    peer.say(&format!("BIGBYE {BIG}\r\n")).await;
+    let mut piece = vec![0; BIG / 40];
+    for _ in 0..40 {
         tokio::time::sleep(Pace::default().write * 2 / 3).await;
-        let piece_len = piece.len();
-        if let Err(error) = peer.stream.read_exact(&mut piece[..left.min(piece_len)]).await {
-            panic!("{error}: {:?} {left}", peer.ended.await.expect("no panic").0);
-        }
-        left -= left.min(piece_len);
+        peer.stream.read_exact(&mut piece).await.expect("served");
     }
     peer.hear_last("").await;
 }
 
 #[tokio::test]
 async fn two_ends_that_write_before_they_read_do_not_wait_for_ever() {
-    let (listener, theirs) = (small_socket(), small_socket());
-    listener.bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
-    let listener = listener.listen(1).expect("listening");
-    let theirs = theirs.connect(listener.local_addr().expect("bound")).await.expect("connected");
-    let (ours, _) = listener.accept().await.expect("accepted");
+    let (theirs, ours) = pair_of(2048, 2048).await;
     let mut peer = Peer::over(theirs, ours, ToyDesk::new(), |_| {});
     let line = format!("{}\r\n", "x".repeat(1000));
     let said = format!("ECHO {line}").repeat(60) + "QUIT\r\n";
@@ -186,10 +179,19 @@ async fn two_ends_that_write_before_they_read_do_not_wait_for_ever() {
     peer.hear_last(&format!("hello\r\n{}bye\r\n", format!("= {line}").repeat(60))).await;
 }
 
-fn small_socket() -> TcpSocket {
+/// Like [`pair`], with so much room in each end, in octets.
+async fn pair_of(theirs: u32, ours: u32) -> (TcpStream, TcpStream) {
+    let (listener, theirs) = (socket_of(ours), socket_of(theirs));
+    listener.bind("127.0.0.1:0".parse().expect("an address")).expect("bound");
+    let listener = listener.listen(1).expect("listening");
+    let theirs = theirs.connect(listener.local_addr().expect("bound")).await.expect("connected");
+    (theirs, listener.accept().await.expect("accepted").0)
+}
+
+fn socket_of(room: u32) -> TcpSocket {
     let socket = TcpSocket::new_v4().expect("a socket");
-    socket.set_recv_buffer_size(2048).expect("small");
-    socket.set_send_buffer_size(2048).expect("small");
+    socket.set_recv_buffer_size(room).expect("set");
+    socket.set_send_buffer_size(room).expect("set");
     socket
 }
 
@@ -197,24 +199,33 @@ fn small_socket() -> TcpSocket {
 async fn the_tail_is_not_lost_though_input_is_unread() {
     for tls in [false, true] {
         let keys = Keys::new();
-        let mut peer = Peer::new(|setup| {
-            setup.security = keys.server(if tls { Begin::AtOnce } else { Begin::WhenAsked });
-        })
-        .await;
-        let said = format!("BIGBYE 5000000\r\n{}", "never read\r\n".repeat(20_000));
-        let mut heard = Vec::new();
-        if tls {
-            let mut stream = keys.connect(peer.stream).await;
-            stream.write_all(said.as_bytes()).await.expect("written");
-            stream.flush().await.expect("written");
-            stream.read_to_end(&mut heard).await.expect("to a close_notify, no reset");
-        } else {
-            peer.say(&said).await;
-            peer.stream.read_to_end(&mut heard).await.expect("to the end, no reset");
+        // The peer's end takes next to nothing, ours takes it all.
+        let (theirs, ours) = pair_of(2048, 1_000_000).await;
+        let begin = if tls { Begin::AtOnce } else { Begin::WhenAsked };
+        let peer = Peer::over(theirs, ours, ToyDesk::new(), |setup| setup.security = keys.server(begin));
+        let mut stream: Box<dyn Both> = match tls {
+            true => Box::new(keys.connect(peer.stream).await),
+            false => Box::new(peer.stream),
+        };
+        // We say all we have to say, and let the server close, before we begin to read.
+        let said = format!("BIGBYE 60000\r\n{}", "never read\r\n".repeat(15_000));
+        stream.write_all(said.as_bytes()).await.expect("written");
+        stream.flush().await.expect("written");
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
         }
-        assert_eq!(heard.len(), "hello\r\n".len() + 5_000_000, "tls: {tls}");
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).await.expect("to the end, no reset");
+        assert_eq!(heard.len(), "hello\r\n".len() + 60_000, "tls: {tls}");
+        drop(stream);
+        assert!(matches!(peer.ended.await.expect("no panic").0.why, Why::Closed));
     }
 }
+
+/// What can be read and written.
+trait Both: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {}
+
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Both for T {}
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_moves_with_each_command_and_is_kept() {
