@@ -16,7 +16,7 @@ use net::dns::{Dns, Resolver};
 use net::tap::Side;
 use net::tls::{IdentityError, self_signed};
 use net::{
-    Begin, ClientTls, Door, Identity, Listener, Pace, Refusal, Seats, Security, ServerTls, Setup, Trust, Visitor,
+    Begin, ClientTls, Door, Ended, Identity, Listener, Pace, Refusal, Seats, Security, ServerTls, Setup, Trust, Visitor,
 };
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -268,32 +268,43 @@ impl Serving {
     }
 
     async fn converse(self: Arc<Self>, purpose: Purpose, visitor: Visitor) {
-        let Visitor { stream, peer, local } = visitor;
-        let caller = Caller { session: self.house.name_session(), peer };
-        let begin = if purpose.is_tls_implicit() { Begin::AtOnce } else { Begin::WhenAsked };
-        let setup = Setup {
-            security: Security::Server { tls: self.tls.clone(), begin },
-            tap: self.tapping.on(caller.session, purpose.name(), local.port(), Side::Server),
-            pace: Pace::default(),
-            leaving: self.leaving.clone(),
-        };
-        debug!(session = %caller.session, %peer, service = purpose.name(), "connected");
-        let house = Arc::clone(&self.house);
+        let (peer, session) = (visitor.peer, self.house.name_session());
+        debug!(%session, %peer, service = purpose.name(), "connected");
+        let caller = Caller { session, peer };
+        // Boxed: an idle connection is as large as the conversation it holds, not as the largest there is.
         let ended = match purpose {
             Purpose::Smtp | Purpose::Submission | Purpose::Submissions => {
-                let settings = Arc::new(smtp_settings(&house.settings(), purpose, peer));
-                let mut session = smtp::server::Server::new(settings, &chance(), Instant::now());
-                let mut desk = smtp_desk::Desk::new(house, caller, purpose);
-                net::converse(&mut session, &mut desk, stream, setup).await
+                Box::pin(self.smtp(purpose, caller, visitor)).await
             }
-            Purpose::Pop3 | Purpose::Pop3s => {
-                let settings = Arc::new(pop3_settings(&house.settings(), peer));
-                let mut session = pop3::server::Server::new(settings, &chance(), Instant::now());
-                let mut desk = pop3_desk::Desk::new(house, caller);
-                net::converse(&mut session, &mut desk, stream, setup).await
-            }
+            Purpose::Pop3 | Purpose::Pop3s => Box::pin(self.pop3(purpose, caller, visitor)).await,
         };
-        debug!(session = %caller.session, received = ended.received, sent = ended.sent, why = %ended.why, "disconnected");
+        debug!(%session, received = ended.received, sent = ended.sent, why = %ended.why, "disconnected");
+    }
+
+    async fn smtp(&self, purpose: Purpose, caller: Caller, visitor: Visitor) -> Ended {
+        let setup = self.setup(purpose, caller, &visitor);
+        let settings = Arc::new(smtp_settings(&self.house.settings(), purpose, visitor.peer));
+        let mut session = smtp::server::Server::new(settings, &chance(), Instant::now());
+        let mut desk = smtp_desk::Desk::new(Arc::clone(&self.house), caller, purpose);
+        net::converse(&mut session, &mut desk, visitor.stream, setup).await
+    }
+
+    async fn pop3(&self, purpose: Purpose, caller: Caller, visitor: Visitor) -> Ended {
+        let setup = self.setup(purpose, caller, &visitor);
+        let settings = Arc::new(pop3_settings(&self.house.settings(), visitor.peer));
+        let mut session = pop3::server::Server::new(settings, &chance(), Instant::now());
+        let mut desk = pop3_desk::Desk::new(Arc::clone(&self.house), caller);
+        net::converse(&mut session, &mut desk, visitor.stream, setup).await
+    }
+
+    fn setup(&self, purpose: Purpose, caller: Caller, visitor: &Visitor) -> Setup {
+        let begin = if purpose.is_tls_implicit() { Begin::AtOnce } else { Begin::WhenAsked };
+        Setup {
+            security: Security::Server { tls: self.tls.clone(), begin },
+            tap: self.tapping.on(caller.session, purpose.name(), visitor.local.port(), Side::Server),
+            pace: Pace::default(),
+            leaving: self.leaving.clone(),
+        }
     }
 }
 

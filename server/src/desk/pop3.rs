@@ -119,10 +119,11 @@ impl Desk {
 impl net::Desk<Server> for Desk {
     async fn answer(&mut self, ask: Ask) -> Answer {
         match ask {
-            Ask::Auth(ask) => Answer::Auth(door::answer(&self.house, &self.caller, ask).await),
-            Ask::OpenMaildrop { account } => Answer::Maildrop(self.open(account).await),
+            // Boxed: large, rare, and not what an idle connection should carry.
+            Ask::Auth(ask) => Answer::Auth(Box::pin(door::answer(&self.house, &self.caller, ask)).await),
+            Ask::OpenMaildrop { account } => Answer::Maildrop(Box::pin(self.open(account)).await),
             Ask::Read { message, offset } => Answer::Octets(self.read(message, offset).await),
-            Ask::Remove(messages) => Answer::Removed(self.remove(&messages).await),
+            Ask::Remove(messages) => Answer::Removed(Box::pin(self.remove(&messages)).await),
         }
     }
 

@@ -304,12 +304,13 @@ impl net::Desk<Server> for Desk {
             Ask::Sender { by, path, params } => self.sender(by, path, params),
             Ask::Recipient { path, params } => self.recipient(&path, &params),
             Ask::Begin(envelope) => self.begin(envelope),
-            Ask::Commit { .. } => return Answer::Reply(self.commit().await),
+            // Boxed, as is the login: large, rare, and not what an idle connection should carry.
+            Ask::Commit { .. } => return Answer::Reply(Box::pin(self.commit()).await),
             Ask::Abandon(_) => {
                 self.mail = None;
                 Ok(())
             }
-            Ask::Login(ask) => return Answer::Login(door::answer(&self.house, &self.caller, ask).await),
+            Ask::Login(ask) => return Answer::Login(Box::pin(door::answer(&self.house, &self.caller, ask)).await),
         };
         verdict.map_or_else(Answer::Reply, |()| Answer::Yes)
     }
