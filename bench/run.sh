@@ -8,7 +8,7 @@
 # Settings (environment):
 #   PACKETBOAT          the binary to measure (default: target/dist, else target/release, else it is built)
 #   PACKETBOAT_PEERS    the folder of the peers' start scripts (default: ../shared/peers beside this repository)
-#   ROUNDS=3 MESSAGES=3000 SIZE=4096 IDLERS=10000 SECONDS_EACH=5
+#   ROUNDS=3 MESSAGES=3000 SIZE=4096 IDLERS=10000 SECONDS_EACH=5 QUIET_SECONDS=30
 #   WORK                where servers keep their data; a real disk, or durability costs nothing (default: a new
 #                       directory below $TMPDIR)
 #   OUT                 a file for the raw figures, one JSON object a line (default: below WORK)
@@ -17,7 +17,7 @@
 # Needs root for the peers, as their scripts do. Everything stays on the loopback.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-ROUNDS=${ROUNDS:-3} MESSAGES=${MESSAGES:-3000} SIZE=${SIZE:-4096} IDLERS=${IDLERS:-10000} SECONDS_EACH=${SECONDS_EACH:-5}
+ROUNDS=${ROUNDS:-3} MESSAGES=${MESSAGES:-3000} SIZE=${SIZE:-4096} IDLERS=${IDLERS:-10000} SECONDS_EACH=${SECONDS_EACH:-5} QUIET_SECONDS=${QUIET_SECONDS:-30}
 PEERS=${PACKETBOAT_PEERS:-../shared/peers}
 TARGET=${CARGO_TARGET_DIR:-target}
 WORK=${WORK:-$(mktemp -d "${TMPDIR:-/tmp}/packetboat-bench.XXXXXX")}
@@ -105,7 +105,7 @@ stop_all() {
 # Waits until the machine has nothing to do: one server's late deliveries must not be the next one's load.
 quiet() {
     local before after n
-    for n in $(seq 120); do
+    for n in $(seq $((2 * QUIET_SECONDS))); do
         before=$(idle_ticks); sleep 0.5; after=$(idle_ticks)
         [ $((after - before)) -lt $((45 * $(nproc))) ] || return 0
     done

@@ -79,7 +79,7 @@ impl Table {
 }
 
 fn shown((median, min, max): (f64, f64, f64)) -> String {
-    format!("{} ({}–{})", short(median), short(min), short(max))
+    if min == max { short(median) } else { format!("{} ({}–{})", short(median), short(min), short(max)) }
 }
 
 fn ratio(figure: &str, ours: f64, theirs: f64) -> f64 {
@@ -104,8 +104,8 @@ mod tests {
         table.add(report("ours", "one", &[("messages/s", &[300.0]), ("p50 ms", &[1.0])]));
         let rows: Vec<_> = table.rows.iter().map(|(row, figure)| (row.as_str(), figure.as_str())).collect();
         assert_eq!(rows, [("one", "messages/s"), ("one", "p50 ms"), ("two", "messages/s")]);
-        assert_eq!(table.line(0, "messages/s", "ours"), "ours 200 (100–300) | theirs 50.0 (50.0–50.0) ×4.00");
+        assert_eq!(table.line(0, "messages/s", "ours"), "ours 200 (100–300) | theirs 50.0 ×4.00");
         assert!(table.line(1, "p50 ms", "ours").ends_with("×4.00"), "less time is better");
-        assert_eq!(table.line(2, "messages/s", "ours"), "theirs 1.00 (1.00–1.00)");
+        assert_eq!(table.line(2, "messages/s", "ours"), "theirs 1.00");
     }
 }
