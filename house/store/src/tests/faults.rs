@@ -140,7 +140,7 @@ fn prepared() -> (tempfile::TempDir, AccountId) {
 
 fn open_on(dir: &Path, disk: FaultyDisk) -> (Store, Arc<FaultyDisk>) {
     let disk = Arc::new(disk);
-    let store = Store::open_on(dir, small(), Arc::clone(&disk) as Arc<dyn crate::disk::Disk>).unwrap();
+    let store = Store::open_on(dir, unhurried(), Arc::clone(&disk) as Arc<dyn crate::disk::Disk>).unwrap();
     (store, disk)
 }
 

@@ -13,6 +13,7 @@ mod spool;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use faulty::FaultyDisk;
 
@@ -34,7 +35,13 @@ pub(crate) fn open(dir: &Path) -> Store {
 
 /// The same without waiting for the real disk, for tests that open many stores.
 pub(crate) fn open_swiftly(dir: &Path) -> Store {
-    Store::open_on(dir, small(), Arc::new(FaultyDisk::default())).unwrap()
+    Store::open_on(dir, unhurried(), Arc::new(FaultyDisk::default())).unwrap()
+}
+
+/// Small segments in a world in which much time passes, so that the next segment is prepared beforehand.
+pub(crate) fn unhurried() -> Options {
+    static CLOCK: AtomicI64 = AtomicI64::new(NOW);
+    Options { clock: || CLOCK.fetch_add(10, Ordering::Relaxed), ..small() }
 }
 
 pub(crate) fn make_account(store: &Store, name: &str) -> AccountId {

@@ -13,14 +13,14 @@ use crate::segment::segment_path;
 /// The name of the prepared segment in `tmp/`.
 const SPARE_NAME: &str = "next-segment";
 
-/// Zeros are written in pieces of this many octets.
-const ZEROS: usize = 256 * 1024;
+/// Zeros are written and synced in pieces of this many octets: a commit that syncs meanwhile waits for one piece only.
+const ZEROS: usize = 1024 * 1024;
 
 /// Something to be done when there is time.
 pub(super) enum Chore {
     /// No row points at this segment any more.
     Remove(i64),
-    /// The open segment is half full.
+    /// The open segment is half full, and there is time.
     PrepareSegment,
 }
 
@@ -68,7 +68,7 @@ fn prepare(shared: &Shared) {
 fn fill(shared: &Shared, file: &DiskFile) -> std::io::Result<bool> {
     let size = shared.options.segment_octets;
     shared.disk.allocate(file, size)?;
-    let zeros = vec![0; ZEROS];
+    let zeros = vec![0; ZEROS.min(usize::try_from(size).unwrap_or(ZEROS))];
     let mut position = 0;
     while position < size {
         if shared.is_closing() {
@@ -76,8 +76,8 @@ fn fill(shared: &Shared, file: &DiskFile) -> std::io::Result<bool> {
         }
         let piece = usize::try_from(size - position).unwrap_or(ZEROS).min(ZEROS);
         shared.disk.write_all_at(file, &zeros[..piece], position)?;
+        shared.disk.sync(file)?;
         position += piece as u64;
     }
-    shared.disk.sync(file)?;
     Ok(true)
 }
