@@ -1,2 +1,3 @@
+//! Feeds `message_text`; the target itself stands in `tests/fuzz`, where ordinary tests run it, too.
 #![no_main]
 libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz_twin::run("message_text", input));
