@@ -252,6 +252,9 @@ pub struct Idle {
     /// Connections to hold
     #[arg(long, default_value_t = 1000)]
     pub connections: usize,
+    /// Say nothing, not even EHLO or CAPA
+    #[arg(long)]
+    pub mute: bool,
     /// The server's process; its children are weighed too
     #[arg(long)]
     pub pid: u32,

@@ -39,7 +39,7 @@ async fn open_all(args: &Idle, door: &Arc<Door>) -> Result<Vec<Wire>> {
         if opening.len() == OPENED_AT_ONCE {
             idlers.extend(opening.join_next().await.transpose()?.transpose()?);
         }
-        opening.spawn(open(door.clone(), nth, args.dialogue));
+        opening.spawn(open(door.clone(), nth, args.dialogue, args.mute));
     }
     while let Some(idler) = opening.join_next().await {
         idlers.push(idler??);
@@ -47,16 +47,19 @@ async fn open_all(args: &Idle, door: &Arc<Door>) -> Result<Vec<Wire>> {
     Ok(idlers)
 }
 
-async fn open(door: Arc<Door>, nth: usize, dialogue: Dialogue) -> Result<Wire> {
+async fn open(door: Arc<Door>, nth: usize, dialogue: Dialogue, mute: bool) -> Result<Wire> {
     let mut wire = door.open(nth).await?;
     match dialogue {
+        Dialogue::Smtp => wire.reply("220", "the connection").await?,
+        Dialogue::Pop3 => drop(wire.ok("the connection").await?),
+    }
+    match dialogue {
+        _ if mute => {}
         Dialogue::Smtp => {
-            wire.reply("220", "the connection").await?;
             wire.send(b"EHLO bench.example.test\r\n").await?;
             wire.reply("250", "EHLO").await?;
         }
         Dialogue::Pop3 => {
-            wire.ok("the connection").await?;
             wire.send(b"CAPA\r\n").await?;
             wire.content("CAPA").await?;
         }
