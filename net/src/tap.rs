@@ -333,7 +333,7 @@ fn escape(octets: &[u8]) -> String {
     text
 }
 
-/// Letters that a terminal acts on, or that change how others are read (RFC 9839's "legacy controls", and bidi).
+/// Letters that a terminal acts on, or that change how others are read: controls and directions.
 fn is_obeyed(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

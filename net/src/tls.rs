@@ -140,7 +140,7 @@ fn secured(state: &CommonState, exporter: Option<Vec<u8>>) -> Secured {
     }
 }
 
-/// `tls-exporter`, where it is safe: RFC 9266 §3 wants TLS 1.3, or 1.2 with extended master secret. Whether 1.2 had
+/// `tls-exporter`, where it is safe: RFC 9266 §4.2 wants TLS 1.3, or 1.2 with an extended master secret. Whether 1.2 had
 /// it is not told to us, so there is no such binding on 1.2.
 fn may_export(state: &CommonState) -> bool {
     state.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3)
