@@ -69,7 +69,7 @@ impl Toy {
     fn big(&mut self, octets: &str) {
         let mut left: usize = octets.parse().expect("a number");
         while left > 0 {
-            let now = left.min(100_000);
+            let now = left.min(1_000_000);
             self.todo.push_back(Todo::Say(vec![b'x'; now]));
             left -= now;
         }
