@@ -6,6 +6,7 @@
 //! Not here: what is said, and what the house answers (each protocol's own target).
 
 use line::{Secured, Session, Step};
+use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::time::Instant;
 
@@ -33,12 +34,24 @@ pub enum Event {
 /// what is free to differ.
 pub fn check<S: Session<Ask: Debug>>(
     input: &[u8],
-    mut open: impl FnMut() -> S,
-    mut answer: impl FnMut(&S::Ask, usize) -> S::Answer,
+    open: impl FnMut() -> S,
+    answer: impl FnMut(&S::Ask, usize) -> S::Answer,
     tidy: fn(&mut Vec<Event>),
 ) {
+    check_with_news(input, open, answer, |_, _| None, tidy);
+}
+
+/// The same for a house that has news of some questions, as soon as the session waits again.
+pub fn check_with_news<S: Session<Ask: Debug>>(
+    input: &[u8],
+    mut open: impl FnMut() -> S,
+    answer: impl FnMut(&S::Ask, usize) -> S::Answer,
+    news: impl FnMut(&S::Ask, usize) -> Option<S::News>,
+    tidy: fn(&mut Vec<Event>),
+) {
+    let mut house = (answer, news);
     let mut seen = |size: usize| {
-        let mut events = drive(open(), input, size, &mut answer);
+        let mut events = drive(open(), input, size, &mut house);
         tidy(&mut events);
         events
     };
@@ -55,30 +68,47 @@ fn first_difference<'a>(one: &'a [Event], other: &'a [Event]) -> Option<(usize, 
     Some((at, one.get(at), other.get(at)))
 }
 
+/// What a session asks and hears of.
+trait House<S: Session> {
+    /// To the `nth` question.
+    fn answer(&mut self, ask: &S::Ask, nth: usize) -> S::Answer;
+    /// What comes of it later.
+    fn news(&mut self, ask: &S::Ask, nth: usize) -> Option<S::News>;
+}
+
+impl<S: Session, A: FnMut(&S::Ask, usize) -> S::Answer, N: FnMut(&S::Ask, usize) -> Option<S::News>> House<S>
+    for (A, N)
+{
+    fn answer(&mut self, ask: &S::Ask, nth: usize) -> S::Answer {
+        self.0(ask, nth)
+    }
+
+    fn news(&mut self, ask: &S::Ask, nth: usize) -> Option<S::News> {
+        self.1(ask, nth)
+    }
+}
+
 struct Drive<S: Session> {
     session: S,
     events: Vec<Event>,
     asked: usize,
+    /// To be told when the session waits.
+    news: VecDeque<S::News>,
     now: Instant,
 }
 
-fn drive<S: Session<Ask: Debug>>(
-    session: S,
-    input: &[u8],
-    size: usize,
-    answer: &mut impl FnMut(&S::Ask, usize) -> S::Answer,
-) -> Vec<Event> {
-    let mut drive = Drive { session, events: Vec::new(), asked: 0, now: Instant::now() };
-    if drive.settle(answer) && drive.feed(input, size, answer) {
+fn drive<S: Session<Ask: Debug>>(session: S, input: &[u8], size: usize, house: &mut impl House<S>) -> Vec<Event> {
+    let mut drive = Drive { session, events: Vec::new(), asked: 0, news: VecDeque::new(), now: Instant::now() };
+    if drive.settle(house) && drive.feed(input, size, house) {
         drive.session.closed(drive.now);
-        assert!(!drive.settle(answer), "the peer has closed, and the session goes on waiting");
+        assert!(!drive.settle(house), "the peer has closed, and the session goes on waiting");
     }
     drive.events
 }
 
 impl<S: Session<Ask: Debug>> Drive<S> {
     /// Offers the input piece by piece. Says whether the session still lives.
-    fn feed(&mut self, input: &[u8], size: usize, answer: &mut impl FnMut(&S::Ask, usize) -> S::Answer) -> bool {
+    fn feed(&mut self, input: &[u8], size: usize, house: &mut impl House<S>) -> bool {
         let mut untaken: Vec<u8> = Vec::new();
         for piece in input.chunks(size.min(input.len()).max(1)) {
             untaken.extend_from_slice(piece);
@@ -86,7 +116,7 @@ impl<S: Session<Ask: Debug>> Drive<S> {
                 let taken = self.session.receive(&untaken, self.now);
                 assert!(taken <= untaken.len(), "{taken} octets were taken of {}", untaken.len());
                 untaken.drain(..taken);
-                if !self.settle(answer) {
+                if !self.settle(house) {
                     return false;
                 }
                 if taken == 0 {
@@ -99,7 +129,7 @@ impl<S: Session<Ask: Debug>> Drive<S> {
     }
 
     /// Calls `next` until the session waits or closes. Says whether it waits.
-    fn settle(&mut self, answer: &mut impl FnMut(&S::Ask, usize) -> S::Answer) -> bool {
+    fn settle(&mut self, house: &mut impl House<S>) -> bool {
         for _ in 0..STEPS_MAX {
             let mut out = Vec::new();
             match self.session.next(&mut out) {
@@ -108,7 +138,8 @@ impl<S: Session<Ask: Debug>> Drive<S> {
                 Step::Ask(ask) => {
                     self.events.push(Event::Asked(format!("{ask:?}")));
                     self.asked += 1;
-                    let answer = answer(&ask, self.asked);
+                    let answer = house.answer(&ask, self.asked);
+                    self.news.extend(house.news(&ask, self.asked));
                     self.session.answer(answer, self.now);
                 }
                 Step::Secure => {
@@ -119,7 +150,8 @@ impl<S: Session<Ask: Debug>> Drive<S> {
                 }
                 Step::Wait { until } => {
                     assert!(until >= self.now, "a wait that is over already");
-                    return true;
+                    let Some(news) = self.news.pop_front() else { return true };
+                    self.session.news(news, self.now);
                 }
                 Step::Close => {
                     self.events.push(Event::Closed);

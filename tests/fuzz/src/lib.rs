@@ -7,6 +7,7 @@
 //! Not here: expectations for one input (transcripts, properties beside the code).
 
 mod dialogue;
+mod ftp;
 mod line;
 mod message;
 mod pop3;
@@ -48,6 +49,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "pop3_reply", run: pop3::reply },
     Target { name: "pop3_server", run: pop3::server },
     Target { name: "pop3_client", run: pop3::client },
+    Target { name: "ftp_command", run: ftp::command },
+    Target { name: "ftp_reply", run: ftp::reply },
+    Target { name: "ftp_words", run: ftp::words },
+    Target { name: "ftp_server", run: ftp::server },
 ];
 
 /// Runs the target of that name.

@@ -40,6 +40,12 @@ pub fn of(target: &str) -> Vec<Seed> {
         "pop3_command" => seeds.extend(lines(spoken("pop3", "server", "C"))),
         "pop3_client" => seeds.extend(spoken("pop3", "client", "S")),
         "pop3_reply" => seeds.extend(lines(spoken("pop3", "server", "S"))),
+        "ftp_server" => {
+            seeds.extend(spoken("ftp", "server", "C"));
+            seeds.extend(foreign("fuzz-seeds-ftp"));
+        }
+        "ftp_command" => seeds.extend(lines(spoken("ftp", "server", "C"))),
+        "ftp_reply" => seeds.extend(spoken("ftp", "server", "S")),
         "message_header" | "message_mime" => {
             seeds.extend(foreign("mime-python"));
             seeds.extend(foreign("mime-mimekit/messages"));

@@ -72,4 +72,8 @@ twins! {
     pop3_reply
     pop3_server
     pop3_client
+    ftp_command
+    ftp_reply
+    ftp_words
+    ftp_server
 }
