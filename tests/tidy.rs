@@ -83,7 +83,7 @@ fn protocol_touches_no_world() {
             sins.extend(
                 FORBIDDEN
                     .iter()
-                    .filter(|word| words.contains(*word))
+                    .filter(|word| names(words, word))
                     .map(|word| format!("{}:{line} {word}", shown(&path))),
             );
         }
