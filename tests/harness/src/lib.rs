@@ -10,7 +10,19 @@ mod speaker;
 pub use server::{Server, command_on, unused_port};
 pub use speaker::Speaker;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up; never a measure of speed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a foreign program is looked at that does not tell us when it is done.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Looks until something is so, for what happens in programs that tell nobody. Fails when patience ends.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
+        std::thread::park_timeout(LOOK_EVERY);
+    }
+}

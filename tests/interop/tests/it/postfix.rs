@@ -2,10 +2,9 @@
 //!
 //! It is started by the peers' script (`PACKETBOAT_PEERS`, or `../shared/peers` beside the repository), which needs root.
 
-use harness::{PATIENCE, Server, command_on, unused_port};
+use harness::{Server, command_on, unused_port};
 use interop::{Foreign, Letter, bob, dev, foreign};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// Ours are longer than the textbook's.
 const PASSWORD: &str = "pickles-and-more";
@@ -82,9 +81,5 @@ fn a_letter_goes_through_postfix_and_comes_back() {
 
 /// Nobody tells us when Postfix has delivered, so we look.
 fn await_mail(reader: &Server) {
-    let begun = Instant::now();
-    while bob().count(reader) == 0 {
-        assert!(begun.elapsed() < PATIENCE, "no mail has come");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    harness::until("mail has come", || bob().count(reader) > 0);
 }
