@@ -113,7 +113,13 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                 Step::Send => self.send().await,
                 Step::Keep => self.post.attend(self.desk.keep(&mut self.said)).await,
                 Step::Ask(ask) => self.ask(ask).await,
-                Step::Secure => self.secure().await,
+                Step::Secure => {
+                    self.secure().await;
+                    // A session that waits for TLS wants nothing else until it hears that there will be none.
+                    if self.post.is_lost() {
+                        self.tell_closed();
+                    }
+                }
                 Step::Wait { until } => {
                     if self.wait(until.into()).await.is_break() {
                         break;
@@ -178,6 +184,13 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
         }
     }
 
+    fn tell_closed(&mut self) {
+        if !self.told_closed {
+            self.told_closed = true;
+            self.session.closed(now());
+        }
+    }
+
     fn clear_stream(&mut self) -> Option<TcpStream> {
         if self.post.is_lost() {
             return None;
@@ -197,8 +210,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                 return Continue(());
             }
             if self.nothing_will_come() && !self.told_closed {
-                self.told_closed = true;
-                self.session.closed(now());
+                self.tell_closed();
                 return Continue(());
             }
             if self.post.is_lost() {

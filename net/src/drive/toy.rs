@@ -174,12 +174,14 @@ impl Session for Toy {
     }
 
     fn closed(&mut self, _now: Instant) {
+        self.todo.pop_front_if(|todo| matches!(todo, Todo::Secure));
         self.settle();
         self.todo.push_back(Todo::Ask("closed".into()));
         self.todo.push_back(Todo::Close);
     }
 
     fn secured(&mut self, tls: Secured, now: Instant) {
+        self.todo.pop_front_if(|todo| matches!(todo, Todo::Secure));
         self.until = now + IDLE;
         self.tls = Some(tls);
     }
@@ -212,6 +214,10 @@ impl Session for Toy {
 
     fn next(&mut self, out: &mut Vec<u8>) -> Step<String> {
         assert!(out.is_empty(), "out is empty when next is called");
+        if let Some(Todo::Secure) = self.todo.front() {
+            // A session that waits for TLS wants nothing else.
+            return Step::Secure;
+        }
         match self.todo.pop_front() {
             Some(Todo::Say(text)) => {
                 self.exposure = Exposure::Open;
@@ -226,12 +232,11 @@ impl Session for Toy {
                 self.asking = true;
                 Step::Ask(question)
             }
-            Some(Todo::Secure) => Step::Secure,
             Some(Todo::Close) => {
                 self.over = true;
                 Step::Close
             }
-            None => Step::Wait { until: self.until },
+            Some(Todo::Secure) | None => Step::Wait { until: self.until },
         }
     }
 
@@ -358,10 +363,12 @@ impl Session for Caller {
 
     fn closed(&mut self, _now: Instant) {
         self.was_closed = true;
+        self.todo.clear();
         self.todo.push_back(Todo::Close);
     }
 
     fn secured(&mut self, tls: Secured, _now: Instant) {
+        self.todo.pop_front_if(|todo| matches!(todo, Todo::Secure));
         if !self.heard.is_empty() {
             self.say("FACTS\r\n");
         }
@@ -385,12 +392,14 @@ impl Session for Caller {
     }
 
     fn next(&mut self, out: &mut Vec<u8>) -> Step<Self::Ask> {
+        if let Some(Todo::Secure) = self.todo.front() {
+            return Step::Secure;
+        }
         match self.todo.pop_front() {
             Some(Todo::Say(text)) => {
                 *out = text;
                 Step::Send
             }
-            Some(Todo::Secure) => Step::Secure,
             Some(Todo::Close) => Step::Close,
             _ => Step::Wait { until: self.until },
         }

@@ -9,7 +9,7 @@
 //!         Send   → out goes to the peer          (may be gathered until a Wait, Ask, Secure or Close)
 //!         Keep   → out goes to the house          (content of a message, in order)
 //!         Ask(q) → session.answer(house(q))       (nothing is received meanwhile)
-//!         Secure → flush; drop unread clear octets; TLS handshake; session.secured(facts)
+//!         Secure → flush; drop unread clear octets; TLS handshake; session.secured(facts), or closed if it fails
 //!         Wait   → receive | closed | news | tick | leave, whichever comes first
 //!         Close  → flush; close; done
 //!     }
