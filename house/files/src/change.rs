@@ -67,17 +67,17 @@ impl Space {
         let volume = &place.mount.volume;
         volume.check_running()?;
         let names = lock(&volume.names);
-        let kept = volume.remove_kept(&names, parent.as_fd(), &Key::new(&self.account, &place.name));
-        match look_at(parent.as_fd(), &place.name)? {
-            None if kept => Ok(()),
-            None => Err(Error::NotFound),
-            Some(stat) if file_type(&stat).is_dir() => Err(Error::IsADirectory),
-            Some(stat) => {
-                volume.disk.remove(parent.as_fd(), &place.name)?;
-                volume.ledger.note(-octets(&stat), -1);
-                Ok(())
-            }
+        let there = look_at(parent.as_fd(), &place.name)?;
+        if there.is_some_and(|stat| file_type(&stat).is_dir()) {
+            return Err(Error::IsADirectory);
         }
+        let kept = volume.remove_kept(&names, parent.as_fd(), &Key::new(&self.account, &place.name));
+        let Some(stat) = there else {
+            return if kept { Ok(()) } else { Err(Error::NotFound) };
+        };
+        volume.disk.remove(parent.as_fd(), &place.name)?;
+        volume.ledger.note(-octets(&stat), -1);
+        Ok(())
     }
 
     /// Removes an empty directory. Needs rmdir. Interrupted uploads in it do not count, and go with it.
@@ -221,6 +221,8 @@ impl Space {
                 }
             }
         }
+        // Like one that was stored, a file that was moved here ends what was kept of the name.
+        volume.remove_kept(&names, target.as_fd(), &Key::new(&self.account, &to.name));
         drop(names);
         // First where it is now: after a crash it may be in both places, or in the new one, but never in none.
         volume.sync_directory(&target)?;

@@ -70,3 +70,70 @@ impl GroupSync {
         result
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::BorrowedFd;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// A disk whose syncs say that they began, and end when they are told how.
+    struct Slow {
+        begun: Sender<()>,
+        end: Mutex<Receiver<io::Result<()>>>,
+    }
+
+    impl Disk for Slow {
+        fn sync_directory(&self, _: BorrowedFd<'_>) -> io::Result<()> {
+            self.begun.send(()).unwrap();
+            lock(&self.end).recv().unwrap()
+        }
+    }
+
+    fn scene(act: impl FnOnce(&GroupSync, &Slow, &Directory, Receiver<()>, Sender<io::Result<()>>)) {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Directory::new(std::fs::File::open(dir.path()).unwrap().into()).unwrap();
+        let ((begun, begins), (ends, end)) = (channel(), channel());
+        act(&GroupSync::default(), &Slow { begun, end: Mutex::new(end) }, &directory, begins, ends);
+    }
+
+    fn wait_for(group: &GroupSync, directory: &Directory, waiting: u32) {
+        while lock(&group.rounds).get(&directory.id).map_or(0, |round| round.waiting) < waiting {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn one_sync_serves_all_who_came_before_it_began_and_nobody_who_came_later() {
+        scene(|group, disk, directory, begins, ends| {
+            std::thread::scope(|scope| {
+                let first = scope.spawn(|| group.sync(disk, directory));
+                begins.recv().unwrap();
+                let others: Vec<_> = (0..5).map(|_| scope.spawn(|| group.sync(disk, directory))).collect();
+                wait_for(group, directory, 6);
+                ends.send(Ok(())).unwrap();
+                first.join().unwrap().unwrap();
+                begins.recv().unwrap();
+                assert!(others.iter().all(|other| !other.is_finished()), "the first sync began before they came");
+                ends.send(Ok(())).unwrap();
+                others.into_iter().for_each(|other| other.join().unwrap().unwrap());
+                assert!(begins.try_recv().is_err(), "one sync for all five");
+            });
+            assert!(lock(&group.rounds).is_empty());
+        });
+    }
+
+    #[test]
+    fn a_failed_sync_fails_all_who_wait_and_is_not_tried_again() {
+        scene(|group, disk, directory, begins, ends| {
+            std::thread::scope(|scope| {
+                let all: Vec<_> = (0..4).map(|_| scope.spawn(|| group.sync(disk, directory))).collect();
+                begins.recv().unwrap();
+                wait_for(group, directory, 4);
+                ends.send(Err(io::ErrorKind::Other.into())).unwrap();
+                all.into_iter().for_each(|one| assert!(one.join().unwrap().is_err()));
+                assert!(begins.try_recv().is_err());
+            });
+        });
+    }
+}

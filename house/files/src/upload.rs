@@ -127,7 +127,9 @@ impl Upload {
     /// How many of `wanted` octets may be written now, at least one. The quota has no room for more otherwise.
     pub fn room(&mut self, wanted: u64) -> Result<u64, Error> {
         let here = self.start + self.received;
-        Ok(self.charge.cover(here, here.saturating_add(wanted))? - here)
+        let covered = self.charge.cover(here, here.saturating_add(wanted));
+        // What cannot become whole would only take up room.
+        Ok(covered.inspect_err(|_| self.keeps = false)? - here)
     }
 
     /// As many octets as this were written into [`Upload::file`].
@@ -148,13 +150,16 @@ impl Upload {
         while !octets.is_empty() {
             let room = self.room(octets.len() as u64)? as usize;
             match self.volume.disk.write(&self.scratch.file, &octets[..room]) {
-                Ok(0) => return Err(Error::DiskFull),
+                Ok(0) => return Err(Error::Io(std::io::ErrorKind::WriteZero.into())),
                 Ok(written) => {
                     self.wrote(written as u64);
                     octets = &octets[written..];
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    self.keeps = false;
+                    return Err(error.into());
+                }
             }
         }
         Ok(())
@@ -191,7 +196,8 @@ impl Upload {
 
     /// The transfer broke off: keeps what has arrived, to be continued, and says how many octets that is.
     ///
-    /// Nothing is kept of appends and unique uploads, where the mount does not keep, nor what the quota has no room for.
+    /// Nothing is kept of appends and unique uploads, where the mount does not keep, nor of what quota or disk had no room
+    /// for. Whoever met a full disk while writing into [`Upload::file`] calls [`Upload::abandon`].
     pub fn interrupt(mut self) -> Option<u64> {
         self.keep()
     }
@@ -299,7 +305,10 @@ impl Upload {
             let taken = error.kind() == std::io::ErrorKind::AlreadyExists;
             return Err(if taken { Unpublished::Changed } else { error.into() });
         }
-        volume.remove_kept(&names, dir, &self.key);
+        // The key of a unique upload is that of the name that was asked for.
+        if !matches!(self.goal, Goal::Unique(_)) {
+            volume.remove_kept(&names, dir, &self.key);
+        }
         Ok(replaced.is_some())
     }
 
