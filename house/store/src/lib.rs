@@ -59,7 +59,7 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::sync::broadcast;
 use tracing::{error, warn};
 
-pub use check::{Problem, Report, check, repair};
+pub use check::{PROBLEMS_MAX, Problem, Report, check, repair};
 pub use compact::Compacted;
 pub use draft::{Draft, SPILL_AT};
 pub use error::{CommitError, OpenError, ReadError};

@@ -4,6 +4,8 @@
 //! child after so many answers, reads what else was printed, opens the store and compares. No clock, no chance: the
 //! kill comes when it comes between the child's steps.
 
+#![allow(clippy::unwrap_used, reason = "a test may say so")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -118,7 +120,9 @@ fn the_child_delivers_until_it_is_killed() {
         for caller in 0..CALLERS {
             let (store, round) = (&store, &round);
             scope.spawn(move || {
-                (0..).for_each(|number| step(store, bob, &format!("{round}-{caller}-{number}"), number))
+                for number in 0_usize.. {
+                    step(store, bob, &format!("{round}-{caller}-{number}"), number);
+                }
             });
         }
     });

@@ -161,14 +161,14 @@ impl Writer {
         let mut sealers = Vec::new();
         for _ in 0..SEALERS {
             let sealer = seal::Sealer::new(Arc::clone(shared), Arc::clone(&seal_queue), orders.clone());
-            sealers.push(spawn("store-seal", move || sealer.run())?);
+            sealers.push(spawn(shared, "store-seal", move || sealer.run())?);
         }
-        let shared = Arc::clone(shared);
+        let chores_of = Arc::clone(shared);
         let threads = Threads {
             sealers,
-            bodies: spawn("store-bodies", move || bodies.run(order_queue))?,
-            index: spawn("store-index", move || indexer.run(&batch_queue))?,
-            chores: spawn("store-chores", move || chores::run(&shared, &chore_queue))?,
+            bodies: spawn(shared, "store-bodies", move || bodies.run(order_queue))?,
+            index: spawn(shared, "store-index", move || indexer.run(&batch_queue))?,
+            chores: spawn(shared, "store-chores", move || chores::run(&chores_of, &chore_queue))?,
         };
         Ok(Writer { orders, seals, waiting: Arc::default(), threads: Mutex::new(Some(threads)) })
     }
@@ -251,8 +251,31 @@ fn block_on_send<T>(sender: &mpsc::Sender<T>, mut item: T) -> Result<(), ()> {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+fn spawn(
+    shared: &Arc<Shared>,
+    name: &'static str,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, OpenError> {
+    let alarm = Alarm { shared: Arc::clone(shared), thread: name };
+    let run = move || {
+        let _alarm = alarm;
+        run();
+    };
     thread::Builder::new().name(name.into()).spawn(run).map_err(OpenError::io(name))
+}
+
+/// A thread that panics takes the store with it: nobody may wait for it in vain, nor be promised anything.
+struct Alarm {
+    shared: Arc<Shared>,
+    thread: &'static str,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.shared.fail(&format!("the thread {} has panicked", self.thread));
+        }
+    }
 }
 
 /// A place among those who wait for room in a channel.
