@@ -94,6 +94,12 @@ impl<'a, S: Settle> Desk<'a, S> {
         }
     }
 
+    /// The mail under way.
+    #[cfg(test)]
+    pub fn package(&self) -> Option<&Package> {
+        self.at_hand.as_ref().map(|at_hand| &at_hand.package)
+    }
+
     /// What the conversation came to, once it is over.
     ///
     /// # Errors

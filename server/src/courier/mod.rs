@@ -21,6 +21,9 @@ pub mod report;
 pub mod route;
 mod yard;
 
+#[cfg(test)]
+mod tests;
+
 use crate::house::House;
 use crate::settings::QueueSettings;
 use carrier::{Carrier, Fate, Fates, Lane, Package, Reason, Settle, Stopped};

@@ -102,8 +102,10 @@ fn compose(
     original: &[u8],
     now: i64,
 ) -> Option<(Vec<u8>, bool, bool)> {
-    let addresses: Vec<Address> =
-        told.iter().map(|told| Address::parse(&told.recipient.address)).collect::<Result<_, _>>().ok()?;
+    let (told, addresses) = nameable(mail, told);
+    if told.is_empty() {
+        return None;
+    }
     let hosts: Vec<Option<Domain>> =
         told.iter().map(|told| told.reason.host.as_deref().and_then(|host| Domain::parse(host).ok())).collect();
     let recipients: Vec<Recipient<'_>> = told
@@ -132,6 +134,18 @@ fn compose(
     };
     let composed = report.compose();
     Some((composed.around(if is_whole { original } else { b"" }), composed.smtputf8, composed.eight_bit))
+}
+
+/// Those who can be named in a report, and their addresses. An address that is none cannot stand in one.
+fn nameable<'a>(mail: &MailRow, told: &'a [Told]) -> (Vec<&'a Told>, Vec<Address>) {
+    let address = |told: &'a Told| match Address::parse(&told.recipient.address) {
+        Ok(address) => Some((told, address)),
+        Err(_) => {
+            warn!(queued = mail.mail.0, recipient = told.recipient.address, "not in the report: it is no address");
+            None
+        }
+    };
+    told.iter().filter_map(address).unzip()
 }
 
 fn recipient<'a>(

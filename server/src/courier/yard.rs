@@ -93,3 +93,79 @@ impl Yard {
         self.workers
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use store::{MailId, MailRow};
+
+    const STAFF: Staff = Staff { per_lane: 2, in_all: 3 };
+
+    fn to(domain: &str) -> Route {
+        Route::Domain(domain.into())
+    }
+
+    fn package() -> Package {
+        let mail = MailRow {
+            mail: MailId(1),
+            sender: String::new(),
+            size: 0,
+            queued_at: 0,
+            expires: 0,
+            smtputf8: false,
+            eight_bit: false,
+            envid: None,
+            ret: None,
+            submitted_by: None,
+            recipients: Vec::new(),
+        };
+        Package { mail: Arc::new(mail), recipients: Vec::new(), claimed_at: 0, spared: false }
+    }
+
+    #[test]
+    fn a_lane_has_workers_as_it_needs_them_and_as_it_may() {
+        let mut yard = Yard::default();
+        let hired: Vec<bool> = (0..4).map(|_| yard.put(to("a"), package(), STAFF).is_some()).collect();
+        assert_eq!(hired, [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_lane_that_waits_gets_the_first_worker_who_comes_free() {
+        let mut yard = Yard::default();
+        let busy: Vec<Arc<Lane>> = ["a", "b", "c"].iter().filter_map(|at| yard.put(to(at), package(), STAFF)).collect();
+        assert_eq!(busy.len(), 3);
+        for late in ["d", "e", "d"] {
+            assert!(yard.put(to(late), package(), STAFF).is_none());
+        }
+        busy[0].empty();
+        let next = yard.next(&busy[0], false).expect("a lane");
+        assert_eq!((&next.route, yard.workers()), (&to("d"), 3));
+        // Something waits in b still, but e has waited longer.
+        let next = yard.next(&busy[1], false).expect("a lane");
+        assert_eq!(next.route, to("e"));
+        next.empty();
+        assert_eq!(yard.next(&next, false).expect("a lane").route, to("b"), "and b was not forgotten");
+    }
+
+    #[test]
+    fn workers_go_home_when_nothing_waits() {
+        let mut yard = Yard::default();
+        let lane = yard.put(to("a"), package(), STAFF).expect("a worker");
+        lane.empty();
+        assert!(yard.next(&lane, false).is_none());
+        assert_eq!(yard.workers(), 0);
+        assert!(yard.put(to("a"), package(), STAFF).is_some(), "the lane was forgotten, and begins anew");
+    }
+
+    #[test]
+    fn who_is_refused_leaves_the_lane_to_those_who_are_not() {
+        let mut yard = Yard::default();
+        let lane = yard.put(to("a"), package(), STAFF).expect("a worker");
+        yard.put(to("a"), package(), STAFF).expect("another");
+        assert!(yard.give_up(&lane).is_empty(), "the other may get through");
+        assert!(yard.next(&lane, true).is_none());
+        assert_eq!((lane.len(), yard.workers()), (2, 1));
+        assert_eq!(yard.give_up(&lane).len(), 2, "the last one speaks for all");
+        assert!(yard.next(&lane, true).is_none());
+    }
+}
