@@ -68,7 +68,7 @@ impl Builder {
 
     fn host_name(&mut self, values: &Values) -> String {
         let name = values.text_of("host_name");
-        directory::address::canonical_domain(&name).map(|name| name.to_string()).unwrap_or_else(|flaw| {
+        directory::address::hosted_domain(&name).unwrap_or_else(|flaw| {
             self.complain(format!("host_name: {name} is not the name of a host: {flaw}"));
             name
         })
@@ -174,7 +174,7 @@ impl Builder {
         let domain = values.text_of("domain");
         let canonical = match domain.as_str() {
             "*" => Ok("*".to_string()),
-            _ => directory::address::canonical_domain(&domain).map(|domain| domain.to_string()),
+            _ => directory::address::hosted_domain(&domain),
         };
         Route {
             domain: canonical.unwrap_or_else(|flaw| {

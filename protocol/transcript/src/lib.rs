@@ -39,6 +39,6 @@ mod pattern;
 mod play;
 mod script;
 
-pub use play::{Side, Stage, replay, replay_folder};
 pub use pattern::{Names, matches};
+pub use play::{Side, Stage, replay, replay_folder};
 pub use script::Given;
