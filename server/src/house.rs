@@ -11,9 +11,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use store::{AccountId, Commit, Op, Store};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 /// Tells the time: seconds since 1970.
 pub type Clock = fn() -> i64;
@@ -22,6 +22,9 @@ pub type Clock = fn() -> i64;
 const SECRET_KIND: &str = "secret";
 /// Its key.
 const SECRET_KEY: &str = "installation";
+
+/// How long a login waits for a maildrop that another session has.
+const MAILDROP_WAIT: Duration = Duration::from_secs(1);
 
 /// Why the house could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +65,7 @@ pub struct House {
     host: Domain,
     clock: Clock,
     maildrops: Mutex<HashSet<AccountId>>,
+    maildrop_freed: Notify,
     /// Chance at the start, counted up: names of sessions never come twice.
     names: AtomicU64,
 }
@@ -97,6 +101,7 @@ impl House {
             host,
             clock,
             maildrops: Mutex::default(),
+            maildrop_freed: Notify::new(),
             names: AtomicU64::new(u64::from_le_bytes(chance())),
         }))
     }
@@ -147,10 +152,19 @@ impl House {
         u128::from_le_bytes(chance())
     }
 
-    /// Opens an account's maildrop for one session, unless another has it.
-    pub fn lock_maildrop(self: &Arc<Self>, account: AccountId) -> Option<MaildropLock> {
-        let free = self.maildrops.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
-        free.then(|| MaildropLock { house: Arc::clone(self), account })
+    /// Opens an account's maildrop for one session, unless another has it and keeps it for [`MAILDROP_WAIT`]: who
+    /// comes back at once may be ahead of the end of his own last session.
+    pub async fn lock_maildrop(self: &Arc<Self>, account: AccountId) -> Option<MaildropLock> {
+        let end = tokio::time::Instant::now() + MAILDROP_WAIT;
+        loop {
+            let freed = self.maildrop_freed.notified();
+            if self.maildrops.lock().unwrap_or_else(PoisonError::into_inner).insert(account) {
+                return Some(MaildropLock { house: Arc::clone(self), account });
+            }
+            if tokio::time::timeout_at(end, freed).await.is_err() {
+                return None;
+            }
+        }
     }
 
     /// Whether an account holds as much as it may.
@@ -180,6 +194,7 @@ pub struct MaildropLock {
 impl Drop for MaildropLock {
     fn drop(&mut self) {
         self.house.maildrops.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.account);
+        self.house.maildrop_freed.notify_waiters();
     }
 }
 

@@ -42,7 +42,7 @@ impl Desk {
     async fn open(&mut self, name: String) -> Result<Vec<Entry>, Unopened> {
         let account = self.house.directory().account_named(&name).map(|account| AccountId(account.id));
         let account = account.ok_or(Unopened::Permanent)?;
-        let lock = self.house.lock_maildrop(account).ok_or(Unopened::InUse)?;
+        let lock = self.house.lock_maildrop(account).await.ok_or(Unopened::InUse)?;
         let store = self.house.store.clone();
         let inbox = tokio::task::spawn_blocking(move || store.maildrop(account)).await;
         let inbox = match inbox {
