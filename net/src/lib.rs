@@ -5,10 +5,11 @@
 //! ```text
 //! Listener ─visitor→ converse(session, desk, stream) ─ended→ the caller's log
 //! connect  ─stream─→ converse(session, desk, stream)
+//! DataPort | connect ─stream─→ DataLine ←─ whoever pumps
 //! ```
 //!
 //! Read in this order: [`drive`] is the loop, [`tap`] lets one listen in, [`listen`] takes connections in,
-//! [`mod@connect`] makes them, [`tls`] protects them, [`dns`] finds where they go.
+//! [`mod@connect`] makes them, [`tls`] protects them, [`dns`] finds where they go; [`data`] is what FTP has beside.
 //!
 //! Invariants: every protocol, server or client, is driven by [`drive::converse`] and by nothing else;
 //! unread octets in clear are thrown away when TLS begins, in one place; every buffer and every wait has a named limit.
@@ -22,11 +23,14 @@ pub mod listen;
 
 pub mod tls;
 
+pub mod data;
+
 pub mod dns;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use connect::connect;
+pub use data::{Arrival, Broken, DataLine, DataPort, PortRange};
 pub use dns::{Dns, DnsError, Mx, Resolver, Table};
 pub use drive::{Begin, Desk, Ended, Pace, Security, Setup, Why, converse};
 pub use listen::{Door, Listener, Refusal, Seats, Visitor};

@@ -1,6 +1,6 @@
 //! The settings of `dev`: everything on loopback, people to try it with, and nothing that leaves the machine.
 
-use crate::settings::{DirectorySettings, InClear, ListenAt, Person, Purpose, QueueSettings, Settings};
+use crate::settings::{DirectorySettings, FtpSettings, InClear, ListenAt, Person, Purpose, QueueSettings, Settings};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -10,9 +10,16 @@ pub const CATCH_ALL: &str = "catch-all@dev.test";
 
 /// The people of the textbook, and the one who catches the rest.
 pub const PEOPLE: &[Person] = &[
-    Person { address: "alice@crepes.test", password: "pickles", sentence: "Alice, who writes" },
-    Person { address: "bob@hamburger.test", password: "hungry", sentence: "Bob, who reads" },
-    Person { address: CATCH_ALL, password: "anything", sentence: "mail to any other address" },
+    Person { address: "alice@crepes.test", password: "pickles", sentence: "Alice, who writes", files: &[] },
+    Person { address: "bob@hamburger.test", password: "hungry", sentence: "Bob, who reads", files: BOBS_FILES },
+    Person { address: CATCH_ALL, password: "anything", sentence: "mail to any other address", files: &[] },
+];
+
+/// What Bob has to fetch.
+const BOBS_FILES: &[(&str, &str)] = &[
+    ("/readme.txt", "These are Bob's files.\nTake them, add to them, remove them.\n"),
+    ("/recipes/crepes.txt", "Two eggs, a cup of milk, half a cup of flour.\nRest an hour, fry thin.\n"),
+    ("/recipes/pickles.txt", "Cucumbers, vinegar, dill, salt.\nWait.\n"),
 ];
 
 /// How many octets one message may have: enough for any test, and a test of the limit is still quick.
@@ -37,6 +44,7 @@ pub fn settings(data: &Path, listen: IpAddr, port_offset: Option<u16>) -> Settin
         recipients_max: 1_000,
         smtp_idle_limit: Duration::from_secs(300),
         pop3_idle_limit: Duration::from_secs(600),
+        ftp: FtpSettings::default(),
         directory: DirectorySettings { catch_all: Some(CATCH_ALL.into()), ..DirectorySettings::default() },
         people: PEOPLE,
         queue: QueueSettings::default(),

@@ -5,6 +5,7 @@
 
 use crate::judgement::Judgement;
 use crate::settings::{DirectorySettings, Settings};
+use crate::spaces::{SeedError, Spaces};
 use directory::{Directory, Doorkeeper, InstallationSecret};
 use message::address::Domain;
 use std::collections::HashSet;
@@ -41,6 +42,9 @@ pub enum HouseError {
     /// A record of the directory cannot be used.
     #[error(transparent)]
     Directory(#[from] directory::BuildError),
+    /// Files could not be laid out.
+    #[error("the first files: {0}")]
+    Seed(#[from] SeedError),
     /// A change of the directory is not allowed.
     #[error("{0}")]
     Refused(String),
@@ -53,6 +57,8 @@ pub enum HouseError {
 pub struct House {
     /// What is kept.
     pub store: Store,
+    /// The accounts' files.
+    pub spaces: Spaces,
     /// Who was here lately with the right password.
     pub doorkeeper: Doorkeeper,
     /// Leave to hash a password: as many at once as there are processors.
@@ -89,9 +95,16 @@ impl House {
         let secret = installation_secret(&store).await?;
         crate::admin::ensure_people(&store, settings.people, &secret).await?;
         let directory = read_directory(&store, &settings.directory, &secret)?;
+        let spaces = Spaces::new(&settings.data_dir);
+        for person in settings.people {
+            if let Some(account) = directory.account_named(person.address) {
+                spaces.seed(AccountId(account.id), person.files)?;
+            }
+        }
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Arc::new(House {
             store,
+            spaces,
             doorkeeper: Doorkeeper::new(directory::Memory::default()),
             hashing: Semaphore::new(processors),
             judgement: Judgement::new(&settings),

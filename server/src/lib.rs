@@ -22,6 +22,7 @@ pub mod house;
 mod judgement;
 pub mod serve;
 pub mod settings;
+mod spaces;
 mod tapping;
 
 pub use serve::{Listening, Ports, Running, StartError, open_ports};

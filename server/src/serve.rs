@@ -8,9 +8,9 @@ use crate::control_socket;
 use crate::courier::Courier;
 use crate::courier::remote::Remote;
 use crate::desk::door::Caller;
-use crate::desk::{pop3 as pop3_desk, smtp as smtp_desk};
+use crate::desk::{ftp as ftp_desk, pop3 as pop3_desk, smtp as smtp_desk};
 use crate::house::{House, HouseError, chance};
-use crate::settings::{CertificateFiles, ListenAt, Purpose, Settings};
+use crate::settings::{CertificateFiles, FtpTls, ListenAt, Purpose, Settings};
 use crate::tapping::Tapping;
 use net::dns::{Dns, Resolver};
 use net::tap::Side;
@@ -19,6 +19,7 @@ use net::{
     Begin, ClientTls, Door, Ended, Identity, Listener, Pace, Refusal, Seats, Security, ServerTls, Setup, Trust, Visitor,
 };
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -277,6 +278,7 @@ impl Serving {
                 Box::pin(self.smtp(purpose, caller, visitor)).await
             }
             Purpose::Pop3 | Purpose::Pop3s => Box::pin(self.pop3(purpose, caller, visitor)).await,
+            Purpose::Ftp | Purpose::Ftps => Box::pin(self.ftp(purpose, caller, visitor)).await,
         };
         debug!(%session, received = ended.received, sent = ended.sent, why = %ended.why, "disconnected");
     }
@@ -297,6 +299,28 @@ impl Serving {
         net::converse(&mut session, &mut desk, visitor.stream, setup).await
     }
 
+    async fn ftp(&self, purpose: Purpose, caller: Caller, visitor: Visitor) -> Ended {
+        // RFC 7301: a client that offers only other protocols was led here by somebody else.
+        let tls = self.tls.speaking(&["ftp"]).for_one_session();
+        let mut setup = self.setup(purpose, caller, &visitor);
+        if let Security::Server { tls: control, .. } = &mut setup.security {
+            *control = tls.clone();
+        }
+        // RFC 959 §4.1.3 lets a client put its ABOR behind urgent data; they are to come in their place.
+        let _ = rustix::net::sockopt::set_socket_oobinline(&visitor.stream, true);
+        let line = ftp_desk::Line {
+            local: visitor.stream.local_addr().unwrap_or(visitor.local),
+            dialled: visitor.local.ip(),
+            tls,
+            control: visitor.stream.as_fd().try_clone_to_owned().ok(),
+        };
+        let settings = Arc::new(ftp_settings(&self.house.settings(), visitor.peer));
+        let ends = ftp::Ends::new(visitor.local, visitor.peer);
+        let mut session = ftp::Server::new(settings, ends, Instant::now());
+        let mut desk = ftp_desk::Desk::new(Arc::clone(&self.house), caller, line);
+        net::converse(&mut session, &mut desk, visitor.stream, setup).await
+    }
+
     fn setup(&self, purpose: Purpose, caller: Caller, visitor: &Visitor) -> Setup {
         let begin = if purpose.is_tls_implicit() { Begin::AtOnce } else { Begin::WhenAsked };
         Setup {
@@ -311,7 +335,9 @@ impl Serving {
 /// What somebody hears who is not let in; under implicit TLS, nothing.
 fn refusal_text(purpose: Purpose, refusal: Refusal) -> &'static str {
     match (purpose, refusal) {
-        (Purpose::Submissions | Purpose::Pop3s, _) => "",
+        (Purpose::Submissions | Purpose::Pop3s | Purpose::Ftps, _) => "",
+        (Purpose::Ftp, Refusal::Full) => "421 Too many connections; come back later.\r\n",
+        (Purpose::Ftp, _) => "421 Too many connections or failures from your address; come back later.\r\n",
         (Purpose::Smtp | Purpose::Submission, Refusal::Full) => "421 4.3.2 Too many connections; come back later\r\n",
         (Purpose::Smtp | Purpose::Submission, _) => {
             "421 4.7.0 Too many connections or failures from your address; come back later\r\n"
@@ -340,4 +366,16 @@ fn pop3_settings(settings: &Settings, peer: SocketAddr) -> pop3::server::Setting
     ours.clear_login = settings.login_in_clear.allows(peer.ip());
     ours.idle_limit = settings.pop3_idle_limit;
     ours
+}
+
+fn ftp_settings(settings: &Settings, peer: SocketAddr) -> ftp::Settings {
+    ftp::Settings {
+        tls: match settings.ftp.require_tls {
+            FtpTls::Always => ftp::server::Tls::Everybody,
+            FtpTls::Login if !settings.login_in_clear.allows(peer.ip()) => ftp::server::Tls::Named,
+            FtpTls::Login | FtpTls::Never => ftp::server::Tls::Optional,
+        },
+        idle: settings.ftp.idle_limit,
+        ..ftp::Settings::default()
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Not here: keys, files and fallbacks (app's configuration).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub struct Settings {
     pub smtp_idle_limit: Duration,
     /// How long a POP3 client may be silent.
     pub pop3_idle_limit: Duration,
+    /// What is particular to FTP.
+    pub ftp: FtpSettings,
     /// Who is who, as far as the configuration says it.
     pub directory: DirectorySettings,
     /// People who are made at the start if they are not there: for `dev`.
@@ -70,6 +72,47 @@ impl Default for DirectorySettings {
     }
 }
 
+/// What is particular to FTP.
+#[derive(Debug, Clone)]
+pub struct FtpSettings {
+    /// Where clients may be told to come for their data; any free port if `None`.
+    pub passive_ports: Option<net::PortRange>,
+    /// What PASV shows to clients from public addresses, where the machine itself has another.
+    pub public_address: Option<Ipv4Addr>,
+    /// Who must use TLS.
+    pub require_tls: FtpTls,
+    /// Whether a data connection under TLS must resume the session of its control connection.
+    pub data_must_resume: bool,
+    /// How long a client may be silent while nothing is transferred.
+    pub idle_limit: Duration,
+    /// How long nothing may move in a transfer.
+    pub stall_limit: Duration,
+}
+
+impl Default for FtpSettings {
+    fn default() -> Self {
+        FtpSettings {
+            passive_ports: None,
+            public_address: None,
+            require_tls: FtpTls::Login,
+            data_must_resume: true,
+            idle_limit: Duration::from_secs(300),
+            stall_limit: Duration::from_secs(120),
+        }
+    }
+}
+
+/// Who must use TLS with FTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FtpTls {
+    /// Nobody.
+    Never,
+    /// Whoever may not log in without, by `login.in_clear`.
+    Login,
+    /// Everybody.
+    Always,
+}
+
 /// Somebody who is made at the start.
 #[derive(Debug, Clone, Copy)]
 pub struct Person {
@@ -79,6 +122,8 @@ pub struct Person {
     pub password: &'static str,
     /// Who that is.
     pub sentence: &'static str,
+    /// What lies in the file space from the start: path and content.
+    pub files: &'static [(&'static str, &'static str)],
 }
 
 /// One listening port.
@@ -104,12 +149,23 @@ pub enum Purpose {
     Pop3,
     /// POP3 under TLS, port 995.
     Pop3s,
+    /// FTP with AUTH TLS, port 21.
+    Ftp,
+    /// FTP under TLS, port 990.
+    Ftps,
 }
 
 impl Purpose {
     /// All of them, in the order they are shown.
-    pub const ALL: [Purpose; 5] =
-        [Purpose::Smtp, Purpose::Submission, Purpose::Submissions, Purpose::Pop3, Purpose::Pop3s];
+    pub const ALL: [Purpose; 7] = [
+        Purpose::Smtp,
+        Purpose::Submission,
+        Purpose::Submissions,
+        Purpose::Pop3,
+        Purpose::Pop3s,
+        Purpose::Ftp,
+        Purpose::Ftps,
+    ];
 
     /// The registered port.
     pub fn standard_port(self) -> u16 {
@@ -119,6 +175,8 @@ impl Purpose {
             Purpose::Submissions => 465,
             Purpose::Pop3 => 110,
             Purpose::Pop3s => 995,
+            Purpose::Ftp => 21,
+            Purpose::Ftps => 990,
         }
     }
 
@@ -130,6 +188,8 @@ impl Purpose {
             Purpose::Submissions => "submissions",
             Purpose::Pop3 => "pop3",
             Purpose::Pop3s => "pop3s",
+            Purpose::Ftp => "ftp",
+            Purpose::Ftps => "ftps",
         }
     }
 
@@ -141,12 +201,14 @@ impl Purpose {
             Purpose::Submissions => "send mail: login, TLS from the first octet",
             Purpose::Pop3 => "fetch mail: login, STLS",
             Purpose::Pop3s => "fetch mail: login, TLS from the first octet",
+            Purpose::Ftp => "files: login, AUTH TLS",
+            Purpose::Ftps => "files: login, TLS from the first octet",
         }
     }
 
     /// Whether TLS comes before the first word.
     pub fn is_tls_implicit(self) -> bool {
-        matches!(self, Purpose::Submissions | Purpose::Pop3s)
+        matches!(self, Purpose::Submissions | Purpose::Pop3s | Purpose::Ftps)
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod admin;
 mod bad_input;
+mod ftp;
 mod receiving;
 mod textbook;
 

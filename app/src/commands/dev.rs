@@ -51,16 +51,17 @@ fn introduce(running: &Running, as_json: bool) -> Result<(), Failure> {
     ))
 }
 
-/// Two lines to paste.
+/// Some lines to paste.
 fn examples(running: &Running) -> String {
     let at = |purpose| running.listening().iter().find(|at| at.purpose == purpose).map(|at| at.address.to_string());
-    let (Some(smtp), Some(pop3)) = (at(Purpose::Smtp), at(Purpose::Pop3)) else {
+    let (Some(smtp), Some(pop3), Some(ftp)) = (at(Purpose::Smtp), at(Purpose::Pop3), at(Purpose::Ftp)) else {
         return String::new();
     };
     format!(
         "Try:  printf 'Subject: pickles\\n\\nDo you like ketchup?\\n' | curl -sT - smtp://{smtp} \
          --mail-from alice@crepes.test --mail-rcpt bob@hamburger.test --crlf\n      \
-         curl -u bob@hamburger.test:hungry pop3://{pop3}/1"
+         curl -u bob@hamburger.test:hungry pop3://{pop3}/1\n      \
+         curl -u bob@hamburger.test:hungry ftp://{ftp}/recipes/"
     )
 }
 

@@ -135,6 +135,18 @@ pub const KEYS: &[Key] = &[
         "The same with TLS from the first octet.",
     ),
     key(
+        "listen.ftp",
+        Kind::List,
+        Fallback::List(&["0.0.0.0:21", "[::]:21"]),
+        "Where files are fetched and stored by FTP, with AUTH TLS. Empty: nowhere.",
+    ),
+    key(
+        "listen.ftps",
+        Kind::List,
+        Fallback::List(&["0.0.0.0:990", "[::]:990"]),
+        "The same with TLS from the first octet.",
+    ),
+    key(
         "listen.proxy_networks",
         Kind::List,
         Fallback::List(&[]),
@@ -223,6 +235,42 @@ pub const KEYS: &[Key] = &[
         Kind::Count { min: 600, max: 86_400 },
         Fallback::Count(600),
         "How long a client may say nothing. RFC 1939 §3 says at least ten minutes.",
+    ),
+    key(
+        "ftp.passive_ports",
+        Kind::Text,
+        Fallback::Text("50000-50999"),
+        "The ports, first and last, to which clients come for their data. A firewall must let them through.",
+    ),
+    key(
+        "ftp.public_address",
+        Kind::Text,
+        Fallback::Unset,
+        "The public IPv4 address, if a router or container host translates it: PASV shows it to clients from public addresses. Unset: the address the client has dialled.",
+    ),
+    key(
+        "ftp.require_tls",
+        Kind::Choice(&["login", "always", "never"]),
+        Fallback::Text("login"),
+        "`login`: whoever may not log in without TLS by login.in_clear. `always` and `never` hold for every client.",
+    ),
+    key(
+        "ftp.data_tls",
+        Kind::Choice(&["resumed", "any"]),
+        Fallback::Text("resumed"),
+        "`resumed`: a data connection under TLS must resume the session of its control connection, so that nobody else can take its place. `any` is for clients that cannot.",
+    ),
+    key(
+        "ftp.idle_limit_secs",
+        Kind::Count { min: 300, max: 86_400 },
+        Fallback::Count(300),
+        "How long a client may say nothing while nothing is transferred. RFC 1123 §4.1.3.2 says at least five minutes.",
+    ),
+    key(
+        "ftp.stall_limit_secs",
+        Kind::Count { min: 10, max: 3_600 },
+        Fallback::Count(120),
+        "How long nothing may move in a transfer before it is given up.",
     ),
     key(
         "queue.retry_first_secs",

@@ -3,9 +3,10 @@
 use super::read::{Complaint, Config, Values};
 use crate::failure::Failure;
 use server::settings::{
-    CertificateFiles, DirectorySettings, InClear, ListenAt, Purpose, QueueSettings, Route, RouteTls, Settings,
+    CertificateFiles, DirectorySettings, FtpSettings, FtpTls, InClear, ListenAt, Purpose, QueueSettings, Route,
+    RouteTls, Settings,
 };
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ impl Builder {
             recipients_max: count(values, "smtp.recipients_max"),
             smtp_idle_limit: secs(values, "smtp.idle_limit_secs"),
             pop3_idle_limit: secs(values, "pop3.idle_limit_secs"),
+            ftp: self.ftp(values),
             directory: self.directory(values),
             people: &[],
             queue: self.queue(values),
@@ -170,6 +172,39 @@ impl Builder {
         address
     }
 
+    fn ftp(&mut self, values: &Values) -> FtpSettings {
+        FtpSettings {
+            passive_ports: self.passive_ports(values),
+            public_address: self.public_address(values),
+            require_tls: match values.text_of("ftp.require_tls").as_str() {
+                "always" => FtpTls::Always,
+                "never" => FtpTls::Never,
+                _ => FtpTls::Login,
+            },
+            data_must_resume: values.text_of("ftp.data_tls") != "any",
+            idle_limit: secs(values, "ftp.idle_limit_secs"),
+            stall_limit: secs(values, "ftp.stall_limit_secs"),
+        }
+    }
+
+    fn passive_ports(&mut self, values: &Values) -> Option<net::PortRange> {
+        let text = values.text_of("ftp.passive_ports");
+        let range = text.parse().ok();
+        if range.is_none() {
+            self.complain(format!("ftp.passive_ports: {text} is no range of ports from 1024 on, as 50000-50999"));
+        }
+        range
+    }
+
+    fn public_address(&mut self, values: &Values) -> Option<Ipv4Addr> {
+        let text = values.text("ftp.public_address")?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.complain(format!("ftp.public_address: {text} is no IPv4 address"));
+        }
+        address
+    }
+
     fn route(&mut self, values: &Values) -> Route {
         let domain = values.text_of("domain");
         let canonical = match domain.as_str() {
@@ -234,6 +269,8 @@ fn listen_key(purpose: Purpose) -> &'static str {
         Purpose::Submissions => "listen.submissions",
         Purpose::Pop3 => "listen.pop3",
         Purpose::Pop3s => "listen.pop3s",
+        Purpose::Ftp => "listen.ftp",
+        Purpose::Ftps => "listen.ftps",
     }
 }
 
@@ -278,6 +315,8 @@ mod tests {
             "host_name = 'a b'",
             "host_name = 'a.test'\n[tls]\nkey = 'k'",
             "host_name = 'a.test'\n[listen]\nsmtp = ['localhost']",
+            "host_name = 'a.test'\n[ftp]\npassive_ports = '600-500'",
+            "host_name = 'a.test'\n[ftp]\npublic_address = '::1'",
             "host_name = 'a.test'\n[smtp]\ntrusted_networks = ['10/8']",
             "host_name = 'a.test'\n[[route]]\ndomain = '*'\nhost = 'b'\nlogin = 'me'",
         ] {

@@ -6,11 +6,13 @@
 //! Not here: reading certificates (identity), when TLS begins (drive).
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use line::Secured;
 use rustls::ServerConfig;
-use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets};
+use rustls::server::{
+    Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions,
+};
 use rustls::sign::SingleCertAndKey;
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
@@ -24,7 +26,19 @@ pub struct ServerTls {
     shared: Arc<Shared>,
     /// Names of protocols in order of preference; empty means that ALPN is not looked at.
     alpn: Protocols,
+    /// What one session has of its own, made when it is first needed; with `None` it shares what all have.
+    own: Option<Arc<OnceLock<Own>>>,
 }
+
+/// What one session's connections resume from.
+struct Own {
+    tickets: Arc<dyn ProducesTickets>,
+    /// For clients that take no tickets with TLS 1.2: curl with OpenSSL, for one.
+    sessions: Arc<dyn StoresServerSessions>,
+}
+
+/// Control and data connections of one session that are remembered; clients resume the latest they know of.
+const OWN_SESSIONS_MAX: usize = 4;
 
 /// Names of protocols as ALPN has them.
 type Protocols = Arc<[Vec<u8>]>;
@@ -58,14 +72,20 @@ impl ServerTls {
         let tickets =
             rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| IdentityError::Unfit(error.to_string()))?;
         let shared = Shared { identities: RwLock::new(shown(identities)?), tickets };
-        Ok(ServerTls { shared: Arc::new(shared), alpn: Arc::new([]) })
+        Ok(ServerTls { shared: Arc::new(shared), alpn: Arc::new([]), own: None })
     }
 
     /// The same identities and tickets, for clients that speak these protocols (RFC 7301, `imap`, `pop3`, `ftp`).
     /// Clients without ALPN are welcome; those that only offer others are refused.
     pub fn speaking(&self, protocols: &[&str]) -> Self {
         let alpn = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        ServerTls { shared: self.shared.clone(), alpn }
+        ServerTls { shared: self.shared.clone(), alpn, own: self.own.clone() }
+    }
+
+    /// The same identities with tickets that nobody else has: who resumes one of them was here, on a connection of this
+    /// value or of a clone. This is how data connections are bound to their control connection, with 1.2 and 1.3 alike.
+    pub fn for_one_session(&self) -> Self {
+        ServerTls { own: Some(Arc::default()), ..self.clone() }
     }
 
     /// Shows other identities from the next handshake on, here and in all clones. Connections go on undisturbed.
@@ -82,7 +102,7 @@ impl ServerTls {
     pub(crate) async fn accept(&self, stream: TcpStream) -> Result<(Box<TlsStream<TcpStream>>, Secured), TlsError> {
         let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::from_io)?;
         let shown = self.choose(&start.client_hello());
-        let config = shown.config(&self.alpn, &self.shared.tickets)?;
+        let config = self.config(&shown)?;
         let stream = start.into_stream(config).await.map_err(TlsError::from_io)?;
         let (_, connection) = stream.get_ref();
         let exporter = may_export(connection)
@@ -94,6 +114,36 @@ impl ServerTls {
             ..secured(connection, exporter)
         };
         Ok((Box::new(stream.into()), facts))
+    }
+
+    /// The handshake of a data connection: the same, but no tickets are given out on it. A client that uploads never reads
+    /// there; its system would answer our tickets with a reset when it closes, and the tail of the file would be lost.
+    pub(crate) async fn accept_data(
+        &self,
+        stream: TcpStream,
+    ) -> Result<tokio_rustls::server::TlsStream<TcpStream>, TlsError> {
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::from_io)?;
+        let shown = self.choose(&start.client_hello());
+        let mut config = ServerConfig::clone(&*self.config(&shown)?);
+        config.send_tls13_tickets = 0;
+        start.into_stream(Arc::new(config)).await.map_err(TlsError::from_io)
+    }
+
+    fn config(&self, shown: &Shown) -> Result<Arc<ServerConfig>, TlsError> {
+        let config = shown.config(&self.alpn, &self.shared.tickets)?;
+        let Some(own) = &self.own else { return Ok(config) };
+        let own = match own.get() {
+            Some(own) => own,
+            None => {
+                let tickets = rustls::crypto::aws_lc_rs::Ticketer::new();
+                let tickets = tickets.map_err(|error| TlsError::Failed(error.to_string()))?;
+                own.get_or_init(|| Own { tickets, sessions: ServerSessionMemoryCache::new(OWN_SESSIONS_MAX) })
+            }
+        };
+        let mut config = ServerConfig::clone(&config);
+        config.ticketer = Arc::clone(&own.tickets);
+        config.session_storage = Arc::clone(&own.sessions);
+        Ok(Arc::new(config))
     }
 
     fn choose(&self, hello: &ClientHello<'_>) -> Arc<Shown> {

@@ -218,7 +218,7 @@ pub const TABLE: [Row; 59] = {
     row(Verb::Stru,    "STRU",    "F",                           Member, Must, NONE,                          Hidden, Waits, Silent),
     row(Verb::Mode,    "MODE",    "S",                           Member, Must, NONE,                          Hidden, Waits, Deflate),
     row(Verb::Rest,    "REST",    "<offset>",                    Member, Must, NONE,                          Hidden, Waits, Line("REST STREAM")),
-    row(Verb::Rang,    "RANG",    "<first> <last>",              Member, Must, NONE,                          Hidden, Waits, Line("RANG STREAM")),
+    row(Verb::Rang,    "RANG",    "<first> <last>",              Member, Must, NONE,                          Hidden, Waits, Silent),
     row(Verb::Allo,    "ALLO",    "<octets>",                    Member, Must, NONE,                          Hidden, Waits, Silent),
     row(Verb::Retr,    "RETR",    "<path>",                      Member, Must, READ,                          Hidden, Waits, Silent),
     row(Verb::Stor,    "STOR",    "<path>",                      Member, Must, STORE,                         Hidden, Waits, Silent),

@@ -5,5 +5,6 @@
 //! Not here: what is said on the wire (the dialogues), how (net).
 
 pub mod door;
+pub mod ftp;
 pub mod pop3;
 pub mod smtp;

@@ -129,6 +129,10 @@ impl Speaker {
 
     /// Says that we will send no more.
     pub fn shut(&mut self) {
-        self.stream.get_ref().shutdown(Shutdown::Write).expect("half of the connection closes");
+        match self.stream.get_ref().shutdown(Shutdown::Write) {
+            // The peer was quicker, and has gone altogether.
+            Err(error) if error.kind() == std::io::ErrorKind::NotConnected => {}
+            other => other.expect("half of the connection closes"),
+        }
     }
 }

@@ -37,7 +37,7 @@ macro_rules! own_clock {
 use own_clock;
 
 const ALICE: &str = "alice@crepes.test";
-const PEOPLE: &[Person] = &[Person { address: ALICE, password: "pickles", sentence: "Alice, who writes" }];
+const PEOPLE: &[Person] = &[Person { address: ALICE, password: "pickles", sentence: "Alice, who writes", files: &[] }];
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;

@@ -6,6 +6,7 @@
 
 mod curl;
 mod fetchmail;
+mod ftp;
 mod getmail;
 mod mpop;
 mod msmtp;

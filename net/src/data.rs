@@ -1,0 +1,22 @@
+//! Data connections: a port for one client, and what travels over it.
+//!
+//! RFC 959 §3.2 (who opens it, who closes it); RFC 1579 and RFC 6056 (passive, ports that nobody can guess); RFC 2577 §3–4
+//! (bounce, theft); RFC 4217 §7, §12.7 (TLS on data connections, close_notify); RFC 8446 §6.1 (truncation).
+//!
+//! ```text
+//! DataPort::open ─the client comes→ TcpStream ─┐
+//! connect ───────────we dial──────→ TcpStream ─┴→ DataLine::clear | DataLine::secure ─→ send · send_file · receive ─→ finish
+//! ```
+//!
+//! Invariants: only the client's own address gets in; nothing waits longer than it is told; the end of an upload in TLS is
+//! close_notify, and nothing else; what was sent last is not destroyed by a reset.
+//! Not here: which file, which line ends, who may (server).
+
+mod port;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub use port::{DataPort, PortRange};
+pub use wire::{Arrival, Broken, DataLine};

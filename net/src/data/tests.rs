@@ -1,0 +1,203 @@
+//! The rules of data connections: who gets in, what is bound to what, how they end.
+
+use std::io::{ErrorKind, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+use super::*;
+use crate::tls::{ClientTls, ServerTls, Trust, self_signed};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const HOST: &str = "ftp.example.org";
+
+fn loopback(last: u8) -> IpAddr {
+    [127, 0, 0, last].into()
+}
+
+fn open(range: Option<PortRange>, chance: u64) -> DataPort {
+    DataPort::open(SocketAddr::new(loopback(1), 0), range, loopback(1), || chance).expect("a port")
+}
+
+async fn come_from(source: IpAddr, port: &DataPort) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::new(source, 0)).expect("bound");
+    socket.connect(port.address()).await.expect("connected")
+}
+
+async fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let theirs = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
+    (theirs, listener.accept().await.expect("accepted").0)
+}
+
+#[test]
+fn ranges_are_read_as_they_are_written() {
+    for text in ["1024-1024", "50000-50999", "1024-65535"] {
+        assert_eq!(text.parse::<PortRange>().expect("a range").to_string(), text);
+    }
+    for wrong in ["", "50000", "50999-50000", "1023-2000", "1-2-3", "50000-99999", "a-b"] {
+        assert!(wrong.parse::<PortRange>().is_err(), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn the_port_is_one_of_the_range_and_the_next_try_finds_another() {
+    let taken = open(None, 0);
+    let first = taken.address().port();
+    let range = PortRange::new(first, first.saturating_add(50)).expect("a range");
+    let mut number = 0;
+    let next = DataPort::open(SocketAddr::new(loopback(1), 0), Some(range), loopback(1), || {
+        number += 1;
+        number - 1
+    });
+    let next = next.expect("another port").address().port();
+    assert!(first < next && next - first <= 50, "{first} is taken, {next} was not");
+    let narrow = PortRange::new(first, first);
+    let none = DataPort::open(SocketAddr::new(loopback(1), 0), narrow, loopback(1), || 7);
+    assert_eq!(none.expect_err("taken").kind(), ErrorKind::AddrInUse);
+}
+
+#[tokio::test]
+async fn strangers_are_closed_and_the_client_gets_in() {
+    let mut port = open(None, 0);
+    let mut stranger = come_from(loopback(2), &port).await;
+    let client = come_from(loopback(1), &port).await;
+    let ours = port.wait(LIMIT).await.expect("the client");
+    assert_eq!(ours.peer_addr().expect("a peer"), client.local_addr().expect("an address"));
+    assert!(port.met_strangers());
+    assert_eq!(stranger.read(&mut [0; 1]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn who_is_there_already_is_seen_at_once_and_nobody_is_waited_for_for_ever() {
+    let mut port = open(None, 0);
+    assert!(port.look().expect("a look").is_none());
+    let client = come_from(loopback(1), &port).await;
+    let ours = port.look().expect("a look").expect("the client has come");
+    assert_eq!(ours.peer_addr().expect("a peer"), client.local_addr().expect("an address"));
+    assert_eq!(port.wait(Duration::ZERO).await.expect_err("nobody").kind(), ErrorKind::TimedOut);
+}
+
+fn file_of(octets: &[u8]) -> std::fs::File {
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(octets).expect("written");
+    file
+}
+
+fn octets(length: usize) -> Vec<u8> {
+    (0..length).map(|at| ((at * 31) >> 3) as u8).collect()
+}
+
+#[tokio::test]
+async fn a_stretch_of_a_file_arrives_and_is_counted() {
+    let content = octets(3_000_000);
+    let file = file_of(&content);
+    let (mut theirs, ours) = pair().await;
+    let (sent, mut heard) = (AtomicU64::new(0), Vec::new());
+    let sending = async {
+        let mut data = DataLine::clear(ours, LIMIT);
+        let count = |octets| _ = sent.fetch_add(octets, Ordering::Relaxed);
+        data.send_file(&file, 1000, 2_900_000, count).await.expect("sent");
+        data.finish().await.expect("finished");
+    };
+    let ((), read) = tokio::join!(sending, theirs.read_to_end(&mut heard));
+    read.expect("read");
+    assert!(heard == content[1000..2_900_000]);
+    assert_eq!(sent.into_inner(), 2_899_000);
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_meanwhile_is_an_error() {
+    let (_theirs, ours) = pair().await;
+    let sent = DataLine::clear(ours, LIMIT).send_file(&file_of(b"short"), 0, 100, |_| ()).await;
+    assert!(matches!(sent, Err(Broken::File(error)) if error.kind() == ErrorKind::UnexpectedEof));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_is_given_up() {
+    let (_theirs, ours) = pair().await;
+    let received = DataLine::clear(ours, LIMIT).receive(&mut Vec::with_capacity(10)).await;
+    assert!(matches!(received, Err(Broken::Stalled(LIMIT))));
+}
+
+/// A server's TLS, and a client that trusts it.
+fn tls() -> (ServerTls, ClientTls) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let identity = self_signed(&[HOST.to_owned()], dir.path()).expect("a certificate");
+    let client = ClientTls::verifying(Trust::Roots(vec![identity.certificate().clone()])).expect("roots");
+    (ServerTls::new(vec![identity]).expect("identities"), client)
+}
+
+/// A control connection on which the client has taken its tickets.
+async fn control(server: &ServerTls, client: &ClientTls) {
+    let (theirs, ours) = pair().await;
+    let (ours, theirs) = tokio::join!(server.accept(ours), client.connect(theirs, HOST));
+    let (mut ours, mut theirs) = (ours.expect("shaken").0, theirs.expect("shaken").0);
+    ours.write_all(b"!").await.expect("written");
+    theirs.read_exact(&mut [0; 1]).await.expect("read");
+}
+
+type Ends = (DataLine, bool, Box<tokio_rustls::TlsStream<TcpStream>>);
+
+async fn data(server: &ServerTls, client: &ClientTls) -> Ends {
+    let (theirs, ours) = pair().await;
+    let (ours, theirs) = tokio::join!(DataLine::secure(ours, server, LIMIT, LIMIT), client.connect(theirs, HOST));
+    let (data, resumed) = ours.expect("shaken");
+    (data, resumed, theirs.expect("shaken").0)
+}
+
+#[tokio::test]
+async fn a_data_connection_can_resume_its_own_control_connection_and_no_other() {
+    let (server, client) = tls();
+    let (bobs, alices) = (server.for_one_session(), server.for_one_session());
+    control(&bobs, &client).await;
+    // Both tickets of the control connection are good, and data connections give out none.
+    for _ in 0..2 {
+        assert!(data(&bobs, &client).await.1);
+    }
+    control(&bobs, &client).await;
+    assert!(!data(&alices, &client).await.1, "a ticket of another session");
+    control(&server, &client).await;
+    assert!(!data(&bobs, &client).await.1, "a ticket of the mail ports");
+}
+
+#[tokio::test]
+async fn an_upload_ends_with_close_notify_or_is_cut() {
+    let (server, client) = tls();
+    for (proper, expected) in [(true, true), (false, false)] {
+        let (mut ours, _, mut theirs) = data(&server.for_one_session(), &client).await;
+        theirs.write_all(b"half").await.expect("written");
+        theirs.flush().await.expect("flushed");
+        if proper {
+            theirs.shutdown().await.expect("closed");
+        } else {
+            theirs.get_mut().0.shutdown().await.expect("closed below TLS");
+        }
+        let mut buffer = Vec::with_capacity(100);
+        assert_eq!(ours.receive(&mut buffer).await.expect("octets"), Arrival::Octets(4));
+        let end = ours.receive(&mut buffer).await;
+        assert_eq!(matches!(end, Ok(Arrival::End)), expected, "{end:?}");
+        assert_eq!(matches!(end, Err(Broken::Cut)), !expected, "{end:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_arrives_whole_under_tls_and_its_end_is_said() {
+    let content = octets(1_000_000);
+    let (server, client) = tls();
+    let (mut ours, _, mut theirs) = data(&server.for_one_session(), &client).await;
+    let file = file_of(&content);
+    let mut heard = Vec::new();
+    let sending = async {
+        ours.send_file(&file, 0, 1_000_000, |_| ()).await.expect("sent");
+        ours.finish().await.expect("finished");
+    };
+    let ((), read) = tokio::join!(sending, theirs.read_to_end(&mut heard));
+    // Without close_notify this would be an error.
+    read.expect("the end in good order");
+    assert!(heard == content);
+}

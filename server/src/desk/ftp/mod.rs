@@ -1,0 +1,459 @@
+//! The desk of FTP: an account's file space, a data line, and one transfer at a time.
+//!
+//! RFC 959 §3 (data connections); RFC 2577 (who may come to them); RFC 4217 §10 (TLS on them).
+//!
+//! ```text
+//! Ask ─→ Desk ─→ files, on threads that may wait
+//!          ├──→ Line: a port that waits, or an address to dial
+//!          └──→ Work: a task of its own ─ends→ News::Ended
+//! ```
+//!
+//! Invariants: whoever drops the desk stops its work, and an upload that was not whole is not committed; 226 for an upload
+//! comes after its commit; a listing has the memory of one stretch, however long it is.
+//! Not here: what is said (ftp), octets on their way (net), what is on the disk and who may (files).
+
+mod entry;
+mod listing;
+mod transfer;
+mod work;
+
+use super::door::{self, Caller};
+use crate::house::{House, chance};
+use crate::settings::FtpSettings;
+use entry::Clerk;
+use files::{Algorithm, Error, JailedPath, Space};
+use ftp::hash::HashKind;
+use ftp::path::VirtualPath;
+use ftp::server::ask::{Denied, HostRefusal, Login, Transfer, Welcome};
+use ftp::server::{Answer, Ask, News, Server};
+use ftp::{Change, Moment, Outcome, Refusal};
+use net::{DataPort, ServerTls};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+use store::AccountId;
+use tokio::net::TcpStream;
+use tracing::{info, warn};
+use work::Work;
+
+/// How long we wait for the client's data connection, or for an answer where we dial: some round trips over bad lines.
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where the client is, and how it came to us.
+pub struct Line {
+    /// Our end of the control connection as the system has it: data connections go from there.
+    pub local: SocketAddr,
+    /// The address that the client has dialled, which a proxy may have told us.
+    pub dialled: IpAddr,
+    /// With tickets of this session alone.
+    pub tls: ServerTls,
+    /// The control connection, for a look whether the client is still there.
+    pub control: Option<OwnedFd>,
+}
+
+/// One session's desk.
+pub struct Desk {
+    house: Arc<House>,
+    caller: Caller,
+    line: Arc<Line>,
+    settings: FtpSettings,
+    member: Option<Arc<Member>>,
+    data: DataEnd,
+    work: Option<Work>,
+}
+
+/// Who is logged in, and what they have.
+struct Member {
+    account: String,
+    space: Space,
+    clerk: Clerk,
+}
+
+/// What the next transfer uses.
+#[derive(Default)]
+enum DataEnd {
+    #[default]
+    Nothing,
+    /// The client will come here.
+    Port(DataPort),
+    /// We will dial there.
+    Dial(SocketAddr),
+    /// The client has come.
+    Here(TcpStream),
+}
+
+impl Desk {
+    /// A desk for one session.
+    pub fn new(house: Arc<House>, caller: Caller, line: Line) -> Self {
+        let settings = house.settings().ftp.clone();
+        Desk { house, caller, line: Arc::new(line), settings, member: None, data: DataEnd::Nothing, work: None }
+    }
+
+    async fn log_in(&mut self, login: Login) -> Result<Welcome, Denied> {
+        self.log_out();
+        let Login { user, password, client, private, .. } = login;
+        let ask =
+            sasl::server::Ask::Login { login: user, acting_for: None, proof: sasl::server::Proof::Password(password) };
+        let sasl::server::Answer::Login(verdict) = door::answer(&self.house, &self.caller, ask).await else {
+            return Err(Denied::Temporary);
+        };
+        let account = verdict.map_err(denied)?;
+        let directory = self.house.directory();
+        let record = directory.account_named(&account).ok_or(Denied::Temporary)?;
+        let (id, bytes_max) = (AccountId(record.id), record.record.quota.bytes);
+        let house = Arc::clone(&self.house);
+        let space = tokio::task::spawn_blocking(move || house.spaces.of(id, bytes_max)).await;
+        let space = space.map_err(|_| Denied::Temporary)?.map_err(|error| {
+            warn!(session = %self.caller.session, account, %error, "a file space could not be opened");
+            Denied::Temporary
+        })?;
+        info!(session = %self.caller.session, account, private, client, "file space entered");
+        let clerk = Clerk::new(&account);
+        self.member = Some(Arc::new(Member { account, space, clerk }));
+        Ok(Welcome { permissions: ftp::Permissions::ALL, home: VirtualPath::root(), message: None })
+    }
+
+    fn log_out(&mut self) {
+        self.hang_up();
+        self.member = None;
+    }
+
+    /// Closes the data line and stops what runs.
+    fn hang_up(&mut self) {
+        self.data = DataEnd::Nothing;
+        if let Some(work) = &mut self.work {
+            work.stop();
+        }
+    }
+
+    /// Our own address in PASV: the public one for those who come from afar, otherwise the one that was dialled.
+    fn shown_address(&self) -> IpAddr {
+        match self.settings.public_address {
+            Some(public) if !is_near(self.caller.peer.ip()) => public.into(),
+            _ => self.line.dialled,
+        }
+    }
+
+    fn listen(&mut self) -> Answer {
+        self.data = DataEnd::Nothing;
+        let number = || u64::from_le_bytes(chance());
+        match DataPort::open(self.line.local, self.settings.passive_ports, self.caller.peer.ip(), number) {
+            Ok(port) => {
+                let shown = SocketAddr::new(self.shown_address(), port.address().port());
+                self.data = DataEnd::Port(port);
+                Answer::Listening(shown)
+            }
+            Err(error) => {
+                warn!(session = %self.caller.session, %error, "no port for a data connection");
+                Answer::Refused(Refusal::LocalError)
+            }
+        }
+    }
+
+    /// Opens what is to be transferred; then the data line is used up.
+    async fn begin(&mut self, transfer: Transfer) -> Answer {
+        let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
+        let Transfer { errand, ascii, private, deflate: _ } = transfer;
+        let opened = {
+            let member = Arc::clone(&member);
+            let now = Moment::from_unix_secs(self.house.now());
+            blocking(move || transfer::open(&member, errand, now)).await
+        };
+        let errand = match opened {
+            Ok(errand) => errand,
+            Err(refusal) => return Answer::Refused(refusal),
+        };
+        if let DataEnd::Port(port) = &mut self.data
+            && let Ok(Some(stream)) = port.look()
+        {
+            self.data = DataEnd::Here(stream);
+        }
+        let begun = errand.begun(matches!(self.data, DataEnd::Here(_)));
+        let job = transfer::Job {
+            member,
+            caller: self.caller,
+            line: Arc::clone(&self.line),
+            errand,
+            data: std::mem::take(&mut self.data),
+            ascii,
+            private,
+            must_resume: self.settings.data_must_resume,
+            stall: self.settings.stall_limit,
+        };
+        self.work = Some(Work::begin(|progress, stopped| job.run(progress, stopped)));
+        Answer::Begun(begun)
+    }
+
+    async fn digest(&mut self, path: VirtualPath, kind: HashKind, from: u64, until: Option<u64>) -> Answer {
+        let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
+        let opened = {
+            let member = Arc::clone(&member);
+            let path = path.clone();
+            blocking(move || Ok(member.space.open_read(&jailed(&path)?).map_err(refusal)?.size)).await
+        };
+        let size = match opened {
+            Ok(size) if from > size => return Answer::Refused(Refusal::BadOffset),
+            Ok(size) => size,
+            Err(refusal) => return Answer::Refused(refusal),
+        };
+        let until = until.map_or(size, |until| until.min(size));
+        let caller = self.caller;
+        self.work = Some(Work::begin_blocking(move |stop| {
+            let sum = jailed(&path).and_then(|path| {
+                member.space.checksum(&path, algorithm(kind), Some(from..until), stop).map_err(refusal)
+            });
+            match sum {
+                Ok(sum) => Outcome::Digested(ftp::Digest { octets: sum.sum.as_bytes().to_vec(), from, until }),
+                Err(Refusal::Busy) => Outcome::Aborted,
+                Err(refusal) => {
+                    warn!(session = %caller.session, account = member.account, ?refusal, "a file could not be hashed");
+                    Outcome::Refused(refusal)
+                }
+            }
+        }));
+        Answer::Done
+    }
+
+    fn combine(&mut self, whole: VirtualPath, parts: Vec<VirtualPath>) -> Answer {
+        let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
+        let caller = self.caller;
+        self.work = Some(Work::begin_blocking(move |_| {
+            let combined = jailed(&whole).and_then(|target| {
+                let parts = parts.iter().map(jailed).collect::<Result<Vec<_>, _>>()?;
+                member.space.combine(&target, &parts).map_err(refusal)
+            });
+            match combined {
+                Ok(stored) => {
+                    info!(session = %caller.session, account = member.account, file = %stored.path, octets = stored.size,
+                        "files combined");
+                    Outcome::Combined
+                }
+                Err(refusal) => Outcome::Refused(refusal),
+            }
+        }));
+        Answer::Done
+    }
+
+    /// Does something in the member's space, on a thread that may wait.
+    async fn in_space<F>(&self, doing: F) -> Answer
+    where
+        F: FnOnce(&Member) -> Result<Answer, Refusal> + Send + 'static,
+    {
+        let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
+        blocking(move || doing(&member)).await.unwrap_or_else(Answer::Refused)
+    }
+
+    /// The same for what changes something: it is logged.
+    async fn change<F>(&self, what: &'static str, path: VirtualPath, doing: F) -> Answer
+    where
+        F: FnOnce(&Space, &JailedPath) -> Result<(), Error> + Send + 'static,
+    {
+        let session = self.caller.session;
+        self.in_space(move |member| {
+            let path = jailed(&path)?;
+            doing(&member.space, &path).map_err(refusal)?;
+            info!(%session, account = member.account, file = %path, "{what}");
+            Ok(Answer::Done)
+        })
+        .await
+    }
+
+    async fn overview(&self, path: VirtualPath, itself: bool, entries_max: usize) -> Answer {
+        let now = Moment::from_unix_secs(self.house.now());
+        self.in_space(move |member| {
+            let overview = listing::overview(member, &jailed(&path)?, itself, entries_max, now)?;
+            Ok(Answer::Overview(overview))
+        })
+        .await
+    }
+
+    async fn host(&self, name: &str) -> Result<Option<String>, HostRefusal> {
+        let ours = name.eq_ignore_ascii_case(&self.house.host().to_string())
+            || self.house.directory().domain(&name.to_ascii_lowercase()).is_some();
+        if ours { Ok(None) } else { Err(HostRefusal::Unknown) }
+    }
+
+    async fn answer_member(&mut self, ask: Ask) -> Answer {
+        match ask {
+            Ask::Begin(transfer) => self.begin(transfer).await,
+            Ask::Digest { path, kind, from, until } => self.digest(path, kind, from, until).await,
+            Ask::Combine { whole, parts } => self.combine(whole, parts),
+            Ask::Enter(path) => {
+                self.in_space(move |member| {
+                    member.space.enter(&jailed(&path)?).map_err(refusal)?;
+                    Ok(Answer::Done)
+                })
+                .await
+            }
+            Ask::Stat(path) => {
+                self.in_space(move |member| {
+                    let entry = member.space.stat(&jailed(&path)?).map_err(refusal)?;
+                    Ok(Answer::Entry(member.clerk.reached(&entry)))
+                })
+                .await
+            }
+            Ask::Overview { path, itself, entries_max } => self.overview(path, itself, entries_max).await,
+            Ask::MakeDirectory(path) => self.change("directory made", path, Space::make_directory).await,
+            Ask::RemoveDirectory(path) => self.change("directory removed", path, Space::remove_directory).await,
+            Ask::Delete(path) => self.change("file removed", path, Space::remove).await,
+            Ask::Rename { from, to } => {
+                let doing = move |space: &Space, from: &JailedPath| space.rename(from, &jailed_or_error(&to)?);
+                self.change("file renamed", from, doing).await
+            }
+            Ask::Change { path, change } => self.in_space(move |member| set(member, &jailed(&path)?, change)).await,
+            Ask::Link { target, link } => {
+                let doing = move |space: &Space, link: &JailedPath| space.link(&jailed_or_error(&target)?, link);
+                self.change("link made", link, doing).await
+            }
+            Ask::Space(path) => {
+                self.in_space(move |member| {
+                    Ok(Answer::Space(member.space.room(&jailed(&path)?).map_err(refusal)?.bytes()))
+                })
+                .await
+            }
+            Ask::Fits(octets) => self.in_space(move |member| fits(member, octets)).await,
+            // Those of strangers were answered before.
+            _ => Answer::Refused(Refusal::LocalError),
+        }
+    }
+}
+
+impl net::Desk<Server> for Desk {
+    async fn answer(&mut self, ask: Ask) -> Answer {
+        match ask {
+            Ask::Host(name) => Answer::Host(self.host(&name).await),
+            // Boxed: large, rare, and not what an idle connection should carry.
+            Ask::Login(login) => Answer::Login(Box::pin(self.log_in(login)).await),
+            Ask::Logout => {
+                self.log_out();
+                Answer::Done
+            }
+            Ask::Listen(_) => self.listen(),
+            Ask::Active(address) => {
+                self.data = DataEnd::Dial(address);
+                Answer::Done
+            }
+            Ask::Progress => Answer::Progress(self.work.as_ref().map_or(0, Work::octets)),
+            Ask::Abort => {
+                self.hang_up();
+                Answer::Done
+            }
+            // CCC is not offered: the driver cannot go back to clear.
+            Ask::ClearControl => Answer::Refused(Refusal::Unsupported),
+            ask => Box::pin(self.answer_member(ask)).await,
+        }
+    }
+
+    async fn keep(&mut self, _content: &mut Vec<u8>) {}
+
+    async fn news(&mut self) -> News {
+        let Some(work) = &mut self.work else { return std::future::pending().await };
+        let outcome = work.ended().await;
+        self.work = None;
+        News::Ended(outcome)
+    }
+}
+
+/// Runs what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(
+    doing: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(doing).await.unwrap_or(Err(Refusal::LocalError))
+}
+
+fn set(member: &Member, path: &JailedPath, change: Change) -> Result<Answer, Refusal> {
+    if change.created.is_some() {
+        return Err(Refusal::Unsupported);
+    }
+    if let Some(modified) = change.modified {
+        let secs = modified.unix_secs();
+        let age = Duration::from_secs(secs.unsigned_abs());
+        let time = if secs < 0 { UNIX_EPOCH.checked_sub(age) } else { UNIX_EPOCH.checked_add(age) };
+        member.space.set_modified(path, time.ok_or(Refusal::Unsupported)?).map_err(refusal)?;
+    }
+    if let Some(mode) = change.mode {
+        member.space.set_mode(path, mode).map_err(refusal)?;
+    }
+    let facts = member.clerk.reached(&member.space.stat(path).map_err(refusal)?);
+    Ok(Answer::Changed(Change {
+        modified: change.modified.map(|_| facts.modified),
+        created: None,
+        mode: change.mode.map(|_| facts.mode),
+    }))
+}
+
+fn fits(member: &Member, octets: u64) -> Result<Answer, Refusal> {
+    let room = member.space.room(&JailedPath::root()).map_err(refusal)?;
+    match octets {
+        _ if octets <= room.bytes() => Ok(Answer::Done),
+        _ if room.quota_bytes.is_some_and(|quota| quota < octets) => Err(Refusal::Quota),
+        _ => Err(Refusal::Full),
+    }
+}
+
+/// A path that the session has resolved, as the files have it.
+fn jailed(path: &VirtualPath) -> Result<JailedPath, Refusal> {
+    jailed_or_error(path).map_err(refusal)
+}
+
+fn jailed_or_error(path: &VirtualPath) -> Result<JailedPath, Error> {
+    Ok(JailedPath::parse(path.as_bytes(), &JailedPath::root())?)
+}
+
+fn virtual_path(path: &JailedPath) -> VirtualPath {
+    let wire = ftp::WirePath::new(path.as_bytes());
+    wire.and_then(|path| VirtualPath::root().resolve(&path).ok()).unwrap_or_else(VirtualPath::root)
+}
+
+/// What the client hears of it; what failed in the world is in the log, too.
+fn refusal(error: Error) -> Refusal {
+    match error {
+        Error::NotFound => Refusal::NotFound,
+        Error::AlreadyExists => Refusal::Exists,
+        Error::NotADirectory => Refusal::NotADirectory,
+        Error::IsADirectory => Refusal::IsADirectory,
+        Error::NotAFile => Refusal::NotAFile,
+        Error::NotEmpty => Refusal::NotEmpty,
+        Error::Denied(_) | Error::HostDenied | Error::Fixed => Refusal::NotPermitted,
+        // Who asks learns nothing of what is outside.
+        Error::Outside | Error::TooManyLinks => Refusal::NotFound,
+        Error::Reserved | Error::Path(_) => Refusal::NameNotAllowed,
+        Error::IntoItself | Error::AcrossMounts => Refusal::Unsupported,
+        Error::QuotaExceeded => Refusal::Quota,
+        Error::DiskFull => Refusal::Full,
+        Error::OffsetBeyondEnd { .. } => Refusal::BadOffset,
+        Error::Interrupted { .. } | Error::Busy => Refusal::Busy,
+        Error::Stopped | Error::Io(_) => {
+            warn!(%error, "a file space failed");
+            Refusal::LocalError
+        }
+    }
+}
+
+fn algorithm(kind: HashKind) -> Algorithm {
+    match kind {
+        HashKind::Crc32 => Algorithm::Crc32,
+        HashKind::Md5 => Algorithm::Md5,
+        HashKind::Sha1 => Algorithm::Sha1,
+        HashKind::Sha256 => Algorithm::Sha256,
+        HashKind::Sha512 => Algorithm::Sha512,
+    }
+}
+
+fn denied(denied: sasl::server::Denied) -> Denied {
+    match denied {
+        sasl::server::Denied::Credentials => Denied::Credentials,
+        sasl::server::Denied::Throttled => Denied::Throttled,
+        sasl::server::Denied::Temporary => Denied::Temporary,
+        sasl::server::Denied::Policy(why) => Denied::Policy(why),
+    }
+}
+
+/// Whether an address is of this machine or of a network without a public address (RFC 1918, RFC 4193).
+fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
+    }
+}

@@ -1,0 +1,437 @@
+//! One transfer, from the data connection to its last octet.
+//!
+//! RFC 959 §3.2 to §3.4; RFC 4217 §7, §10, §12.7 (TLS: resumption, close_notify); RFC 3659 §5 (REST).
+//!
+//! ```text
+//! open ─→ Job ─ connect ─ TLS ─┬─ send: file ─(ASCII)─→ line ─→ close_notify, FIN
+//!                              ├─ list: stretch by stretch ─→ line ─→ the same
+//!                              └─ receive: line ─(ASCII)─→ upload ─end→ commit
+//!                                                             └─anything else→ kept to be continued, never committed
+//! ```
+//!
+//! Invariants: an upload is committed only after an end in good order, and while the client is still there.
+//! Not here: when (session), how a file becomes durable (files).
+
+use super::listing::Lister;
+use super::work::Stopped;
+use super::{CONNECT_LIMIT, DataEnd, Line, Member, jailed, refusal, virtual_path};
+use crate::desk::door::Caller;
+use files::{JailedPath, Mode, Upload};
+use ftp::modes::{FromWire, ToWire};
+use ftp::server::ask::{Begun, Errand, Place};
+use ftp::{Moment, Outcome, Refusal};
+use net::{Arrival, Broken, DataLine};
+use rustix::net::RecvFlags;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tracing::{debug, info, warn};
+
+/// So much is received before it is written, in octets: large writes cost least, and thousands of uploads must fit.
+const RECEIVE_OCTETS: usize = 256 * 1024;
+
+/// How long the session may take to notice that its client has gone. A client that has said QUIT and closed its half waits
+/// so long for its 226.
+const GONE_LIMIT: Duration = Duration::from_secs(1);
+
+/// The name of what is stored without one (STOU).
+const NAMELESS: &[u8] = b"upload";
+
+/// What is to be transferred, open.
+pub(super) enum Opened {
+    /// RETR.
+    Sending { file: File, path: JailedPath, from: u64, until: u64 },
+    /// STOR, APPE, STOU.
+    Receiving { upload: Box<Upload>, unique: bool },
+    /// LIST, NLST, MLSD.
+    Listing(Box<Lister>),
+}
+
+/// Opens it. Blocks.
+pub(super) fn open(member: &Arc<Member>, errand: Errand, now: Moment) -> Result<Opened, Refusal> {
+    match errand {
+        Errand::Retrieve { path, from, until } => retrieve(member, &jailed(&path)?, from, until),
+        Errand::Store { path, place, announced } => {
+            let mode = match place {
+                Place::Whole => Mode::Store,
+                Place::From(offset) => Mode::At(offset),
+                // A stretch in the middle of a file: files are replaced whole here, or continued at their end.
+                Place::Between(..) => return Err(Refusal::Unsupported),
+            };
+            receive(member, &jailed(&path)?, mode, announced)
+        }
+        Errand::Append { path, announced } => receive(member, &jailed(&path)?, Mode::Append, announced),
+        Errand::StoreUnique { wish, announced } => {
+            let wish = jailed(&wish)?;
+            let wish = match member.space.enter(&wish) {
+                Ok(()) => wish.join(NAMELESS).map_err(|error| refusal(error.into()))?,
+                Err(_) => wish,
+            };
+            receive(member, &wish, Mode::Unique, announced)
+        }
+        Errand::List(listing) => Ok(Opened::Listing(Box::new(Lister::new(member, listing, now)?))),
+    }
+}
+
+fn retrieve(member: &Member, path: &JailedPath, from: u64, until: Option<u64>) -> Result<Opened, Refusal> {
+    let download = member.space.open_read(path).map_err(refusal)?;
+    if from > download.size && until.is_none() {
+        return Err(Refusal::BadOffset);
+    }
+    let until = until.map_or(download.size, |until| until.min(download.size));
+    Ok(Opened::Sending { file: download.file, path: download.path, from: from.min(until), until })
+}
+
+fn receive(member: &Member, path: &JailedPath, mode: Mode, announced: Option<u64>) -> Result<Opened, Refusal> {
+    let mut upload = member.space.begin_upload(path, mode).map_err(refusal)?;
+    if let Some(octets) = announced
+        && let Err(error) = upload.expect(octets)
+    {
+        upload.interrupt();
+        return Err(refusal(error));
+    }
+    Ok(Opened::Receiving { upload: Box::new(upload), unique: mode == Mode::Unique })
+}
+
+impl Opened {
+    /// What the session says of it.
+    pub(super) fn begun(&self, connected: bool) -> Begun {
+        match self {
+            Opened::Sending { from, until, .. } => Begun { connected, octets: Some(until - from), name: None },
+            Opened::Receiving { upload, unique } => {
+                Begun { connected, octets: None, name: unique.then(|| virtual_path(upload.path())) }
+            }
+            Opened::Listing(_) => Begun { connected, ..Begun::default() },
+        }
+    }
+
+    fn describe(&self) -> (&'static str, String) {
+        match self {
+            Opened::Sending { path, .. } => ("file sent", path.to_string()),
+            Opened::Receiving { upload, .. } => ("file stored", upload.path().to_string()),
+            Opened::Listing(_) => ("listing sent", String::new()),
+        }
+    }
+}
+
+/// A transfer that is to be done.
+pub(super) struct Job {
+    pub(super) member: Arc<Member>,
+    pub(super) caller: Caller,
+    pub(super) line: Arc<Line>,
+    pub(super) errand: Opened,
+    pub(super) data: DataEnd,
+    pub(super) ascii: bool,
+    pub(super) private: bool,
+    pub(super) must_resume: bool,
+    pub(super) stall: Duration,
+}
+
+impl Job {
+    /// Does it, and logs how it went.
+    pub(super) async fn run(self, progress: Arc<AtomicU64>, mut stopped: Stopped) -> Outcome {
+        let begun = Instant::now();
+        let (what, file) = self.errand.describe();
+        let (Caller { session, peer }, member) = (self.caller, Arc::clone(&self.member));
+        let is_listing = matches!(self.errand, Opened::Listing(_));
+        let outcome = self.transfer(&progress, &mut stopped).await;
+        let (octets, secs) = (progress.load(Ordering::Relaxed), begun.elapsed().as_secs_f64());
+        let account = &*member.account;
+        match outcome {
+            Outcome::Completed { .. } if is_listing => debug!(%session, %peer, account, octets, secs, "{what}"),
+            Outcome::Completed { .. } => info!(%session, %peer, account, file, octets, secs, "{what}"),
+            _ => info!(%session, %peer, account, file, octets, secs, ?outcome, "transfer failed"),
+        }
+        outcome
+    }
+
+    async fn transfer(self, progress: &AtomicU64, stopped: &mut Stopped) -> Outcome {
+        let (errand, ascii) = (self.errand, self.ascii);
+        let link = Link {
+            caller: self.caller,
+            line: self.line,
+            private: self.private,
+            must_resume: self.must_resume,
+            stall: self.stall,
+        };
+        let connected = tokio::select! {
+            biased;
+            () = stopped.wait() => Err(Outcome::Aborted),
+            connected = link.connect(self.data) => connected,
+        };
+        let data = match connected {
+            Ok(data) => data,
+            Err(outcome) => {
+                if let Opened::Receiving { upload, .. } = errand {
+                    interrupt(upload).await;
+                }
+                return outcome;
+            }
+        };
+        match errand {
+            Opened::Sending { file, from, until, .. } if ascii => {
+                until_stopped(stopped, progress, send_text(data, &file, from, until, progress)).await
+            }
+            Opened::Sending { file, from, until, .. } => {
+                until_stopped(stopped, progress, send(data, &file, from, until, progress)).await
+            }
+            Opened::Listing(lister) => until_stopped(stopped, progress, send_listing(data, lister, progress)).await,
+            Opened::Receiving { upload, .. } => {
+                let filter = ascii.then(FromWire::new);
+                Receiver { upload, filter, data, link }.receive(progress, stopped).await
+            }
+        }
+    }
+}
+
+/// Sends, unless it is stopped before.
+async fn until_stopped(
+    stopped: &mut Stopped,
+    progress: &AtomicU64,
+    sending: impl Future<Output = Result<(), Outcome>>,
+) -> Outcome {
+    tokio::select! {
+        biased;
+        () = stopped.wait() => Outcome::Aborted,
+        sent = sending => match sent {
+            Ok(()) => Outcome::Completed { octets: progress.load(Ordering::Relaxed) },
+            Err(outcome) => outcome,
+        },
+    }
+}
+
+/// How the data connection comes about.
+struct Link {
+    caller: Caller,
+    line: Arc<Line>,
+    private: bool,
+    must_resume: bool,
+    stall: Duration,
+}
+
+impl Link {
+    async fn connect(&self, data: DataEnd) -> Result<DataLine, Outcome> {
+        let stream = match data {
+            DataEnd::Here(stream) => stream,
+            DataEnd::Port(mut port) => {
+                port.wait(CONNECT_LIMIT).await.map_err(|error| self.unconnected(&error, port.met_strangers()))?
+            }
+            DataEnd::Dial(address) => {
+                let dialled = net::connect(address, CONNECT_LIMIT, Some(self.line.local.ip())).await;
+                dialled.map_err(|error| self.unconnected(&error, false))?
+            }
+            DataEnd::Nothing => return Err(Outcome::NotConnected),
+        };
+        if self.private { self.secure(stream).await } else { Ok(DataLine::clear(stream, self.stall)) }
+    }
+
+    fn unconnected(&self, error: &io::Error, met_strangers: bool) -> Outcome {
+        info!(session = %self.caller.session, peer = %self.caller.peer, %error, "no data connection");
+        if met_strangers { Outcome::WrongPeer } else { Outcome::NotConnected }
+    }
+
+    async fn secure(&self, stream: TcpStream) -> Result<DataLine, Outcome> {
+        let (session, peer) = (self.caller.session, self.caller.peer);
+        match DataLine::secure(stream, &self.line.tls, CONNECT_LIMIT, self.stall).await {
+            Ok((_, false)) if self.must_resume => {
+                warn!(%session, %peer, "a data connection did not resume the TLS session; see ftp.data_tls");
+                Err(Outcome::TlsNotResumed)
+            }
+            Ok((data, _)) => Ok(data),
+            Err(error) => {
+                info!(%session, %peer, %error, "no TLS on a data connection");
+                Err(Outcome::TlsFailed)
+            }
+        }
+    }
+
+    /// Whether the client has closed the control connection, as far as the system knows.
+    fn client_is_gone(&self) -> bool {
+        let Some(control) = &self.line.control else { return false };
+        let mut scratch = [0u8; 1];
+        match rustix::net::recv(control, &mut scratch, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((_, octets)) => octets == 0,
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,
+            Err(_) => true,
+        }
+    }
+}
+
+/// Adds to the count of what has moved.
+fn count(progress: &AtomicU64) -> impl Fn(u64) {
+    |octets| {
+        progress.fetch_add(octets, Ordering::Relaxed);
+    }
+}
+
+async fn send(mut data: DataLine, file: &File, from: u64, until: u64, progress: &AtomicU64) -> Result<(), Outcome> {
+    data.send_file(file, from, until, count(progress)).await.map_err(broken)?;
+    data.finish().await.map_err(broken)
+}
+
+async fn send_text(
+    mut data: DataLine,
+    file: &File,
+    from: u64,
+    until: u64,
+    progress: &AtomicU64,
+) -> Result<(), Outcome> {
+    let (mut filter, mut at, mut piece, mut wire) = (ToWire::new(), from, Vec::new(), Vec::new());
+    while at < until {
+        piece = DataLine::read_file(file, piece, at, until).await.map_err(broken)?;
+        at += piece.len() as u64;
+        wire.clear();
+        filter.put(&piece, &mut wire);
+        data.send(&wire, count(progress)).await.map_err(broken)?;
+    }
+    data.finish().await.map_err(broken)
+}
+
+async fn send_listing(mut data: DataLine, mut lister: Box<Lister>, progress: &AtomicU64) -> Result<(), Outcome> {
+    loop {
+        data.send(&lister.take(), count(progress)).await.map_err(broken)?;
+        if lister.is_done() {
+            return data.finish().await.map_err(broken);
+        }
+        let filled = tokio::task::spawn_blocking(move || lister.fill().map(|()| lister));
+        lister = filled.await.unwrap_or(Err(Refusal::LocalError)).map_err(Outcome::Refused)?;
+    }
+}
+
+/// An upload and what it comes through.
+struct Receiver {
+    upload: Box<Upload>,
+    filter: Option<FromWire>,
+    data: DataLine,
+    link: Link,
+}
+
+impl Receiver {
+    async fn receive(self, progress: &AtomicU64, stopped: &mut Stopped) -> Outcome {
+        let Receiver { upload, filter, mut data, link } = self;
+        let mut sink = Sink { upload, filter, text: Vec::new() };
+        let mut buffer = Vec::with_capacity(RECEIVE_OCTETS);
+        loop {
+            let arrival = tokio::select! {
+                biased;
+                () = stopped.wait() => Err(Outcome::Aborted),
+                arrival = data.receive(&mut buffer) => arrival.map_err(broken),
+            };
+            match arrival {
+                Ok(Arrival::Octets(octets)) => {
+                    progress.fetch_add(octets as u64, Ordering::Relaxed);
+                    // Nearly full: another read would be a small one.
+                    if buffer.len() < RECEIVE_OCTETS * 3 / 4 {
+                        continue;
+                    }
+                    match sink.write(buffer).await {
+                        Ok((same, emptied)) => (sink, buffer) = (same, emptied),
+                        Err(outcome) => return outcome,
+                    }
+                }
+                // The end of the stream looks the same whether the client is done or dead. A dead one has closed its
+                // control connection too, and the session is about to notice.
+                Ok(Arrival::End) if link.client_is_gone() && is_stopped_soon(stopped).await => {
+                    return sink.keep(buffer, Outcome::Aborted).await;
+                }
+                Ok(Arrival::End) => {
+                    let outcome = sink.commit(buffer, progress.load(Ordering::Relaxed)).await;
+                    // The file is stored; how the farewell goes changes nothing.
+                    let _ = data.finish().await;
+                    return outcome;
+                }
+                Err(outcome) => return sink.keep(buffer, outcome).await,
+            }
+        }
+    }
+}
+
+async fn is_stopped_soon(stopped: &mut Stopped) -> bool {
+    tokio::time::timeout(GONE_LIMIT, stopped.wait()).await.is_ok()
+}
+
+/// Where what arrives goes. All of it happens on threads that may wait.
+struct Sink {
+    upload: Box<Upload>,
+    filter: Option<FromWire>,
+    text: Vec<u8>,
+}
+
+impl Sink {
+    /// Writes what is in the buffer and gives it back empty. When that fails, the upload is over.
+    async fn write(mut self, mut buffer: Vec<u8>) -> Result<(Self, Vec<u8>), Outcome> {
+        let written = tokio::task::spawn_blocking(move || match self.put(&buffer) {
+            Ok(()) => {
+                buffer.clear();
+                Ok((self, buffer))
+            }
+            Err(error) => {
+                self.upload.abandon();
+                Err(Outcome::Refused(refusal(error)))
+            }
+        });
+        written.await.unwrap_or(Err(Outcome::Refused(Refusal::LocalError)))
+    }
+
+    /// The client has said that this was all.
+    async fn commit(mut self, rest: Vec<u8>, octets: u64) -> Outcome {
+        let committed = tokio::task::spawn_blocking(move || {
+            if let Err(error) = self.put(&rest).and_then(|()| self.end()) {
+                self.upload.abandon();
+                return Outcome::Refused(refusal(error));
+            }
+            match self.upload.commit() {
+                Ok(_) => Outcome::Completed { octets },
+                Err(error) => Outcome::Refused(refusal(error)),
+            }
+        });
+        committed.await.unwrap_or(Outcome::Refused(Refusal::LocalError))
+    }
+
+    /// It broke off: what came is kept, so that the client can go on from there.
+    async fn keep(mut self, rest: Vec<u8>, outcome: Outcome) -> Outcome {
+        let kept = tokio::task::spawn_blocking(move || {
+            // What cannot be written cannot be kept; the rest of it can.
+            let _ = self.put(&rest);
+            self.upload.interrupt()
+        });
+        let _ = kept.await;
+        outcome
+    }
+
+    fn put(&mut self, octets: &[u8]) -> Result<(), files::Error> {
+        match &mut self.filter {
+            None => self.upload.write_all(octets),
+            Some(filter) => {
+                self.text.clear();
+                filter.put(octets, &mut self.text);
+                self.upload.write_all(&self.text)
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<(), files::Error> {
+        let mut rest = Vec::new();
+        if let Some(filter) = &mut self.filter {
+            filter.end(&mut rest);
+        }
+        self.upload.write_all(&rest)
+    }
+}
+
+async fn interrupt(upload: Box<Upload>) {
+    let _ = tokio::task::spawn_blocking(move || upload.interrupt()).await;
+}
+
+fn broken(broken: Broken) -> Outcome {
+    debug!(%broken, "a transfer broke off");
+    match broken {
+        Broken::Stalled(limit) => Outcome::Stalled(limit),
+        Broken::Lost(_) => Outcome::Broken,
+        Broken::Cut => Outcome::Truncated,
+        Broken::File(_) => Outcome::Refused(Refusal::LocalError),
+    }
+}

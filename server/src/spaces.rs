@@ -1,0 +1,88 @@
+//! The file spaces of the accounts: made at the first login, opened once, kept open.
+//!
+//! ```text
+//! account 7 ─→ data/files/7/ ─→ one Volume ─→ one Space, mounted at /
+//! ```
+//!
+//! Invariants: a directory is opened once in this process, however many sessions its account has; what an account may
+//! store is what its quota says when its space is opened.
+//! Not here: what is done in a space (files), who may in (desk).
+
+use files::{Error, JailedPath, Mode, Mount, OpenError, Permissions, Quota, Space, Terms, Volume};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use store::AccountId;
+
+/// The directory in the data directory that holds them all.
+const DIRECTORY: &str = "files";
+
+/// All spaces that were opened so far.
+pub struct Spaces {
+    directory: PathBuf,
+    open: Mutex<HashMap<AccountId, Space>>,
+}
+
+impl Spaces {
+    /// Those below a data directory. Nothing is made yet.
+    pub fn new(data_dir: &Path) -> Self {
+        Spaces { directory: data_dir.join(DIRECTORY), open: Mutex::default() }
+    }
+
+    /// The space of an account. Blocks when it is opened for the first time.
+    ///
+    /// # Errors
+    /// Says what could not be opened.
+    pub fn of(&self, account: AccountId, bytes_max: Option<u64>) -> Result<Space, OpenError> {
+        // Held while a space is opened: a second session of the account must wait for it rather than open it twice.
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(space) = open.get(&account) {
+            return Ok(space.clone());
+        }
+        let terms = Terms { quota: Quota { bytes_max, files_max: None }, make_missing: true, ..Terms::default() };
+        let volume = Volume::open(&self.directory.join(account.0.to_string()), terms)?;
+        let mount = Mount {
+            at: JailedPath::root(),
+            volume,
+            permissions: Permissions::ALL,
+            rules: Vec::new(),
+            keeps_interrupted: true,
+        };
+        let space = Space::new(&account.0.to_be_bytes(), vec![mount])?;
+        open.insert(account, space.clone());
+        Ok(space)
+    }
+
+    /// Gives an account its first files, unless it has a space already. Blocks.
+    ///
+    /// # Errors
+    /// Says what could not be stored.
+    pub fn seed(&self, account: AccountId, files: &[(&str, &str)]) -> Result<(), SeedError> {
+        if files.is_empty() || self.directory.join(account.0.to_string()).exists() {
+            return Ok(());
+        }
+        let space = self.of(account, None)?;
+        for (path, content) in files {
+            let path = JailedPath::parse(path.as_bytes(), &JailedPath::root()).map_err(Error::Path)?;
+            match space.make_directory(&path.parent()) {
+                Ok(()) | Err(Error::AlreadyExists | Error::Fixed) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let mut upload = space.begin_upload(&path, Mode::Store)?;
+            upload.write_all(content.as_bytes())?;
+            upload.commit()?;
+        }
+        Ok(())
+    }
+}
+
+/// Why an account could not be given its first files.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// Its space could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A file could not be stored.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
