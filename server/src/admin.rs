@@ -1,7 +1,7 @@
 //! What an administrator asks, answered: the one place, whether a server runs or not.
 //!
 //! Invariants: a change is a commit of the store first, and holds from then on; a refusal says what to do.
-//! Not here: how a request comes here ([`crate::control_socket`], or the command itself), how an answer looks (app).
+//! Not here: how a request comes here (the control socket, or the command itself), how an answer looks (app).
 
 use crate::control::{
     AccountLine, AliasLine, Answer, DomainLine, QueueChange, QueueLine, RecipientLine, Request, Which,

@@ -5,7 +5,7 @@
 //!
 //! Invariants: TLS that fails where it is not required is tried once more without; what is required is never skipped;
 //! a closing house opens no connections.
-//! Not here: the dialogue and its timeouts (smtp), its answers ([`super::desk`]), what follows from a fate
+//! Not here: the dialogue and its timeouts (smtp), its answers (the desk beside this file), what follows from a fate
 //! ([`super::ledger`]).
 
 use super::carrier::{Carrier, Fate, Lane, Reason, Settle, Stopped};
