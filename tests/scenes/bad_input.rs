@@ -69,3 +69,23 @@ fn what_is_said_before_tls_is_not_heard_after() {
     let rest = smtp.rest();
     assert!(!rest.starts_with(b"250"), "{:?}", String::from_utf8_lossy(&rest));
 }
+
+#[test]
+fn handshakes_that_fail_cost_nothing_that_lasts() {
+    let mut server = dev();
+    // More of them than any machine has processors to spare.
+    for _ in 0..64 {
+        let mut smtp = server.speak("smtp");
+        smtp.play("S: 220 ~\nC: EHLO client.test");
+        smtp.reply().expect("keywords");
+        smtp.play("C: STARTTLS\nS: 220 ~");
+        smtp.send(b"this is no handshake\r\n");
+        smtp.rest();
+        let mut pop3 = server.speak("pop3");
+        pop3.play("S: +OK ~\nC: STLS\nS: +OK ~");
+        pop3.send(b"nor is this\r\n");
+        pop3.rest();
+    }
+    log_in(&server, "bob", "hungry").play("C: STAT\nS: +OK 0 0\nC: QUIT\nS: +OK~");
+    assert!(server.stop().success(), "nobody is left who would not go");
+}

@@ -6,7 +6,9 @@ mod admin;
 mod bad_input;
 mod ftp;
 mod receiving;
+mod relaying;
 mod textbook;
+mod two_boats;
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_packetboat");
@@ -33,6 +35,12 @@ fn log_in(server: &harness::Server, login: &str, password: &str) -> harness::Spe
     let mut pop3 = server.speak("pop3");
     pop3.play(&format!("S: +OK ~\nC: USER {login}\nS: +OK~\nC: PASS {password}\nS: +OK~"));
     pop3
+}
+
+/// A login as AUTH PLAIN says it.
+fn plain(login: &str, password: &str) -> String {
+    let response = message::mime::transfer::encode_base64(format!("\0{login}\0{password}").as_bytes());
+    String::from_utf8(response).expect("ASCII").trim_end().to_string()
 }
 
 /// Fetches one message.

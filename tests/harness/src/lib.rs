@@ -4,9 +4,11 @@
 //!
 //! Not here: what is tested (scenes, torture, interop).
 
+mod peer;
 mod server;
 mod speaker;
 
+pub use peer::Peer;
 pub use server::{Server, command_on, unused_port};
 pub use speaker::Speaker;
 
@@ -25,4 +27,14 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(begun.elapsed() < PATIENCE, "waited in vain until {what}");
         std::thread::park_timeout(LOOK_EVERY);
     }
+}
+
+/// Looks until there is something, and gives it back. Fails when patience ends.
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    until(what, || {
+        found = look();
+        found.is_some()
+    });
+    found.expect("it was found")
 }

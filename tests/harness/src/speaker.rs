@@ -15,7 +15,11 @@ pub struct Speaker {
 impl Speaker {
     /// Connects.
     pub fn connect(address: SocketAddr) -> Speaker {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
+        Speaker::new(TcpStream::connect_timeout(&address, PATIENCE).expect("a connection"))
+    }
+
+    /// Speaks over this connection.
+    pub fn new(stream: TcpStream) -> Speaker {
         stream.set_nodelay(true).expect("a socket option");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket option");
@@ -112,6 +116,20 @@ impl Speaker {
                 _ => panic!("neither C: nor S: {line}"),
             }
         }
+    }
+
+    /// Speaks a dialogue in the server's role: `S:` is said, `C:` expected, `T:` a text that is given back.
+    pub fn play_server(&mut self, dialogue: &str) -> Vec<Vec<u8>> {
+        let mut texts = Vec::new();
+        for line in dialogue.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            match line.split_at_checked(2) {
+                Some(("S:", words)) => self.say(words.strip_prefix(' ').unwrap_or(words)),
+                Some(("C:", pattern)) => drop(self.expect(pattern.strip_prefix(' ').unwrap_or(pattern))),
+                Some(("T:", "")) => texts.push(self.text()),
+                _ => panic!("neither C: nor S: nor T: {line}"),
+            }
+        }
+        texts
     }
 
     /// Hears that the peer closes, and nothing before.
