@@ -4,7 +4,7 @@
 //! Not here: how a request comes here (the control socket, or the command itself), how an answer looks (app).
 
 use crate::control::{
-    AccountLine, AliasLine, Answer, DomainLine, QueueChange, QueueLine, RecipientLine, Request, Which,
+    AccountLine, AliasLine, Answer, AttemptLine, DomainLine, QueueChange, QueueLine, RecipientLine, Request, Which,
 };
 use crate::house::{House, HouseError, installation_secret, read_directory, unix_now};
 use crate::judgement::Judgement;
@@ -395,6 +395,7 @@ fn queue_line(mail: MailRow) -> QueueLine {
 
 fn recipient_line(recipient: RecipientRow) -> RecipientLine {
     let (reason, host) = recipient.last.map(|last| (last.reason, last.host)).unzip();
+    let attempt = |attempt: store::Attempt| AttemptLine { at: attempt.at, host: attempt.host, reason: attempt.reason };
     RecipientLine {
         address: recipient.address,
         held: recipient.held,
@@ -402,6 +403,7 @@ fn recipient_line(recipient: RecipientRow) -> RecipientLine {
         next_attempt: recipient.next_attempt,
         reason,
         host: host.flatten(),
+        history: recipient.history.into_iter().map(attempt).collect(),
     }
 }
 

@@ -229,6 +229,20 @@ pub struct RecipientLine {
     pub reason: Option<String>,
     /// The host that said so.
     pub host: Option<String>,
+    /// Attempts that failed, as far as they are remembered, the oldest first; in the answer about one mail alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<AttemptLine>,
+}
+
+/// An attempt that failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AttemptLine {
+    /// When it was made, in Unix seconds.
+    pub at: i64,
+    /// The host that was spoken to, or that should have been.
+    pub host: Option<String>,
+    /// What was said, or what went wrong.
+    pub reason: String,
 }
 
 /// A refused address.

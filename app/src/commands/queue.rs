@@ -70,11 +70,10 @@ fn show(mail: &QueueLine) -> Result<(), Failure> {
         output::say(&format!("recipient     {}", output::printable(&recipient.address)))?;
         output::say(&format!("attempts      {}", recipient.attempts))?;
         output::say(&format!("next attempt  {}", next(recipient, now)))?;
-        if let Some(reason) = &recipient.reason {
-            output::say(&format!("last answer   {}", output::printable(reason)))?;
-        }
-        if let Some(host) = &recipient.host {
-            output::say(&format!("said by       {}", output::printable(host)))?;
+        for attempt in &recipient.history {
+            let host = attempt.host.as_deref().map(|host| format!("{}: ", output::printable(host))).unwrap_or_default();
+            let reason = output::printable(&attempt.reason);
+            output::say(&format!("  {}  {host}{reason}", output::moment(attempt.at, now)))?;
         }
     }
     Ok(())

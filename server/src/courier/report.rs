@@ -13,6 +13,7 @@ use message::date::Date;
 use message::header::section_len;
 use message::header::trace::{write_delivered_to, write_return_path};
 use message::report::{Diagnosis, HEADER_MAX, Original, Outcome, Recipient, Report, Server, Status};
+use std::net::IpAddr;
 use std::sync::Arc;
 use store::{
     AccountId, Body, Flags, MailRow, MailboxRef, MessageReader, Op, QueuedMail, QueuedRecipient, RecipientRow, Ret,
@@ -106,8 +107,7 @@ fn compose(
     if told.is_empty() {
         return None;
     }
-    let hosts: Vec<Option<Domain>> =
-        told.iter().map(|told| told.reason.host.as_deref().and_then(|host| Domain::parse(host).ok())).collect();
+    let hosts: Vec<Option<Domain>> = told.iter().map(|told| host(&told.reason)).collect();
     let recipients: Vec<Recipient<'_>> = told
         .iter()
         .zip(&addresses)
@@ -134,6 +134,12 @@ fn compose(
     };
     let composed = report.compose();
     Some((composed.around(if is_whole { original } else { b"" }), composed.smtputf8, composed.eight_bit))
+}
+
+/// The name of the host that said no; an address is not a name.
+fn host(reason: &Reason) -> Option<Domain> {
+    let name = reason.host.as_deref().filter(|name| name.parse::<IpAddr>().is_err())?;
+    Domain::parse(name).ok()
 }
 
 /// Those who can be named in a report, and their addresses. An address that is none cannot stand in one.
@@ -168,7 +174,8 @@ fn recipient<'a>(
         },
         status,
         step: told.reason.step,
-        server: host.map(|name| Server { name: Some(name), address: told.reason.address }),
+        server: (host.is_some() || told.reason.address.is_some())
+            .then_some(Server { name: host, address: told.reason.address }),
         diagnosis: match &told.reason.reply {
             Some(reply) => Diagnosis::Said(reply),
             None => Diagnosis::Found(&told.reason.text),

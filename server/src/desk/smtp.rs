@@ -21,7 +21,7 @@ use smtp::params::{MailParams, RcptParams};
 use smtp::path::{ForwardPath, Mailbox, ReversePath};
 use smtp::reply::{EnhancedCode, Reply};
 use smtp::server::{Answer, Ask, Conversation, Envelope, Server};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -286,7 +286,7 @@ impl Desk {
         let kind = if sender.is_empty() { policy::Kind::Bounce } else { policy::Kind::Mail };
         QueuedMail {
             sender,
-            recipients: mail.remote.clone(),
+            recipients: once_each(&mail.remote),
             next_attempt: now,
             expires: self.house.expires(kind, now),
             smtputf8: mail.params.smtputf8,
@@ -350,6 +350,12 @@ fn delivery_fields(sender: &ReversePath, reached_by: &str) -> Vec<u8> {
         write_delivered_to(&address, &mut fields);
     }
     fields
+}
+
+/// Who was named twice, or reached by two aliases, gets one.
+fn once_each(recipients: &[QueuedRecipient]) -> Vec<QueuedRecipient> {
+    let mut seen = HashSet::new();
+    recipients.iter().filter(|recipient| seen.insert(&recipient.address)).cloned().collect()
 }
 
 fn queued(address: String) -> QueuedRecipient {

@@ -2,9 +2,12 @@
 
 use super::peers::{Act, Mood, WELL};
 use super::{ALICE, DAY, HOUR, MINUTE, Stage, fields, own_clock};
-use crate::courier::Courier;
-use crate::courier::carrier::{Carrier, Lane, Settle, Stopped};
+use crate::courier::carrier::{Carrier, Lane, Package, Settle, Stopped};
+use crate::courier::desk::Desk;
+use crate::courier::{CLAIMED_MAX, Courier, route};
 use crate::settings::{Route, RouteTls};
+use net::Why;
+use smtp::client::{Answer, Ask};
 use std::sync::{Arc, Mutex};
 use store::{Commit, Op, QueueFilter, QueueScope};
 use tokio::sync::watch;
@@ -161,6 +164,31 @@ async fn mails_to_one_host_share_connections() {
 }
 
 #[tokio::test]
+async fn a_connection_has_an_end() {
+    let stage = Stage::set(own_clock!(), |settings| settings.queue.connections_per_host_max = 1).await;
+    stage.world().script("far.test", &[WELL]);
+    for _ in 0..101 {
+        stage.send(ALICE, &[FAR], "hello").await;
+    }
+    stage.round().await;
+    assert_eq!((stage.copies(FAR, "hello"), stage.visits("far.test").len()), (101, 2));
+}
+
+#[tokio::test]
+async fn more_than_can_be_under_way_at_once_goes_in_turns() {
+    let stage = Stage::new(own_clock!()).await;
+    stage.world().script("far.test", &[WELL]);
+    let recipients: Vec<String> = (0..CLAIMED_MAX + 50).map(|number| format!("u{number}@far.test")).collect();
+    let recipients: Vec<&str> = recipients.iter().map(String::as_str).collect();
+    stage.send(ALICE, &recipients, "hello").await;
+    assert_eq!(stage.courier.round(stage.clock.now()).await.expect("the queue"), Some(stage.clock.now()));
+    stage.courier.idle().await;
+    assert_eq!(stage.taken().len(), CLAIMED_MAX);
+    stage.round().await;
+    assert_eq!((stage.taken().len(), stage.queue()), (CLAIMED_MAX + 50, vec![]));
+}
+
+#[tokio::test]
 async fn connections_are_bounded_over_all_hosts_and_everybody_s_turn_comes() {
     let stage = Stage::set(own_clock!(), |settings| settings.queue.connections_max = 3).await;
     for host in 0..20 {
@@ -232,6 +260,22 @@ async fn closing_waits_for_what_is_under_way() {
     stage.courier.carrier.gate.send_replace(true);
     running.await.expect("no panic");
     assert_eq!((stage.copies(FAR, "hello"), stage.queue()), (1, vec![]));
+}
+
+#[tokio::test]
+async fn a_mail_that_closing_cuts_short_goes_back_into_its_lane() {
+    let stage = Stage::new(own_clock!()).await;
+    stage.send(ALICE, &[FAR], "hello").await;
+    let mut mail = stage.house.store.queue_due(stage.clock.now(), 1).expect("the queue").remove(0);
+    let recipients = std::mem::take(&mut mail.recipients);
+    let package = Package { mail: Arc::new(mail), recipients, claimed_at: stage.clock.now(), spared: false };
+    let lane = Lane::new(route::of(FAR, &[]));
+    lane.put(package);
+    let mut desk = Desk::new(&stage.house, &lane, &*stage.courier, "far.test", [192, 0, 2, 1].into());
+    let answer = net::Desk::answer(&mut desk, Ask::Next).await;
+    assert!(matches!(answer, Answer::Mail(_)) && lane.is_empty());
+    desk.conclude(&Why::Dropped).await.expect("nothing was missed");
+    assert_eq!(lane.len(), 1);
 }
 
 /// A carrier that is wrong.
