@@ -1,10 +1,13 @@
 //! Appending: nothing is lost, nothing is seen by halves; and files made of parts.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex};
 
 use super::yard::{Yard, fetch, path, store};
-use crate::{Error, Mode, Permissions};
+use crate::disk::{Disk, RealDisk};
+use crate::{Error, Mode, Permissions, Terms};
 
 #[test]
 fn what_is_appended_comes_behind_what_is_there() {
@@ -73,6 +76,35 @@ fn a_file_stored_while_one_appends_is_what_it_is_appended_to() {
     yard.space.remove(&path("log")).unwrap();
     append.commit().unwrap();
     assert_eq!(fetch(&yard.space, "log").unwrap(), b"alone");
+}
+
+/// A disk on which something happens while a file is copied, once.
+struct Meddler(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Disk for Arc<Meddler> {
+    fn copy(&self, source: &File, target: &File, offset: u64, length: u64) -> io::Result<()> {
+        RealDisk.copy(source, target, offset, length)?;
+        let deed = self.0.lock().unwrap().take();
+        deed.into_iter().for_each(|deed| deed());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_file_stored_between_copying_and_publishing_is_not_lost() {
+    let meddler = Arc::new(Meddler(Mutex::default()));
+    let yard = Yard::on(Terms::default(), Box::new(Arc::clone(&meddler)), None);
+    yard.write("log", "old ");
+    let append = yard.begun("log", Mode::Append, "tail");
+    let space = yard.space.clone();
+    *meddler.0.lock().unwrap() = Some(Box::new(move || drop(store(&space, "log", Mode::Store, "new ").unwrap())));
+    append.commit().unwrap();
+    assert_eq!((fetch(&yard.space, "log").unwrap(), yard.on_disk()), (b"new tail".to_vec(), vec!["log".into()]));
+    let append = yard.begun("log", Mode::Append, "alone");
+    let space = yard.space.clone();
+    *meddler.0.lock().unwrap() = Some(Box::new(move || space.remove(&path("log")).unwrap()));
+    append.commit().unwrap();
+    assert_eq!((fetch(&yard.space, "log").unwrap(), yard.on_disk()), (b"alone".to_vec(), vec!["log".into()]));
 }
 
 #[test]

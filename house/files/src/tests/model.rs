@@ -146,9 +146,12 @@ impl Model {
                 Ok(Outcome::Done)
             }
             Deed::Abandon(name) => self.file(name).map(|_| Outcome::Done),
-            Deed::Unique(name, content) => {
-                self.file(name).or_else(|error| if error == Outcome::IsADirectory { Ok(None) } else { Err(error) })?;
-                let _ = content;
+            Deed::Unique(name, _) => {
+                self.way(name)?;
+                // It got this very name, and was removed again, which ends what was kept of it.
+                if !self.tree.contains_key(name) {
+                    self.kept.remove(name);
+                }
                 Ok(Outcome::Done)
             }
             Deed::MakeDirectory(name) => {
