@@ -25,7 +25,7 @@ use crate::locks::lock;
 use crate::path::JailedPath;
 use crate::permissions::Permissions;
 use crate::scan::Scan;
-use crate::space::{Grip, Last, Place, Space};
+use crate::space::{Grip, Last, Place, Space, Spot};
 use crate::volume::Volume;
 
 /// Bits a client may set: none that make a program run as somebody else.
@@ -141,7 +141,7 @@ impl Space {
     /// Sets the permission bits (`0o777`) of a file or directory. Needs chmod.
     pub fn set_mode(&self, path: &JailedPath, mode: u32) -> Result<(), Error> {
         if mode > MODE_MAX {
-            return Err(Error::HostDenied);
+            return Err(Error::Mode);
         }
         let place = self.existing(path, Permissions::CHMOD)?;
         let disk = &place.mount.volume.disk;
@@ -157,7 +157,7 @@ impl Space {
     /// A name to be given to something new.
     fn free_place(&self, path: &JailedPath, wanted: Permissions) -> Result<Place<'_>, Error> {
         let place = match self.find(path, Last::Itself, Grip::Change)? {
-            crate::space::Spot::At(place) => place,
+            Spot::At(place) => place,
             _ => return Err(Error::AlreadyExists),
         };
         self.allow(&place.directory(), wanted)?;

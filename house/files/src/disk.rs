@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{
@@ -179,7 +179,7 @@ fn copy_by_hand(source: &File, mut from: u64, target: &File, mut to: u64, length
 /// A directory that is open for reading, and which one it is.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    pub(crate) handle: std::os::fd::OwnedFd,
+    pub(crate) handle: OwnedFd,
     pub(crate) id: DirectoryId,
 }
 
@@ -187,7 +187,7 @@ pub(crate) struct Directory {
 pub(crate) type DirectoryId = (u64, u64);
 
 impl Directory {
-    pub(crate) fn new(handle: std::os::fd::OwnedFd) -> Result<Directory, Errno> {
+    pub(crate) fn new(handle: OwnedFd) -> Result<Directory, Errno> {
         let stat = rustix::fs::fstat(&handle)?;
         Ok(Directory { handle, id: (stat.st_dev, stat.st_ino) })
     }

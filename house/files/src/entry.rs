@@ -89,7 +89,8 @@ impl Facts {
             size: stat.st_size as u64,
             modified: modified(stat),
             mode: stat.st_mode & 0o7777,
-            links: stat.st_nlink,
+            #[allow(clippy::unnecessary_cast, reason = "not on every machine is it as wide")]
+            links: stat.st_nlink as u64,
             owner: stat.st_uid,
             group: stat.st_gid,
             unique: (stat.st_dev, stat.st_ino),

@@ -56,6 +56,9 @@ pub enum Error {
     /// Files are moved within a mount only; between mounts they must be fetched and stored.
     #[error("the two names are in different mounts")]
     AcrossMounts,
+    /// Bits that make a program run as somebody else, and the like, are not set through us.
+    #[error("only the bits 0777 of a mode can be set")]
+    Mode,
     /// The path is none, or becomes none when links are followed.
     #[error("{0}")]
     Path(#[from] PathError),

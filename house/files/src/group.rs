@@ -12,6 +12,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::disk::{Directory, DirectoryId, Disk};
@@ -53,7 +54,7 @@ impl GroupSync {
             round.running = true;
             round.begun += 1;
             drop(rounds);
-            let result = disk.sync_directory(std::os::fd::AsFd::as_fd(directory));
+            let result = disk.sync_directory(directory.as_fd());
             rounds = lock(&self.rounds);
             let round = rounds.entry(directory.id).or_default();
             round.running = false;

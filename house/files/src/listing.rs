@@ -8,7 +8,7 @@
 //! under way are not listed, nor what cannot be asked for. What is made or removed meanwhile may be listed or not.
 
 use std::collections::VecDeque;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::FileType;
 
@@ -19,7 +19,7 @@ use crate::hidden::is_hidden;
 use crate::path::JailedPath;
 use crate::permissions::Permissions;
 use crate::scan::Scan;
-use crate::space::{Grip, Last, Space};
+use crate::space::{Grip, Last, Space, Spot};
 
 /// How much of each entry is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,6 @@ impl Listing {
 
     /// The entry of a name, unless it is gone meanwhile.
     fn entry(&self, scan: &Scan, name: Vec<u8>, kind: FileType) -> Result<Option<Entry>, Error> {
-        use std::os::fd::AsFd;
         let facts = match (self.detail, named(kind)) {
             (Detail::Names, Some(kind)) => Facts::of_kind(kind),
             _ => match look_at(scan.handle().as_fd(), &name)? {
@@ -138,7 +137,7 @@ impl Listing {
             let path = self.path.join(&name)?;
             let spot = self.space.find(&path, Last::Itself, Grip::Look)?;
             // Where the disk itself has the directory on the way to a mount, it is listed as the disk has it.
-            if matches!(spot, crate::space::Spot::At(_)) {
+            if matches!(spot, Spot::At(_)) {
                 continue;
             }
             self.ready.push_back(self.space.spot_entry(spot)?);

@@ -47,7 +47,7 @@ impl Volume {
         let _alone = lock(&self.survey);
         self.ledger.begin_count();
         let mut usage = Usage::default();
-        self.each_entry(&mut |directory, name, _| {
+        self.each_entry(&mut |directory, name| {
             if kind(name) == Some(Hidden::UnderWay) && self.remove_unheld(directory, name) {
                 return;
             }
@@ -65,7 +65,7 @@ impl Volume {
     pub fn sweep(&self, now: SystemTime) -> Result<Swept, Error> {
         let _alone = lock(&self.survey);
         let mut swept = Swept::default();
-        self.each_entry(&mut |directory, name, _| {
+        self.each_entry(&mut |directory, name| {
             let Some(hidden) = kind(name) else { return };
             let Ok(Some(stat)) = look_at(directory.as_fd(), name) else { return };
             let old = now.duration_since(modified(&stat)).is_ok_and(|age| age >= self.terms.keep_interrupted);
@@ -89,7 +89,7 @@ impl Volume {
     }
 
     /// Calls `each` for everything below the top; directories after they were named, links never followed.
-    fn each_entry(&self, each: &mut dyn FnMut(&Directory, &[u8], FileType)) -> Result<(), Error> {
+    fn each_entry(&self, each: &mut dyn FnMut(&Directory, &[u8])) -> Result<(), Error> {
         let top = Directory::new(open_name(self.root(), b".", READ_DIRECTORY)?)?;
         let mut levels = vec![Level::read(top, each)?];
         while let Some(level) = levels.last_mut() {
@@ -118,7 +118,7 @@ struct Level {
 }
 
 impl Level {
-    fn read(directory: Directory, each: &mut dyn FnMut(&Directory, &[u8], FileType)) -> Result<Level, Error> {
+    fn read(directory: Directory, each: &mut dyn FnMut(&Directory, &[u8])) -> Result<Level, Error> {
         let mut scan = Scan::new(open_name(directory.as_fd(), b".", READ_DIRECTORY)?);
         let mut directories = Vec::new();
         while scan.piece(|name, reported| {
@@ -131,7 +131,7 @@ impl Level {
             if kind.is_dir() {
                 directories.push(name.to_vec());
             }
-            each(&directory, name, kind);
+            each(&directory, name);
         })? {}
         Ok(Level { directory, directories })
     }

@@ -11,3 +11,14 @@ mod names;
 mod quota;
 mod rules;
 mod uploads;
+
+#[test]
+fn everything_may_go_to_another_thread() {
+    fn sent<T: Send>() {}
+    fn shared<T: Send + Sync>() {}
+    shared::<crate::Space>();
+    shared::<crate::Volume>();
+    sent::<crate::Upload>();
+    sent::<crate::Listing>();
+    sent::<crate::Download>();
+}
