@@ -1,6 +1,6 @@
 //! Paths from the network, made safe once, at the edge.
 //!
-//! RFC 959 §4.1.1 (pathnames), RFC 1123 §4.1, RFC 3659 §2.2 (octets in names), RFC 2640 §2 (names need not be UTF-8).
+//! RFC 959 §4.1.3 (pathnames), RFC 1123 §4.1, RFC 3659 §2.2 (octets in names), RFC 2640 §2 (names need not be UTF-8).
 //!
 //! Invariants: a [`JailedPath`] begins at the virtual root; no part of it is empty, `.` or `..`, none holds NUL, CR or
 //! LF, none is longer than [`COMPONENT_MAX`]; depth and length are bounded. Whoever holds one may trust all of that.
