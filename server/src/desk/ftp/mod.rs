@@ -415,7 +415,7 @@ fn refusal(error: Error) -> Refusal {
         Error::IsADirectory => Refusal::IsADirectory,
         Error::NotAFile => Refusal::NotAFile,
         Error::NotEmpty => Refusal::NotEmpty,
-        Error::Denied(_) | Error::HostDenied | Error::Fixed => Refusal::NotPermitted,
+        Error::Denied(_) | Error::HostDenied | Error::Fixed | Error::Mode => Refusal::NotPermitted,
         // Who asks learns nothing of what is outside.
         Error::Outside | Error::TooManyLinks => Refusal::NotFound,
         Error::Reserved | Error::Path(_) => Refusal::NameNotAllowed,
