@@ -165,7 +165,7 @@ impl House {
         u128::from_le_bytes(chance())
     }
 
-    /// Opens an account's maildrop for one session, unless another has it and keeps it for [`MAILDROP_WAIT`]: who
+    /// Opens an account's maildrop for one session, unless another has it and keeps it for a second: who
     /// comes back at once may be ahead of the end of his own last session.
     pub async fn lock_maildrop(self: &Arc<Self>, account: AccountId) -> Option<MaildropLock> {
         let end = tokio::time::Instant::now() + MAILDROP_WAIT;
