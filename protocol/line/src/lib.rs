@@ -2,8 +2,8 @@
 //!
 //! RFC 5321 §2.3.8 (CRLF alone ends a line), §4.5.2 (transparency); RFC 1939 §3 (byte-stuffing).
 //!
-//! Read in this order: [`session`] is the contract between a dialogue and whoever drives it,
-//! [`lines`] finds lines in what has arrived, [`dots`] hides and reveals leading dots.
+//! Read in this order: `session` is the contract between a dialogue and whoever drives it,
+//! `lines` finds lines in what has arrived, `dots` hides and reveals leading dots.
 //!
 //! Invariants: no socket, file, clock, thread or async; time comes in as a parameter.
 //! Not here: what the lines mean (the dialogues), how they travel (net).
