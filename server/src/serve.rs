@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error, info, warn};
@@ -173,7 +173,12 @@ async fn tidy(house: Arc<House>) {
     loop {
         tokio::time::sleep(COMPACT_EVERY).await;
         let store = house.store.clone();
-        match tokio::task::spawn_blocking(move || store.compact(COMPACT_BYTES)).await {
+        let sweeping = Arc::clone(&house);
+        let given_back = tokio::task::spawn_blocking(move || {
+            sweeping.spaces.sweep(SystemTime::now());
+            store.compact(COMPACT_BYTES)
+        });
+        match given_back.await {
             Ok(Ok(done)) if done.segments_removed > 0 => info!(segments = done.segments_removed, "room given back"),
             Ok(Err(error)) => warn!(%error, "room could not be given back"),
             _ => {}

@@ -11,8 +11,10 @@
 use files::{Error, JailedPath, Mode, Mount, OpenError, Permissions, Quota, Space, Terms, Volume};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 use store::AccountId;
+use tracing::warn;
 
 /// The directory in the data directory that holds them all.
 const DIRECTORY: &str = "files";
@@ -20,7 +22,13 @@ const DIRECTORY: &str = "files";
 /// All spaces that were opened so far.
 pub struct Spaces {
     directory: PathBuf,
-    open: Mutex<HashMap<AccountId, Space>>,
+    open: Mutex<HashMap<AccountId, Open>>,
+}
+
+/// A space, and the directory it is on.
+struct Open {
+    space: Space,
+    volume: Arc<Volume>,
 }
 
 impl Spaces {
@@ -36,21 +44,39 @@ impl Spaces {
     pub fn of(&self, account: AccountId, bytes_max: Option<u64>) -> Result<Space, OpenError> {
         // Held while a space is opened: a second session of the account must wait for it rather than open it twice.
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(space) = open.get(&account) {
+        if let Some(Open { space, .. }) = open.get(&account) {
             return Ok(space.clone());
         }
         let terms = Terms { quota: Quota { bytes_max, files_max: None }, make_missing: true, ..Terms::default() };
         let volume = Volume::open(&self.directory.join(account.0.to_string()), terms)?;
         let mount = Mount {
             at: JailedPath::root(),
-            volume,
+            volume: Arc::clone(&volume),
             permissions: Permissions::ALL,
             rules: Vec::new(),
             keeps_interrupted: true,
         };
         let space = Space::new(&account.0.to_be_bytes(), vec![mount])?;
-        open.insert(account, space.clone());
+        open.insert(account, Open { space: space.clone(), volume });
         Ok(space)
+    }
+
+    /// Removes interrupted uploads that were kept long enough, in the spaces that are open: one that nobody has opened
+    /// since the start has to wait until somebody does. Blocks.
+    pub fn sweep(&self, now: SystemTime) {
+        // A sweep takes its time; nobody at the door should wait for it.
+        let volumes: Vec<Arc<Volume>> = self
+            .open
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .map(|open| Arc::clone(&open.volume))
+            .collect();
+        for volume in volumes {
+            if let Err(error) = volume.sweep(now) {
+                warn!(space = %volume.place().display(), %error, "interrupted uploads could not be swept");
+            }
+        }
     }
 
     /// Gives an account its first files, unless it has a space already. Blocks.
@@ -85,4 +111,25 @@ pub enum SeedError {
     /// A file could not be stored.
     #[error(transparent)]
     Store(#[from] Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn an_upload_that_broke_off_goes_with_its_day() {
+        let data = tempfile::tempdir().expect("a directory");
+        let spaces = Spaces::new(data.path());
+        let space = spaces.of(AccountId(1), None).expect("a space");
+        let path = JailedPath::parse(b"half.txt", &JailedPath::root()).expect("a path");
+        let mut upload = space.begin_upload(&path, Mode::Store).expect("an upload");
+        upload.write_all(b"half").expect("it is written");
+        upload.interrupt();
+        spaces.sweep(SystemTime::now());
+        assert_eq!(space.kept(&path).expect("a look"), Some(4), "its day has not passed");
+        spaces.sweep(SystemTime::now() + Duration::from_secs(3 * 86_400));
+        assert_eq!(space.kept(&path).expect("a look"), None, "its day has passed");
+    }
 }

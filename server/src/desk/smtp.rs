@@ -14,10 +14,10 @@ use message::address::{Address, Domain};
 use message::date::Date;
 use message::header::scan::{Facts, HeaderScan};
 use message::header::submission::{write_date, write_message_id};
-use message::header::trace::{Client as From, Protocol, Received, Speech, write_delivered_to};
+use message::header::trace::{Client as Giver, Protocol, Received, Speech, write_delivered_to};
 use policy::sender::Strictness;
 use policy::{Client, Door, Verdict};
-use smtp::params::{MailParams, RcptParams};
+use smtp::params::MailParams;
 use smtp::path::{ForwardPath, Mailbox, ReversePath};
 use smtp::reply::{EnhancedCode, Reply};
 use smtp::server::{Answer, Ask, Conversation, Envelope, Server};
@@ -99,7 +99,7 @@ impl Desk {
         Client { address: self.caller.peer.ip(), door, account }
     }
 
-    fn recipient(&mut self, path: &ForwardPath, params: &RcptParams) -> Result<(), Reply> {
+    fn recipient(&mut self, path: &ForwardPath) -> Result<(), Reply> {
         let house = Arc::clone(&self.house);
         let directory = house.directory();
         let (local_part, domain) = match path {
@@ -115,7 +115,7 @@ impl Desk {
         }
         match (resolution, path) {
             (Resolution::Deliver(delivery), _) => self.deliver(&delivery, path)?,
-            (_, ForwardPath::Mailbox(mailbox)) => self.relay(mailbox, params),
+            (_, ForwardPath::Mailbox(mailbox)) => self.relay(mailbox),
             (_, ForwardPath::Postmaster) => return Err(out_of_order()),
         }
         self.remember_only(path);
@@ -140,7 +140,7 @@ impl Desk {
     }
 
     /// Somebody elsewhere.
-    fn relay(&mut self, mailbox: &Mailbox, _params: &RcptParams) {
+    fn relay(&mut self, mailbox: &Mailbox) {
         if let Some(mail) = &mut self.mail {
             mail.remote.push(queued(mailbox.to_string()));
         }
@@ -229,7 +229,7 @@ impl Desk {
         // RFC 6409 §8: where our own users are when they write is nobody's business.
         let address = (!self.is_submission()).then(|| self.caller.peer.ip());
         Received {
-            from: Some(From { hello: &hello, address, name: None }),
+            from: Some(Giver { hello: &hello, address, name: None }),
             by: ours,
             with: protocol(envelope),
             id: &mail.name,
@@ -302,7 +302,8 @@ impl net::Desk<Server> for Desk {
     async fn answer(&mut self, ask: Ask) -> Answer {
         let verdict = match ask {
             Ask::Sender { by, path, params } => self.sender(by, path, params),
-            Ask::Recipient { path, params } => self.recipient(&path, &params),
+            // DSN is not offered, so its parameters do not come.
+            Ask::Recipient { path, .. } => self.recipient(&path),
             Ask::Begin(envelope) => self.begin(envelope),
             // Boxed, as is the login: large, rare, and not what an idle connection should carry.
             Ask::Commit { .. } => return Answer::Reply(Box::pin(self.commit()).await),
