@@ -100,12 +100,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("protocol/smtp", &["line", "sasl", "message"]),
     ("protocol/pop3", &["line", "sasl", "message"]),
     ("protocol/ftp", &["line"]),
+    ("protocol/imap", &["line", "sasl"]),
     ("house/directory", &["message"]),
     ("house/store", &["message"]),
     ("house/files", &[]),
     ("house/policy", &["directory"]),
     ("net", &["line"]),
-    ("server", &["line", "sasl", "message", "smtp", "pop3", "ftp", "directory", "store", "files", "policy", "net"]),
+    ("server", &["line", "sasl", "message", "smtp", "pop3", "ftp", "imap", "directory", "store", "files", "policy", "net"]),
     ("app", &["line", "net", "server", "store", "directory", "policy"]),
 ];
 

@@ -1,0 +1,828 @@
+//! What the session asks the house, what it may be answered, and what it is told.
+//!
+//! One mailbox is *selected* at a time, from an [`Ask::Select`] that was answered with [`Answer::Selected`] until
+//! [`Ask::Deselect`] or the next `Select`; questions about messages are about that one. Messages are named by UID alone:
+//! sequence numbers, what has been announced and what may be announced now are the session's business.
+//!
+//! **Changes.** The desk follows the selected mailbox from the moment that [`Selected`] describes. When something has
+//! changed it wakes the session with [`News::Changed`], once until the next [`Ask::Sync`]; and it answers `Sync`, which also
+//! comes unasked for behind most commands, with everything that has changed since `Selected` or the last `Sync`, in order of
+//! commits. What the session itself has done and heard of by an answer (`Stored`, `Moved`, `Expunged`, a \Seen set by
+//! `Fetch`) is left out, unless somebody else has changed the same message again; but UIDs that were expunged may be
+//! told twice, and those that the session has appended or copied here come as `added`, like everybody's. So nothing piles
+//! up in the session, whatever happens while a client is silent; a `Sync` with nothing to tell should cost next to nothing.
+//!
+//! **Long work.** Whatever takes longer than a second or ten may be answered with [`Answer::Working`]; the session may tell
+//! its client, and asks [`Ask::GoOn`] until the answer proper comes.
+//!
+//! **Batches.** `Fetch` and `Store` name messages by sets of bounded count ([`FETCH_BATCH_MAX`], [`STORE_BATCH_MAX`]); the desk
+//! may answer a `Fetch` for the first of them only ([`Fetched::looked_until`]), so that an answer stays near
+//! [`FETCH_OCTETS_WISHED`].
+//!
+//! **Content** of an APPEND follows through `Step::Keep` behind each [`Ask::AppendMessage`] that was answered `Done`; nothing is
+//! visible before [`Ask::AppendCommit`], and all of it or nothing after. An append that a session does not end by
+//! `AppendCommit` or [`Ask::AppendAbandon`] before it ends is to be forgotten.
+//!
+//! Any question may be answered with [`Answer::Refused`], which then changes nothing; an answer of the wrong kind counts as
+//! `Refused(Refusal::Unavailable)`. A session that ends says nothing more: what the desk keeps for it is to be dropped.
+//!
+//! Invariants: one question at a time; nothing is asked about messages unless a mailbox is selected; nothing that changes
+//! messages is asked if it was opened read-only; names, flags and sets are well-formed, and no set is empty.
+//! Not here: how the house does it (desk, store), how it is written to the client (the other files of this folder).
+
+use crate::fetch::Item;
+use crate::flag::{Flag, Flags, Keyword};
+use crate::moment::Moment;
+use crate::name::MailboxName;
+use crate::search::Key;
+use crate::set::NumberSet;
+
+/// So many messages one [`Ask::Fetch`] names at most.
+pub const FETCH_BATCH_MAX: u32 = 1_000;
+
+/// What the content in one [`Fetched`] should add up to: enough for few turns, little for thousands of sessions.
+pub const FETCH_OCTETS_WISHED: usize = 256 * 1024;
+
+/// What one [`Answer::Octets`] should hold.
+pub const READ_OCTETS_WISHED: usize = 64 * 1024;
+
+/// So many messages one [`Ask::Store`] names at most: one commit, one sync.
+pub const STORE_BATCH_MAX: u32 = 10_000;
+
+/// A question to the house. Behind each stands the answer that is no refusal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// Who is it? LOGIN asks it, too. [`Answer::Auth`]
+    Auth(sasl::server::Ask),
+    /// UNAUTHENTICATE: forget who it was, and everything else; the connection stays. [`Answer::Done`]
+    Forget,
+    /// ID: what the client says of itself, for the log, never to be trusted. Asked before or after login. [`Answer::Done`]
+    Id(Vec<(String, Option<String>)>),
+    /// Go on with what was answered by [`Answer::Working`].
+    GoOn,
+
+    /// LIST, LSUB: every mailbox the account may see, and every name it is subscribed to, by name. The session picks from
+    /// them. [`Answer::Mailboxes`]
+    Mailboxes,
+    /// STATUS, and LIST that returns it: also of the selected mailbox. [`Answer::Status`]
+    Status {
+        /// Which mailbox.
+        mailbox: MailboxName,
+        /// Whether the sum of all sizes is wanted, which a house may have to compute.
+        size: bool,
+    },
+    /// SELECT, EXAMINE. What was selected is deselected first, whatever comes of it. [`Answer::Selected`]
+    Select {
+        /// Which mailbox.
+        mailbox: MailboxName,
+        /// EXAMINE.
+        read_only: bool,
+    },
+    /// CLOSE, UNSELECT, and a SELECT that cannot be: follow nothing any more. [`Answer::Done`]
+    Deselect,
+    /// CREATE. Levels above that are missing are made, too. [`Answer::Created`]
+    Create {
+        /// Under which name.
+        mailbox: MailboxName,
+        /// What it is for (RFC 6154): the attributes, such as `\Sent`.
+        uses: Vec<SpecialUse>,
+    },
+    /// DELETE: never INBOX. Mailboxes below it stay. [`Answer::Done`]
+    Delete(MailboxName),
+    /// RENAME, with all below. For INBOX: its messages move to a new mailbox, it stays, and so do those below it.
+    /// [`Answer::Done`]
+    Rename {
+        /// What is there.
+        from: MailboxName,
+        /// What is not there yet.
+        to: MailboxName,
+    },
+    /// SUBSCRIBE and UNSUBSCRIBE, also of names that are not mailboxes. [`Answer::Done`]
+    Subscribe {
+        /// Which name.
+        mailbox: MailboxName,
+        /// Or unsubscribe.
+        subscribed: bool,
+    },
+
+    /// APPEND, REPLACE: a message begins; its content follows through `Keep`. The first one of a command says where to,
+    /// and so do all others. [`Answer::Done`], or a refusal, after which no `AppendAbandon` comes.
+    AppendMessage(Draft),
+    /// The append is whole: make all of its messages visible, in their order. [`Answer::Appended`]
+    AppendCommit {
+        /// REPLACE: expunge this one of the selected mailbox in the same moment.
+        replacing: Option<u32>,
+    },
+    /// It is not wanted. [`Answer::Done`]
+    AppendAbandon,
+
+    /// What has changed in the selected mailbox? [`Answer::Changes`]
+    Sync,
+    /// Messages and what is wanted of each. [`Answer::Fetched`]
+    Fetch(Fetch),
+    /// The next octets of a [`Content::Stretch`], in order. [`Answer::Octets`]; after a refusal the session closes, for the
+    /// client has been promised more.
+    Read {
+        /// The desk's number.
+        reader: u64,
+        /// The first octet.
+        from: u64,
+        /// The first that is not wanted.
+        to: u64,
+    },
+    /// FETCH with VANISHED, SELECT with QRESYNC: which of these UIDs were expunged by changes with numbers above this? The
+    /// answer may hold more of the set, as long as none of them is a message. [`Answer::Vanished`]
+    Vanished {
+        /// The number.
+        since: u64,
+        /// Which UIDs.
+        uids: NumberSet,
+    },
+    /// STORE. [`Answer::Stored`]
+    Store(Store),
+    /// COPY and MOVE: all or nothing. [`Answer::Copied`]
+    Copy {
+        /// Which messages; those that are gone are left out.
+        uids: NumberSet,
+        /// Where to; it may be the selected mailbox.
+        to: MailboxName,
+        /// MOVE: expunge them here in the same moment.
+        remove: bool,
+    },
+    /// EXPUNGE, UID EXPUNGE, CLOSE: remove those that are \Deleted. [`Answer::Expunged`]
+    Expunge {
+        /// Only of these.
+        uids: Option<NumberSet>,
+    },
+    /// SEARCH, SORT, THREAD in the selected mailbox. [`Answer::Found`]
+    Search(Box<Search>),
+
+    /// NAMESPACE. [`Answer::Namespaces`]
+    Namespaces,
+    /// GETQUOTA. [`Answer::Quotas`] with one.
+    Quota {
+        /// The root's name.
+        root: String,
+    },
+    /// GETQUOTAROOT. [`Answer::Quotas`] with all that hold for it.
+    QuotaRoots {
+        /// Which mailbox.
+        mailbox: MailboxName,
+    },
+    /// SETQUOTA. [`Answer::Quotas`] with what holds now.
+    SetQuota {
+        /// The root's name.
+        root: String,
+        /// The new limits, by resource; those that are not named are lifted.
+        limits: Vec<(Resource, u64)>,
+    },
+    /// GETMETADATA. [`Answer::Metadata`]
+    Metadata {
+        /// Of the server, if of no mailbox.
+        mailbox: Option<MailboxName>,
+        /// Which entries: names that begin with `/private/` or `/shared/`, in lower case.
+        entries: Vec<String>,
+        /// And those below them.
+        depth: Depth,
+    },
+    /// SETMETADATA: all or nothing. [`Answer::Done`]
+    SetMetadata {
+        /// Of the server, if of no mailbox.
+        mailbox: Option<MailboxName>,
+        /// The new values; none removes an entry.
+        entries: Vec<(String, Option<Vec<u8>>)>,
+    },
+    /// GETACL. [`Answer::Acl`]
+    Acl(MailboxName),
+    /// SETACL, DELETEACL. [`Answer::Done`]
+    SetAcl {
+        /// Of which mailbox.
+        mailbox: MailboxName,
+        /// Whose rights; with `-` before it, what is taken from him (RFC 4314 §2).
+        identifier: String,
+        /// What becomes of them.
+        change: RightsChange,
+    },
+    /// LISTRIGHTS. [`Answer::GrantableRights`]
+    GrantableRights {
+        /// Of which mailbox.
+        mailbox: MailboxName,
+        /// Whose.
+        identifier: String,
+    },
+    /// MYRIGHTS. [`Answer::MyRights`]
+    MyRights(MailboxName),
+}
+
+/// A message that begins to arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// Where to.
+    pub mailbox: MailboxName,
+    /// With these flags.
+    pub flags: Flags,
+    /// When it is said to have arrived; now, if it is not said.
+    pub date: Option<Moment>,
+    /// How many octets follow.
+    pub size: u64,
+    /// Whether it may hold NUL (`~{n}`).
+    pub binary: bool,
+    /// How many messages of this command are before it.
+    pub before: u32,
+}
+
+/// What is wanted of which messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    /// Which messages, at most [`FETCH_BATCH_MAX`]. Those that are gone are left out.
+    pub uids: NumberSet,
+    /// What of each. `Item::Uid` and `Item::ModSeq` need nothing: both always come.
+    pub items: Vec<Item>,
+    /// Only those whose last change has a higher number.
+    pub changed_since: Option<u64>,
+    /// Set \Seen on each that does not have it, durably, before answering; [`Message::seen_now`] says on which.
+    pub mark_seen: bool,
+}
+
+impl Fetch {
+    /// Whether an item of this kind is wanted.
+    pub fn wants(&self, kind: impl Fn(&Item) -> bool) -> bool {
+        self.items.iter().any(kind)
+    }
+}
+
+/// A change of flags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// Which messages, at most [`STORE_BATCH_MAX`].
+    pub uids: NumberSet,
+    /// What becomes of their flags.
+    pub how: Change,
+    /// Which flags.
+    pub flags: Flags,
+    /// Leave alone, and name in [`Stored::modified`], those whose last change has a higher number than this.
+    pub unchanged_since: Option<u64>,
+}
+
+/// What becomes of flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// These, and no others.
+    Replace,
+    /// These as well.
+    Add,
+    /// Not these.
+    Remove,
+}
+
+/// A search in the selected mailbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Search {
+    /// What to look for. Sets are UIDs, and may be empty here.
+    pub program: Key<NumberSet>,
+    /// In which order it is wanted.
+    pub order: Order,
+    /// Whether the highest change number among what is found is wanted.
+    pub modseq: bool,
+}
+
+/// The order of what is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// By UID: [`Hits::Set`].
+    Uid,
+    /// By these criteria, then by UID (RFC 5256 §3): [`Hits::Sorted`].
+    Sorted(Vec<SortKey>),
+    /// In threads: [`Hits::Threads`].
+    Threaded(ThreadAlgorithm),
+}
+
+/// One criterion of SORT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SortKey {
+    /// What is compared.
+    pub by: SortBy,
+    /// Largest first.
+    pub reverse: bool,
+}
+
+/// What SORT compares (RFC 5256 §3, RFC 5957 §3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
+    /// ARRIVAL: the internal date.
+    Arrival,
+    /// CC: the first mailbox.
+    Cc,
+    /// DATE: the sent date; the internal date where there is none.
+    Date,
+    /// FROM: the first mailbox.
+    From,
+    /// SIZE
+    Size,
+    /// SUBJECT: the base subject.
+    Subject,
+    /// TO: the first mailbox.
+    To,
+    /// DISPLAYFROM
+    DisplayFrom,
+    /// DISPLAYTO
+    DisplayTo,
+}
+
+/// How THREAD finds threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThreadAlgorithm {
+    /// RFC 5256.
+    OrderedSubject,
+    /// RFC 5256.
+    References,
+    /// The same without looking at subjects.
+    Refs,
+}
+
+/// A use of a mailbox that RFC 6154 §2 or RFC 8457 §3 names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SpecialUse {
+    /// `\All`
+    All,
+    /// `\Archive`
+    Archive,
+    /// `\Drafts`
+    Drafts,
+    /// `\Flagged`
+    Flagged,
+    /// `\Important`
+    Important,
+    /// `\Junk`
+    Junk,
+    /// `\Sent`
+    Sent,
+    /// `\Trash`
+    Trash,
+}
+
+impl SpecialUse {
+    /// All of them.
+    pub const ALL: [SpecialUse; 8] = [
+        SpecialUse::All,
+        SpecialUse::Archive,
+        SpecialUse::Drafts,
+        SpecialUse::Flagged,
+        SpecialUse::Important,
+        SpecialUse::Junk,
+        SpecialUse::Sent,
+        SpecialUse::Trash,
+    ];
+
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            SpecialUse::All => "\\All",
+            SpecialUse::Archive => "\\Archive",
+            SpecialUse::Drafts => "\\Drafts",
+            SpecialUse::Flagged => "\\Flagged",
+            SpecialUse::Important => "\\Important",
+            SpecialUse::Junk => "\\Junk",
+            SpecialUse::Sent => "\\Sent",
+            SpecialUse::Trash => "\\Trash",
+        }
+    }
+
+    /// Reads one, in any case.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.name().as_bytes().eq_ignore_ascii_case(text))
+    }
+}
+
+/// What a quota limits (RFC 9208 §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// `STORAGE`: sizes of messages, in units of 1024 octets.
+    Storage,
+    /// `MESSAGE`: how many messages.
+    Message,
+    /// `MAILBOX`: how many mailboxes.
+    Mailbox,
+    /// `ANNOTATION-STORAGE`: sizes of annotations, in units of 1024 octets.
+    AnnotationStorage,
+}
+
+/// How far below an entry GETMETADATA looks (RFC 5464 §4.2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Depth {
+    /// Not below it.
+    #[default]
+    Zero,
+    /// One level.
+    One,
+    /// All levels.
+    Infinity,
+}
+
+/// What becomes of someone's rights. Rights are letters (RFC 4314 §2), each once, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RightsChange {
+    /// These, and no others.
+    Replace(String),
+    /// These as well.
+    Add(String),
+    /// Not these.
+    Remove(String),
+    /// DELETEACL: whoever it is no longer stands in the list.
+    Delete,
+}
+
+/// An answer of the house.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// It is done, and where it changes anything, it is on disk.
+    Done,
+    /// No, and nothing was changed.
+    Refused(Refusal),
+    /// Not yet: so much of so much is done. [`Ask::GoOn`] follows.
+    Working {
+        /// How much is done.
+        done: Option<u32>,
+        /// Of how much.
+        goal: Option<u32>,
+    },
+    /// To [`Ask::Auth`].
+    Auth(sasl::server::Answer),
+    /// To [`Ask::Mailboxes`], by name; levels between that are no mailboxes need not be among them.
+    Mailboxes(Vec<Listed>),
+    /// To [`Ask::Status`].
+    Status(Status),
+    /// To [`Ask::Select`].
+    Selected(Box<Selected>),
+    /// To [`Ask::Create`].
+    Created {
+        /// The mailbox's id (RFC 8474), which it keeps whatever its name.
+        id: ObjectId,
+    },
+    /// To [`Ask::AppendCommit`].
+    Appended {
+        /// That of the mailbox.
+        uidvalidity: u32,
+        /// The UIDs of the messages, which are in order.
+        uids: NumberSet,
+    },
+    /// To [`Ask::Sync`].
+    Changes(Changes),
+    /// To [`Ask::Fetch`].
+    Fetched(Fetched),
+    /// To [`Ask::Read`]: from the front of the stretch, at least one; some [`READ_OCTETS_WISHED`] are a good number.
+    Octets(Vec<u8>),
+    /// To [`Ask::Vanished`].
+    Vanished(NumberSet),
+    /// To [`Ask::Store`].
+    Stored(Stored),
+    /// To [`Ask::Copy`].
+    Copied(Copied),
+    /// To [`Ask::Expunge`].
+    Expunged {
+        /// Which are gone now.
+        uids: NumberSet,
+        /// The number of this change.
+        modseq: u64,
+    },
+    /// To [`Ask::Search`].
+    Found(Found),
+    /// To [`Ask::Namespaces`].
+    Namespaces(Namespaces),
+    /// To [`Ask::Quota`], [`Ask::QuotaRoots`], [`Ask::SetQuota`].
+    Quotas(Vec<QuotaRoot>),
+    /// To [`Ask::Metadata`]: the entries that have a value, and those named that have none.
+    Metadata(Vec<(String, Option<Vec<u8>>)>),
+    /// To [`Ask::Acl`]: identifiers and their rights.
+    Acl(Vec<(String, String)>),
+    /// To [`Ask::GrantableRights`].
+    GrantableRights {
+        /// What he has in any case.
+        always: String,
+        /// What may be granted besides; rights in one text come and go together.
+        others: Vec<String>,
+    },
+    /// To [`Ask::MyRights`].
+    MyRights(String),
+}
+
+/// Why not. Each has its response code and its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such mailbox, or no right to know of it.
+    NoSuchMailbox,
+    /// There is none to append or copy to, but there could be: `[TRYCREATE]`.
+    TryCreate,
+    /// There is one of this name already.
+    AlreadyExists,
+    /// It exists, and cannot be selected.
+    NoSelect,
+    /// It cannot go while there are mailboxes below it.
+    HasChildren,
+    /// Not this one, by its nature: INBOX is not deleted.
+    Cannot,
+    /// The account may not.
+    NoPermission,
+    /// The quota would be exceeded.
+    OverQuota,
+    /// The message is larger than any may be.
+    TooLarge,
+    /// Too many mailboxes, keywords, or whatever is counted.
+    Limit,
+    /// The uses cannot be had: `[USEATTR]`.
+    UseAttr,
+    /// Messages are gone that this is about: `[EXPUNGEISSUED]`.
+    ExpungeIssued,
+    /// The transfer encoding of a part is not known, or broken: `[UNKNOWN-CTE]`.
+    UnknownEncoding,
+    /// Not now.
+    Unavailable,
+    /// What is on disk is damaged.
+    Corrupted,
+    /// No quota root of this name.
+    NoSuchRoot,
+    /// A metadata entry is too large; this is the largest.
+    MetadataTooLarge(u64),
+    /// There are too many metadata entries.
+    MetadataTooMany,
+    /// No private metadata here.
+    MetadataNoPrivate,
+    /// A sentence of the house: one line for the user.
+    Policy(String),
+}
+
+/// An id of RFC 8474: 1 to 255 letters, digits, `-` and `_`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectId(String);
+
+impl ObjectId {
+    /// An id, if it may be one.
+    pub fn new(id: impl Into<String>) -> Option<Self> {
+        let id = id.into();
+        let legal = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
+        ((1..=255).contains(&id.len()) && id.bytes().all(legal)).then_some(ObjectId(id))
+    }
+
+    /// As on the wire.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A mailbox, or a name that is subscribed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: MailboxName,
+    /// It can be selected. Otherwise it is a level without messages (`\Noselect`), or only a name that is subscribed to.
+    pub selectable: bool,
+    /// There is something of this name, selectable or not.
+    pub exists: bool,
+    /// The account is subscribed to it.
+    pub subscribed: bool,
+    /// What it is for.
+    pub uses: Vec<SpecialUse>,
+    /// New messages are in it since it was last looked at, if that is known without effort.
+    pub marked: Option<bool>,
+    /// No mailbox can be made below it.
+    pub no_inferiors: bool,
+}
+
+/// The figures of a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// How many messages.
+    pub messages: u32,
+    /// How many are not \Seen.
+    pub unseen: u32,
+    /// How many are \Deleted.
+    pub deleted: u32,
+    /// The UID that comes next.
+    pub uidnext: u32,
+    /// Without which UIDs mean nothing.
+    pub uidvalidity: u32,
+    /// The number of the last change.
+    pub highestmodseq: u64,
+    /// The sum of all sizes, if it was asked for.
+    pub size: u64,
+    /// The sum of the sizes of those that are \Deleted, if it was asked for.
+    pub deleted_size: u64,
+    /// No message may be larger, if it is another limit than everywhere.
+    pub append_limit: Option<u64>,
+    /// RFC 8474.
+    pub id: ObjectId,
+}
+
+/// A mailbox that is selected now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selected {
+    /// RFC 8474.
+    pub id: ObjectId,
+    /// Without which UIDs mean nothing.
+    pub uidvalidity: u32,
+    /// The UID that comes next.
+    pub uidnext: u32,
+    /// The number of the last change.
+    pub highestmodseq: u64,
+    /// All messages. A set is as large as it has holes.
+    pub uids: NumberSet,
+    /// The keywords in use here; the system flags need not be named.
+    pub keywords: Vec<Keyword>,
+    /// Which flags a client can change.
+    pub permanent: Permanent,
+    /// The first that is not \Seen.
+    pub first_unseen: Option<u32>,
+    /// It cannot be changed, also if that was not wished.
+    pub read_only: bool,
+}
+
+/// What can be changed of flags. In a mailbox that is read-only nothing is, whatever this says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Permanent {
+    /// All flags and keywords, also new ones.
+    Everything,
+    /// These, and no new keywords.
+    Only(Vec<Flag>),
+}
+
+/// What has changed in the selected mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// These are gone.
+    pub expunged: NumberSet,
+    /// These are new, and not gone again; larger than all before.
+    pub added: NumberSet,
+    /// The flags of these are others now, or their change numbers; new messages need not be among them. At most some
+    /// thousand at a time.
+    pub flags: Vec<Flagged>,
+    /// The number of the last change that is told here.
+    pub highestmodseq: u64,
+    /// The UID that comes next.
+    pub uidnext: u32,
+    /// All keywords in use, if there are new ones.
+    pub keywords: Option<Vec<Keyword>>,
+    /// There is more: ask again.
+    pub more: bool,
+    /// The mailbox is gone, or is another one now; the session ends.
+    pub lost: bool,
+}
+
+/// The flags of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flagged {
+    /// Which message.
+    pub uid: u32,
+    /// Its flags.
+    pub flags: Flags,
+    /// The number of its last change.
+    pub modseq: u64,
+}
+
+/// What was fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Fetched {
+    /// By UID, without those that are gone and those that have not changed.
+    pub messages: Vec<Message>,
+    /// All UIDs asked for up to this one were looked at; none means all of them. At least one must be.
+    pub looked_until: Option<u32>,
+}
+
+/// What was wanted of one message. What was not asked for need not be there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Message {
+    /// Its UID; always there.
+    pub uid: u32,
+    /// The number of its last change; always there.
+    pub modseq: u64,
+    /// Its flags; wanted also if `mark_seen`.
+    pub flags: Flags,
+    /// This fetch has made it \Seen: the session tells the flags even if they were not asked for.
+    pub seen_now: bool,
+    /// When it arrived.
+    pub internal_date: Option<Moment>,
+    /// Its size in octets.
+    pub size: u64,
+    /// Its envelope as on the wire, from `(` to `)`. Text beyond ASCII stands in literals or encoded words only, so that
+    /// it is right for every client.
+    pub envelope: Option<Vec<u8>>,
+    /// BODY as on the wire, from `(` to `)`.
+    pub body: Option<Vec<u8>>,
+    /// BODYSTRUCTURE as on the wire, from `(` to `)`.
+    pub body_structure: Option<Vec<u8>>,
+    /// RFC 8474.
+    pub email_id: Option<ObjectId>,
+    /// RFC 8474; none is NIL.
+    pub thread_id: Option<ObjectId>,
+    /// When it came into this mailbox, if that is known.
+    pub save_date: Option<Moment>,
+    /// Its first words; none is NIL, empty is empty.
+    pub preview: Option<String>,
+    /// For each `Item::Section` and `Item::BinarySize`, in the order they were asked for.
+    pub sections: Vec<Content>,
+}
+
+/// What a section consists of. The stretch that was asked for (`<from.length>`) is cut out already; one that begins behind
+/// the end is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// These octets: for what is small.
+    Octets(Vec<u8>),
+    /// Octets `from` until `to` of what the desk keeps open under this number, until the next question that is no
+    /// [`Ask::Read`]. Its length is said before the first of them is read, so it must not change.
+    Stretch {
+        /// The desk's number.
+        reader: u64,
+        /// The first octet.
+        from: u64,
+        /// The first that is not wanted.
+        to: u64,
+    },
+    /// No such part, or it cannot be had: NIL.
+    Nil,
+    /// BINARY: an encoding that we do not know, or that is broken. [`Refusal::UnknownEncoding`]
+    UnknownEncoding,
+    /// BINARY.SIZE: so many octets.
+    Size(u64),
+}
+
+/// What STORE has done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stored {
+    /// Every message it was about, by UID, with what it has now: also those where nothing had to be changed.
+    pub flagged: Vec<Flagged>,
+    /// Those left alone because they have changed since.
+    pub modified: NumberSet,
+    /// Those that are gone.
+    pub gone: NumberSet,
+    /// All keywords in use, if there are new ones.
+    pub keywords: Option<Vec<Keyword>>,
+}
+
+/// What COPY or MOVE has done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Copied {
+    /// That of the mailbox they are in now.
+    pub uidvalidity: u32,
+    /// Those that were copied; empty if all were gone.
+    pub from: NumberSet,
+    /// Their UIDs there, in the same order.
+    pub to: NumberSet,
+    /// MOVE: the number of the change here.
+    pub modseq: u64,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The messages. None that the session does not know of yet; it leaves them out otherwise.
+    pub hits: Hits,
+    /// The highest change number among them, if it was wanted and there are any.
+    pub modseq: Option<u64>,
+}
+
+/// Messages in some order, by UID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hits {
+    /// In no other order than theirs.
+    Set(NumberSet),
+    /// In the order that was asked for.
+    Sorted(Vec<u32>),
+    /// Threads, as a walk through the forest: each message before those below it.
+    Threads(Vec<ThreadNode>),
+}
+
+/// One message in its thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadNode {
+    /// How many stand above it; 0 begins a thread. At most one more than that of the node before.
+    pub depth: u32,
+    /// None for a message that is not here but has answers here.
+    pub uid: Option<u32>,
+}
+
+/// Where mailboxes are whose.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Namespaces {
+    /// The prefixes of one's own; usually the empty one.
+    pub personal: Vec<String>,
+    /// Of others.
+    pub others: Vec<String>,
+    /// Of all.
+    pub shared: Vec<String>,
+}
+
+/// A quota root and what it limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuotaRoot {
+    /// Its name.
+    pub name: String,
+    /// Resource, usage, limit.
+    pub resources: Vec<(Resource, u64, u64)>,
+}
+
+/// What the session is told unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// The selected mailbox has changed: ask [`Ask::Sync`] when it suits. Told once until then.
+    Changed,
+}
