@@ -256,6 +256,7 @@ impl<'s> Beginning<'s> {
             received: 0,
             written_out: 0,
             keeps: self.mount.keeps_interrupted,
+            synced: false,
             settled: false,
         }
     }

@@ -60,6 +60,8 @@ pub struct Upload {
     pub(crate) written_out: u64,
     /// Whether what has arrived is a beginning that can be continued.
     pub(crate) keeps: bool,
+    /// Whether all that has arrived is on disk already.
+    pub(crate) synced: bool,
     pub(crate) settled: bool,
 }
 
@@ -134,6 +136,7 @@ impl Upload {
 
     /// As many octets as this were written into [`Upload::file`].
     pub fn wrote(&mut self, octets: u64) {
+        self.synced = false;
         self.received += octets;
         let here = self.start + self.received;
         if here - self.written_out >= WRITE_OUT {
@@ -176,6 +179,17 @@ impl Upload {
         if disk.f_bavail.saturating_mul(disk.f_frsize) < octets { Err(Error::DiskFull) } else { Ok(()) }
     }
 
+    /// Syncs what has arrived, which is most of what [`Upload::commit`] takes its time for. Who wonders whether it was all can
+    /// look once more in between. After an error nothing but [`Upload::abandon`] makes sense.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        if !self.synced {
+            self.volume.check_running()?;
+            self.volume.disk.sync_data(&self.scratch.file)?;
+            self.synced = true;
+        }
+        Ok(())
+    }
+
     /// Puts the file in its place. When this returns, it is whole and durable; blocks for the syncs.
     ///
     /// After an error what had the name before is untouched, and what arrived is gone. Only when the directory itself could
@@ -213,7 +227,7 @@ impl Upload {
         if let Goal::Append { may } = self.goal {
             return self.publish_appended(may);
         }
-        self.volume.disk.sync_data(&self.scratch.file)?;
+        self.sync()?;
         let size = length(&self.scratch.file)?;
         let made_from = if matches!(self.goal, Goal::Replace) { MadeFrom::Anything } else { MadeFrom::Nothing };
         let hidden = self.scratch.claim.name().to_vec();
@@ -241,7 +255,7 @@ impl Upload {
                 Some(_) if !may => return Err(Error::AlreadyExists),
                 Some(there) => self.publish_with_tail(&there),
                 None => {
-                    volume.disk.sync_data(&self.scratch.file)?;
+                    self.sync()?;
                     let size = length(&self.scratch.file)?;
                     let hidden = self.scratch.claim.name().to_vec();
                     self.publish(&hidden, size, &MadeFrom::Nothing).map(|replaced| (size, replaced))
@@ -330,7 +344,9 @@ impl Upload {
             return Ok(None);
         }
         // Who continues it after a power cut must find what he was told is there.
-        self.volume.disk.sync_data(&self.scratch.file)?;
+        if !self.synced {
+            self.volume.disk.sync_data(&self.scratch.file)?;
+        }
         let volume = Arc::clone(&self.volume);
         let names = lock(&volume.names);
         let (dir, kept) = (self.directory.as_fd(), self.key.kept());

@@ -247,10 +247,12 @@ impl Link {
             }
         }
     }
+}
 
+impl Line {
     /// Whether the client has closed the control connection, as far as the system knows.
     fn client_is_gone(&self) -> bool {
-        let Some(control) = &self.line.control else { return false };
+        let Some(control) = &self.control else { return false };
         let mut scratch = [0u8; 1];
         match rustix::net::recv(control, &mut scratch, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
             Ok((_, octets)) => octets == 0,
@@ -332,13 +334,16 @@ impl Receiver {
                         Err(outcome) => return outcome,
                     }
                 }
-                // The end of the stream looks the same whether the client is done or dead. A dead one has closed its
-                // control connection too, and the session is about to notice.
-                Ok(Arrival::End) if link.client_is_gone() && is_stopped_soon(stopped).await => {
-                    return sink.keep(buffer, Outcome::Aborted).await;
-                }
                 Ok(Arrival::End) => {
-                    let outcome = sink.commit(buffer, progress.load(Ordering::Relaxed)).await;
+                    let octets = progress.load(Ordering::Relaxed);
+                    let outcome = match sink.commit_unless_gone(buffer, octets, link.line).await {
+                        Committed::Ended(outcome) => outcome,
+                        // A dead client's session is about to notice it.
+                        Committed::Doubted(sink) if is_stopped_soon(stopped).await => {
+                            return sink.keep(Vec::new(), Outcome::Aborted).await;
+                        }
+                        Committed::Doubted(sink) => sink.commit(octets).await,
+                    };
                     // The file is stored; how the farewell goes changes nothing.
                     let _ = data.finish().await;
                     return outcome;
@@ -360,6 +365,13 @@ struct Sink {
     text: Vec<u8>,
 }
 
+/// What came of the end of a stream.
+enum Committed {
+    Ended(Outcome),
+    /// The control connection has ended, too. Perhaps the client has only said all it had to say.
+    Doubted(Sink),
+}
+
 impl Sink {
     /// Writes what is in the buffer and gives it back empty. When that fails, the upload is over.
     async fn write(mut self, mut buffer: Vec<u8>) -> Result<(Self, Vec<u8>), Outcome> {
@@ -376,19 +388,34 @@ impl Sink {
         written.await.unwrap_or(Err(Outcome::Refused(Refusal::LocalError)))
     }
 
-    /// The client has said that this was all.
-    async fn commit(mut self, rest: Vec<u8>, octets: u64) -> Outcome {
+    /// The stream has ended, which looks the same whether the client is done or dead. A dead one's system closes the control
+    /// connection too, in no certain order: so we look for that once the octets are on disk, when both have had time to come.
+    async fn commit_unless_gone(mut self, rest: Vec<u8>, octets: u64, line: Arc<Line>) -> Committed {
         let committed = tokio::task::spawn_blocking(move || {
-            if let Err(error) = self.put(&rest).and_then(|()| self.end()) {
-                self.upload.abandon();
-                return Outcome::Refused(refusal(error));
-            }
-            match self.upload.commit() {
-                Ok(_) => Outcome::Completed { octets },
-                Err(error) => Outcome::Refused(refusal(error)),
+            let synced = self.put(&rest).and_then(|()| self.end()).and_then(|()| self.upload.sync());
+            match synced {
+                Ok(()) if line.client_is_gone() => Committed::Doubted(self),
+                Ok(()) => Committed::Ended(self.publish(octets)),
+                Err(error) => {
+                    self.upload.abandon();
+                    Committed::Ended(Outcome::Refused(refusal(error)))
+                }
             }
         });
+        committed.await.unwrap_or(Committed::Ended(Outcome::Refused(Refusal::LocalError)))
+    }
+
+    /// This was all.
+    async fn commit(self, octets: u64) -> Outcome {
+        let committed = tokio::task::spawn_blocking(move || self.publish(octets));
         committed.await.unwrap_or(Outcome::Refused(Refusal::LocalError))
+    }
+
+    fn publish(self, octets: u64) -> Outcome {
+        match self.upload.commit() {
+            Ok(_) => Outcome::Completed { octets },
+            Err(error) => Outcome::Refused(refusal(error)),
+        }
     }
 
     /// It broke off: what came is kept, so that the client can go on from there.
