@@ -59,7 +59,7 @@ impl Wire {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             let read = match self {
-                Wire::Clear(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+                Wire::Clear(stream) => poll_socket(stream, cx, &mut buffer),
                 Wire::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut buffer),
                 Wire::Gone => return Poll::Ready(Err(gone())),
             };
@@ -106,6 +106,22 @@ impl Wire {
             Wire::Clear(stream) => Some(stream),
             Wire::Tls(stream) => Some(stream.get_mut().0),
             Wire::Gone => None,
+        }
+    }
+}
+
+/// Reads once. A read ends early where urgent data come in band (RFC 959 §4.1.3: ABOR behind a Synch); tokio's own
+/// `poll_read` would take a short read for a sign that nothing is left, and what follows would lie there unheard.
+fn poll_socket(stream: &TcpStream, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    loop {
+        ready!(stream.poll_read_ready(cx))?;
+        match stream.try_read(buffer.initialize_unfilled()) {
+            Ok(octets) => {
+                buffer.advance(octets);
+                return Poll::Ready(Ok(()));
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Poll::Ready(Err(error)),
         }
     }
 }

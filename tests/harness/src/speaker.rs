@@ -1,6 +1,7 @@
 //! A client that says what it is told and hears what it expects, over a raw socket.
 
 use crate::PATIENCE;
+use rustix::net::SendFlags;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -34,6 +35,13 @@ impl Speaker {
     /// Sends octets as they are.
     pub fn send(&mut self, octets: &[u8]) {
         self.try_send(octets).expect("the peer takes what we send");
+    }
+
+    /// Sends octets as urgent data: the mark is at the last of them.
+    pub fn send_urgent(&mut self, octets: &[u8]) {
+        let sent =
+            rustix::net::send(self.stream.get_ref(), octets, SendFlags::OOB).expect("the peer takes what we send");
+        assert_eq!(sent, octets.len(), "a few octets always fit");
     }
 
     /// Sends octets, unless the peer has gone.
