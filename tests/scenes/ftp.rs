@@ -232,6 +232,23 @@ fn a_download_is_aborted_and_the_session_goes_on() {
 }
 
 #[test]
+fn abor_is_heard_behind_urgent_data_wherever_the_mark_is() {
+    // RFC 959 §4.1.3 and RFC 854: IP, then Synch. Berkeley's clients set the mark on the IAC before DM, others on DM, and a
+    // read ends before it.
+    const SIGNALS: &[u8] = b"\xff\xf4\xff\xf2ABOR\r\n";
+    let server = dev();
+    let mut control = bob(&server);
+    for marked in [3, 4, SIGNALS.len()] {
+        let data = connect(passive(&mut control));
+        control.play("C: STOR never\nS: 125 ~");
+        control.send_urgent(&SIGNALS[..marked]);
+        control.send(&SIGNALS[marked..]);
+        control.play("S: 426 ~\nS: 226 ~\nC: NOOP\nS: 200 ~");
+        drop(data);
+    }
+}
+
+#[test]
 fn an_aborted_upload_leaves_the_old_file_and_can_be_continued() {
     let server = dev();
     let mut control = bob(&server);
@@ -268,6 +285,32 @@ fn a_client_that_dies_in_the_middle_leaves_no_file() {
         assert!(!text(&get(&mut control, "NLST")).contains("never"));
     }
     assert_eq!(on_disk(&server, "never"), None);
+}
+
+#[test]
+fn a_client_that_dies_in_the_middle_can_go_on() {
+    let server = dev();
+    for command in ["STOR half", "APPE half"] {
+        let mut control = bob(&server);
+        let mut data = connect(passive(&mut control));
+        control.play("C: STOR half\nS: 125 ~");
+        data.write_all(b"the first half").expect("the server takes it");
+        drop(control);
+        drop(data);
+        let mut control = bob(&server);
+        harness::until("the first session has ended", || {
+            control.say("SIZE half");
+            control.expect("~") == "213 14"
+        });
+        // It is no file, and nobody can have it as one.
+        control.play("C: MLST half\nS: 550 ~\nC: MDTM half\nS: 550 ~\nC: RNFR half\nS: 550 ~");
+        if command.starts_with("STOR") {
+            control.play("C: REST 14\nS: 350 ~");
+        }
+        assert!(put(&mut control, command, b", and the second").starts_with("226"));
+        assert_eq!(get(&mut control, "RETR half"), b"the first half, and the second");
+        control.play("C: DELE half\nS: 250 ~\nC: SIZE half\nS: 550 ~");
+    }
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn answer(ask: Ask) -> Answer {
         Ask::Host(_) => Answer::Host(Ok(None)),
         Ask::Listen(_) => Answer::Listening("127.0.0.1:4000".parse().expect("an address")),
         Ask::Begin(_) => Answer::Begun(Begun::default()),
-        Ask::Stat(_) | Ask::Overview { .. } => Answer::Refused(Refusal::NotFound),
+        Ask::Stat(_) | Ask::Kept(_) | Ask::Overview { .. } => Answer::Refused(Refusal::NotFound),
         Ask::Change { change, .. } => Answer::Changed(change),
         Ask::Space(_) => Answer::Space(1),
         _ => Answer::Done,

@@ -73,6 +73,8 @@ pub enum Ask {
     Enter(VirtualPath),
     /// SIZE, MDTM, MLST, RNFR: what is known of this? Links are followed; the name is not looked at. [`Answer::Entry`]
     Stat(VirtualPath),
+    /// SIZE of what is not there: perhaps an upload to it broke off and can go on. [`Answer::Kept`]
+    Kept(VirtualPath),
     /// STAT with a path: a listing for the control connection. [`Answer::Overview`]
     Overview {
         /// A file, or a directory whose entries are wanted.
@@ -246,6 +248,8 @@ pub enum Answer {
     Progress(u64),
     /// To [`Ask::Stat`].
     Entry(Entry<'static>),
+    /// To [`Ask::Kept`]: octets of the upload that broke off.
+    Kept(u64),
     /// To [`Ask::Overview`].
     Overview(Overview),
     /// To [`Ask::Change`]: what is true now of those that were to be changed.

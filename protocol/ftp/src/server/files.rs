@@ -6,6 +6,7 @@
 //! `CWD ~` leads home, as shells have taught people; `./~` is a directory of that name.
 //! `MDTM 20260101000000 name` tells the time of a file with that whole name, if there is one; if there is none, it sets the time of
 //! `name`, as many clients mean it.
+//! `SIZE` of a name that is free tells how far an upload to it has come that broke off: it is what clients ask before they go on.
 //!
 //! Invariants: RNTO follows RNFR with nothing in between; a path is resolved before the house sees it.
 //! Not here: whether it may be done, and doing it (house/files).
@@ -102,7 +103,7 @@ impl Server {
         if member.representation == Representation::Ascii {
             return self.stay(Stage::Member(member), &words::SIZE_IN_ASCII);
         }
-        self.ask_about(member, path, Ask::Stat, |_| Question::Size)
+        self.ask_about(member, path, Ask::Stat, Question::Size)
     }
 
     pub(super) fn mdtm(&mut self, member: Member, path: &WirePath) -> Stage {
@@ -202,6 +203,10 @@ impl Server {
                 self.ask(Ask::Change { path, change: Change::modified(moment) });
                 return Stage::Awaiting { member, question: Question::ModifiedSet };
             }
+            (Question::Size(path), Answer::Refused(Refusal::NotFound)) => {
+                self.ask(Ask::Kept(path));
+                return Stage::Awaiting { member, question: Question::Kept };
+            }
             (_, Answer::Refused(refusal)) => refusal.reply(),
             (Question::Enter(path), Answer::Done) => {
                 member.here = path;
@@ -212,7 +217,8 @@ impl Server {
                 words::RENAME_TO.clone()
             }
             (Question::Plain(reply), Answer::Done) => reply,
-            (Question::Size, Answer::Entry(entry)) => size(&entry),
+            (Question::Size(_), Answer::Entry(entry)) => size(&entry),
+            (Question::Kept, Answer::Kept(octets)) => Reply::new(213, octets.to_string()),
             (Question::Modified { .. }, Answer::Entry(entry)) => modified(&entry),
             (Question::ModifiedSet, Answer::Changed(_)) => Reply::new(213, "Modification time set."),
             (Question::Facts { path, facts }, Answer::Entry(entry)) => {

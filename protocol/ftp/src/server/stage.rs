@@ -164,7 +164,9 @@ pub enum Question {
     Enter(VirtualPath),
     /// RNFR.
     RenameFrom(VirtualPath),
-    Size,
+    Size(VirtualPath),
+    /// SIZE, once more.
+    Kept,
     /// MDTM, with what it may mean besides.
     Modified {
         or_set: Option<(Moment, VirtualPath)>,

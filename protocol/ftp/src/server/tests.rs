@@ -157,6 +157,7 @@ fn fitting(ask: &Ask) -> Answer {
         Ask::Begin(_) => Answer::Begun(Begun { connected: true, octets: Some(5), name: Some(VirtualPath::root()) }),
         Ask::Progress => Answer::Progress(3),
         Ask::Stat(_) => Answer::Entry(entry()),
+        Ask::Kept(_) => Answer::Kept(5),
         Ask::Overview { .. } => {
             Answer::Overview(Overview { directory: true, lines: vec![b"213 x".to_vec(), Vec::new()], more: false })
         }

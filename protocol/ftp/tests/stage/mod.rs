@@ -138,6 +138,7 @@ fn question(ask: &Ask) -> String {
         Ask::ClearControl => "clear-control".into(),
         Ask::Enter(path) => format!("enter {path}"),
         Ask::Stat(path) => format!("stat {path}"),
+        Ask::Kept(path) => format!("kept {path}"),
         Ask::Overview { path, itself, .. } => format!("overview {path}{}", if *itself { " itself" } else { "" }),
         Ask::MakeDirectory(path) => format!("make-directory {path}"),
         Ask::RemoveDirectory(path) => format!("remove-directory {path}"),
@@ -255,6 +256,7 @@ fn answer(text: &str) -> Option<Answer> {
             let lines = lines.split(" | ").filter(|line| !line.is_empty()).map(Into::into).collect();
             Answer::Overview(Overview { directory: word == "directory", lines, more })
         }
+        "kept" => Answer::Kept(rest.parse().ok()?),
         "changed" => Answer::Changed(change(rest)?),
         "space" => Answer::Space(rest.parse().ok()?),
         _ => return None,

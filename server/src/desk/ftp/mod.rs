@@ -293,6 +293,14 @@ impl Desk {
                 })
                 .await
             }
+            Ask::Kept(path) => {
+                self.in_space(move |member| {
+                    // Whoever may not store there is told what everybody is: that nothing is there.
+                    let kept = member.space.kept(&jailed(&path)?).ok().flatten();
+                    kept.map(Answer::Kept).ok_or(Refusal::NotFound)
+                })
+                .await
+            }
             Ask::Overview { path, itself, entries_max } => self.overview(path, itself, entries_max).await,
             Ask::MakeDirectory(path) => self.change("directory made", path, Space::make_directory).await,
             Ask::RemoveDirectory(path) => self.change("directory removed", path, Space::remove_directory).await,
