@@ -8,7 +8,7 @@
 //!                     multipart: preamble, parts, epilogue     message/rfc822: at once the header of the message inside
 //! ```
 //!
-//! Invariants: one pass, whatever the nesting; spans lie inside the message, a child's inside its parent's body,
+//! Invariants: one pass, whatever the nesting, and the same result however the message is cut into pieces; spans lie inside the message, a child's inside its parent's body,
 //! and siblings do not touch. A boundary is a whole line, never a part of one; the innermost multipart it could belong to
 //! has it, so that a quoted message with the same boundary stays whole. Beyond [`DEPTH_MAX`] and [`PARTS_MAX`] nothing is opened any more,
 //! and [`Tree::is_cut`] says so.
@@ -18,7 +18,7 @@ use std::ops::Range;
 
 use super::params::{ContentType, Disposition};
 use super::transfer::Encoding;
-use crate::header::{Field, Fields, Kind, begins_with_header, kind_of};
+use crate::header::{Field, Fields, Kind, kind_of};
 use crate::syntax::{line_end, without_line_end};
 
 /// How deep parts are nested at most. Forwarded forwards go some ten deep; each level costs stack in clients.
@@ -29,6 +29,10 @@ pub const PARTS_MAX: usize = 2_000;
 
 /// How many fields of one part's header are looked at for its type. Mail that crossed many lists has a hundred.
 pub const FIELDS_MAX: usize = 2_000;
+
+/// How many octets of one header are looked at, and of one line. As much as [`crate::header::scan::HEADER_MAX`] allows for the
+/// message's own; what comes behind does not count.
+pub const HEADER_KEPT_MAX: usize = 256 * 1024;
 
 /// All parts of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,15 +80,9 @@ pub enum Content {
 impl Tree {
     /// Finds the parts of a complete message.
     pub fn parse(message: &[u8]) -> Self {
-        let mut builder = Builder {
-            message,
-            tree: Tree { parts: Vec::new(), is_cut: false },
-            open: Vec::new(),
-            in_header: false,
-            lines: 0,
-        };
-        builder.run();
-        builder.tree
+        let mut scan = Scan::new(());
+        scan.feed(message);
+        scan.finish().0
     }
 
     /// The message itself.
@@ -154,6 +152,7 @@ impl Part {
 }
 
 /// A part whose end has not been seen.
+#[derive(Debug)]
 struct Open {
     part: usize,
     /// The boundary between its parts, if it is a multipart and not yet in its epilogue.
@@ -169,58 +168,187 @@ struct Delimiter {
     is_last: bool,
 }
 
-struct Builder<'a> {
-    message: &'a [u8],
+/// Somebody who wants to see each header while the message passes.
+pub trait Watch {
+    /// The header of `tree.parts[part]` is complete: all of it, or its first [`HEADER_KEPT_MAX`] octets.
+    fn header(&mut self, tree: &Tree, part: usize, header: &[u8]);
+}
+
+impl Watch for () {
+    fn header(&mut self, _tree: &Tree, _part: usize, _header: &[u8]) {}
+}
+
+/// Finds the parts of a message that comes in pieces, in memory that does not grow with it.
+#[derive(Debug)]
+pub struct Scan<W> {
     tree: Tree,
     open: Vec<Open>,
     /// Whether the innermost open part's header is being read.
     in_header: bool,
+    /// The header under way, as far as it is kept.
+    header: Vec<u8>,
+    /// Its first line is a mailbox file's `From ` line: whether it is a header at all is for the next line to say.
+    behind_from_line: bool,
+    /// The line under way, as far as it is kept, if it came in pieces.
+    line: Vec<u8>,
+    /// How long it is.
+    line_len: usize,
+    /// Its last two octets.
+    line_tail: [u8; 2],
+    /// Where the line under way begins.
+    at: usize,
     /// How many lines have ended.
     lines: usize,
+    /// The length of the last line's end: 0, 1 or 2.
+    ending: usize,
+    watch: W,
 }
 
-impl Builder<'_> {
-    fn run(&mut self) {
-        self.open_part(None, 0);
-        let mut at = 0;
-        while at < self.message.len() {
-            let end = line_end(self.message, at);
-            self.line(at, end);
-            self.lines += usize::from(self.message[end - 1] == b'\n');
-            at = end;
+/// A line, and where it stands.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    /// Its octets, its end included; or the first of them.
+    text: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl Line<'_> {
+    fn is_whole(&self) -> bool {
+        self.text.len() == self.end - self.at
+    }
+
+    fn kind(&self) -> Kind {
+        kind_of(self.text)
+    }
+}
+
+impl<W: Watch> Scan<W> {
+    /// At the start of a message.
+    pub fn new(watch: W) -> Self {
+        let mut scan = Scan {
+            tree: Tree { parts: Vec::new(), is_cut: false },
+            open: Vec::new(),
+            in_header: false,
+            header: Vec::new(),
+            behind_from_line: false,
+            line: Vec::new(),
+            line_len: 0,
+            line_tail: [0; 2],
+            at: 0,
+            lines: 0,
+            ending: 0,
+            watch,
+        };
+        scan.open_part(None, 0);
+        scan
+    }
+
+    /// Looks at the next piece.
+    pub fn feed(&mut self, mut piece: &[u8]) {
+        while !piece.is_empty() {
+            let (text, rest) = piece.split_at(line_end(piece, 0));
+            piece = rest;
+            let is_complete = text.ends_with(b"\n");
+            if self.line_len == 0 && is_complete {
+                self.end_line(text, text.len(), ending_len(text));
+                continue;
+            }
+            self.line_len += text.len();
+            text[text.len().saturating_sub(2)..].iter().for_each(|&octet| self.line_tail = [self.line_tail[1], octet]);
+            let room = HEADER_KEPT_MAX.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&text[..text.len().min(room)]);
+            if is_complete {
+                self.end_kept_line();
+            }
+        }
+    }
+
+    /// The message is complete.
+    pub fn finish(mut self) -> (Tree, W) {
+        if self.line_len > 0 {
+            self.end_kept_line();
         }
         // A header that ends with the message has its body behind the last line.
-        self.end_headers(at);
-        (0..self.open.len()).for_each(|level| self.close(level, at, self.lines));
+        self.end_headers(self.at);
+        (0..self.open.len()).for_each(|level| self.close(level, self.at, self.lines));
+        (self.tree, self.watch)
+    }
+
+    fn end_kept_line(&mut self) {
+        let (line, len) = (std::mem::take(&mut self.line), std::mem::take(&mut self.line_len));
+        let tail = std::mem::take(&mut self.line_tail);
+        self.end_line(&line, len, ending_len(&tail));
+        self.line = line;
+        self.line.clear();
+    }
+
+    fn end_line(&mut self, text: &[u8], len: usize, ending: usize) {
+        let line = Line { text, at: self.at, end: self.at + len };
+        self.line(line);
+        self.at = line.end;
+        self.ending = ending;
+        self.lines += usize::from(ending > 0);
+    }
+
+    fn line(&mut self, line: Line<'_>) {
+        if let Some(delimiter) = self.delimiter(line) {
+            self.at_delimiter(delimiter, line);
+        } else if self.in_header {
+            self.header_line(line);
+        }
+    }
+
+    fn header_line(&mut self, line: Line<'_>) {
+        let is_first = line.at == self.innermost().header.start;
+        match line.kind() {
+            Kind::Field { .. } => {
+                self.behind_from_line = false;
+                self.keep(line);
+            }
+            // What begins with neither a field nor a blank line has no header (see `begins_with_header`).
+            _ if self.behind_from_line => self.end_headers(self.innermost_start()),
+            Kind::Blank => {
+                self.keep(line);
+                self.end_header(line.end, self.lines + 1);
+            }
+            Kind::FromLine if is_first => {
+                self.behind_from_line = true;
+                self.keep(line);
+            }
+            Kind::Folded | Kind::Flawed if is_first => {
+                // The line belongs to the body; and if that is a message, to what is in there.
+                self.end_header(line.at, self.lines);
+                if self.in_header {
+                    self.header_line(line);
+                }
+            }
+            Kind::FromLine | Kind::Folded | Kind::Flawed => self.keep(line),
+        }
+    }
+
+    fn keep(&mut self, line: Line<'_>) {
+        let room = HEADER_KEPT_MAX.saturating_sub(self.header.len());
+        self.header.extend_from_slice(&line.text[..line.text.len().min(room)]);
     }
 
     /// Ends the header under way, and that of the message inside if the part is one.
     fn end_headers(&mut self, at: usize) {
-        while self.in_header {
-            self.end_header(at, self.lines);
-        }
-    }
-
-    fn line(&mut self, at: usize, end: usize) {
-        let line = &self.message[at..end];
-        if let Some(delimiter) = self.delimiter(line) {
-            self.at_delimiter(delimiter, at, end);
-        } else if self.in_header {
-            self.header_line(at, end);
-        }
-    }
-
-    fn header_line(&mut self, at: usize, end: usize) {
-        let start = self.innermost().header.start;
-        if at == start && !begins_with_header(&self.message[at..]) {
-            // The line belongs to the body; and if that is a message, to what is in there.
-            self.end_header(at, self.lines);
-            if self.in_header {
-                self.header_line(at, end);
+        let start = self.innermost_start();
+        let (at, lines) = match std::mem::take(&mut self.behind_from_line) && self.in_header {
+            true => {
+                self.header.clear();
+                (start, self.lines - 1)
             }
-        } else if kind_of(&self.message[at..end]) == Kind::Blank {
-            self.end_header(end, self.lines + 1);
+            false => (at, self.lines),
+        };
+        while self.in_header {
+            self.end_header(at, lines);
         }
+    }
+
+    fn innermost_start(&self) -> usize {
+        self.open.last().map_or(0, |open| self.tree.parts[open.part].header.start)
     }
 
     fn innermost(&mut self) -> &mut Part {
@@ -248,20 +376,22 @@ impl Builder<'_> {
         });
         self.open.push(Open { part, boundary: None, lines_before: 0 });
         self.in_header = true;
+        self.behind_from_line = false;
+        self.header.clear();
         Some(part)
     }
 
     /// The innermost part's body begins at `at`; now it is known what it is.
     fn end_header(&mut self, at: usize, lines_before: usize) {
         self.in_header = false;
-        let header = self.innermost().header.start..at;
-        let declared = Declared::read(&self.message[header.clone()]);
+        let header = std::mem::take(&mut self.header);
+        let declared = Declared::read(&header);
         let is_in_digest = self
             .innermost()
             .parent
             .is_some_and(|parent| self.tree.parts[parent].content_type.is("multipart", "digest"));
         let part = self.innermost();
-        (part.header, part.body) = (header, at..at);
+        (part.header, part.body) = (part.header.start..at, at..at);
         part.is_declared = declared.content_type.is_some();
         part.content_type = declared.content_type.unwrap_or_else(|| match is_in_digest {
             true => ContentType::new("message", "rfc822"),
@@ -271,7 +401,10 @@ impl Builder<'_> {
         part.disposition = declared.disposition;
         if let Some(open) = self.open.last_mut() {
             open.lines_before = lines_before;
+            self.watch.header(&self.tree, open.part, &header);
         }
+        self.header = header;
+        self.header.clear();
         self.open_content(at);
     }
 
@@ -294,8 +427,11 @@ impl Builder<'_> {
     }
 
     /// RFC 2046 §5.1.1: two hyphens, the boundary, perhaps two hyphens more, perhaps blanks, and nothing else.
-    fn delimiter(&self, line: &[u8]) -> Option<Delimiter> {
-        let text = line.strip_prefix(b"--")?;
+    fn delimiter(&self, line: Line<'_>) -> Option<Delimiter> {
+        let text = line.text.strip_prefix(b"--")?;
+        if !line.is_whole() {
+            return None;
+        }
         let text = without_line_end(text).trim_ascii_end();
         self.open.iter().enumerate().rev().find_map(|(level, open)| {
             let rest = text.strip_prefix(open.boundary.as_deref()?)?;
@@ -304,32 +440,33 @@ impl Builder<'_> {
         })
     }
 
-    fn at_delimiter(&mut self, Delimiter { level, is_last }: Delimiter, at: usize, end: usize) {
-        self.end_headers(at);
-        self.close_above(level + 1, at, self.lines);
+    fn at_delimiter(&mut self, Delimiter { level, is_last }: Delimiter, line: Line<'_>) {
+        // Even a boundary that looks like a field shows that there was a header in front of it.
+        self.behind_from_line &= !matches!(line.kind(), Kind::Field { .. });
+        self.end_headers(line.at);
+        self.close_above(level + 1);
         if is_last {
             self.open[level].boundary = None;
             return;
         }
         let multipart = self.open[level].part;
-        if let Some(part) = self.open_part(Some(multipart), end)
+        if let Some(part) = self.open_part(Some(multipart), line.end)
             && let Content::Multipart(children) = &mut self.tree.parts[multipart].content
         {
             children.push(part);
         }
     }
 
-    /// Ends all open parts from `level` on, because of the boundary that begins at `at`.
+    /// Ends all open parts from `level` on, because of the boundary that is the line under way.
     ///
     /// The line end in front of a boundary belongs to it (RFC 2046 §5.1.1), unless it belongs to the part's header;
     /// what is inside the part ends where the part does.
-    fn close_above(&mut self, level: usize, at: usize, lines: usize) {
+    fn close_above(&mut self, level: usize) {
         let Some(outermost) = self.open.get(level) else { return };
-        let body_start = self.tree.parts[outermost.part].body.start;
-        let text = &self.message[body_start..at];
-        let line_end_len = text.len() - without_line_end(text).len();
+        let has_body = self.at > self.tree.parts[outermost.part].body.start;
+        let ending = if has_body { self.ending } else { 0 };
         for level in (level..self.open.len()).rev() {
-            self.close(level, at - line_end_len, lines - usize::from(line_end_len > 0));
+            self.close(level, self.at - ending, self.lines - usize::from(ending > 0));
         }
         self.open.truncate(level);
     }
@@ -343,6 +480,11 @@ impl Builder<'_> {
         part.body = part.body.start.min(at)..at;
         part.lines = if part.body.is_empty() { 0 } else { lines - open.lines_before };
     }
+}
+
+/// How long the line end at the end of `text` is.
+fn ending_len(text: &[u8]) -> usize {
+    text.len() - without_line_end(text).len()
 }
 
 /// What a part's header says about it.

@@ -163,6 +163,19 @@ fn limits_hold() {
     assert_eq!((tree.parts.len(), tree.is_cut), (DEPTH_MAX, true));
 }
 
+#[test]
+fn a_line_that_is_too_long_to_be_kept_is_no_boundary_and_its_end_is_seen() {
+    let long = "-".repeat(HEADER_KEPT_MAX + 5);
+    for (end, lines) in [("\r\n", 1), ("\n", 1), ("", 0)] {
+        let message = format!("{MIXED}--b\r\n\r\n{long}{end}{}", if lines == 1 { "\r\n--b--" } else { "" });
+        let mut scan = Scan::new(());
+        message.as_bytes().chunks(1000).for_each(|piece| scan.feed(piece));
+        let (tree, ()) = scan.finish();
+        assert_eq!(tree, Tree::parse(message.as_bytes()));
+        assert_eq!((&message[tree.parts[1].body.clone()], tree.parts[1].lines), (&*format!("{long}{end}"), lines));
+    }
+}
+
 fn messages() -> impl Strategy<Value = Vec<u8>> {
     let piece = proptest::sample::select(vec![
         "--b",
@@ -189,5 +202,17 @@ proptest! {
     #[test]
     fn spans_nest_and_lines_count(message in messages()) {
         Tree::parse(&message).assert_whole(&message);
+    }
+
+    #[test]
+    fn pieces_do_not_matter(message in messages(), size in 1usize..9) {
+        let mut scan = Scan::new(());
+        message.chunks(size).for_each(|piece| scan.feed(piece));
+        prop_assert_eq!(scan.finish().0, Tree::parse(&message));
+    }
+
+    #[test]
+    fn headers_end_where_the_fields_do(message in messages()) {
+        prop_assert_eq!(Tree::parse(&message).root().header.end, crate::header::section_len(&message));
     }
 }
