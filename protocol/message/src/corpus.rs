@@ -16,6 +16,7 @@ use crate::header::scan::{Facts, HeaderScan};
 use crate::header::{Fields, section_len};
 use crate::mime::{Content, Part, Tree, text, transfer};
 use crate::mutate;
+use crate::outline::Outline;
 use crate::report::{DeliveryStatus, Original, Report, Typed};
 
 /// Octets of variants that each message gets, so that big ones do not cost more time than small ones.
@@ -104,6 +105,9 @@ fn examine(message: &[u8]) {
     assert_eq!(facts.fields as usize, Fields::new(message).count());
     let tree = Tree::parse(message);
     tree.assert_whole(message);
+    let outline = Outline::of(message);
+    assert_eq!((&outline.tree, outline.details.len()), (&tree, tree.parts.len()));
+    assert_eq!(Outline::decode(&outline.encode()), Some(outline));
     assert_eq!(tree.root().header, 0..header.len());
     for part in &tree.parts {
         examine_part(message, part);

@@ -1,13 +1,14 @@
 //! Messages: header, addresses, dates, parts, text.
 
 use ::message::address::{MAILBOXES_MAX, parse_address_list};
+use ::message::find;
 use ::message::header::scan::HeaderScan;
 use ::message::header::{Fields, begins_with_header, section_len};
 use ::message::mime::params::{ContentType, Disposition};
 use ::message::mime::tree::{DEPTH_MAX, PARTS_MAX, Tree};
 use ::message::mime::{text as mime_text, transfer, words};
 use ::message::report::{Action, DeliveryStatus, Diagnosis, Original, Outcome, Recipient, Report, Status, Step};
-use ::message::{Address, Date, Domain};
+use ::message::{Address, Date, Domain, Outline, outline};
 
 /// Fields stand in the section, in order; the scanner sees the same in pieces as in one.
 pub fn header(input: &[u8]) {
@@ -90,6 +91,21 @@ pub fn mime(input: &[u8]) {
     let depth = |mut at: usize| std::iter::from_fn(|| tree.parts[at].parent.inspect(|parent| at = *parent)).count();
     assert!((0..tree.parts.len()).all(|at| depth(at) <= DEPTH_MAX));
     assert!(mime_text::preview(input, &tree, 100).chars().count() <= 100);
+    outline(input, &tree);
+}
+
+/// An outline has the same parts however the message came, and its stored form is read back; damaged ones do no harm.
+fn outline(input: &[u8], tree: &Tree) {
+    let mut scan = outline::Scan::new();
+    input.chunks(1 + input.len() % 13).for_each(|piece| scan.feed(piece));
+    let outline = scan.finish(|range| input[range].to_vec());
+    assert_eq!(&outline.tree, tree);
+    let stored = outline.encode();
+    assert_eq!(Outline::decode(&stored), Some(outline));
+    Outline::decode(&[&[outline::VERSION], input].concat());
+    let wanted = [find::Scope::Body, find::Scope::Text].map(|scope| (scope, find::Pattern::new("a")));
+    let found = find::find(tree, &wanted, |range| Ok::<_, ()>(input[range].to_vec())).expect("it is in memory");
+    assert!(found[1] || !found[0], "what is in a body is in the text");
 }
 
 /// Encoded words, parameters and transfer encodings: what is encoded is decoded to the same.

@@ -45,6 +45,12 @@ pub fn is_known(name: &[u8]) -> bool {
     named(name.trim_ascii()).is_some()
 }
 
+/// Whether the name is of a charset that can be relied on: known, and not the ASCII that everything is said to be.
+pub(crate) fn says_something(name: &[u8]) -> bool {
+    let name = name.trim_ascii();
+    named(name).is_some() && !is_ascii_name(name)
+}
+
 fn named(name: &[u8]) -> Option<&'static Encoding> {
     let more = MORE_NAMES.iter().find(|(alias, _)| name.eq_ignore_ascii_case(alias.as_bytes()));
     Encoding::for_label_no_replacement(more.map_or(name, |(_, label)| label.as_bytes()))

@@ -6,6 +6,8 @@
 //! (and none at all in a preview).
 //! Not here: showing HTML safely (webmail). What is made of HTML here is words, not a page.
 
+use std::ops::Range;
+
 use super::charset;
 use super::transfer::Decoder;
 use super::tree::{Part, Tree};
@@ -14,8 +16,14 @@ use crate::syntax::without_torn_character;
 /// How many octets of a part are decoded at a time.
 const PIECE: usize = 8 * 1024;
 
-/// How many encoded octets of a part are looked at for a preview: style sheets may come first.
-const PREVIEW_LOOKED_MAX: usize = 64 * 1024;
+/// How many encoded octets of a plain part are looked at for a preview …
+const PREVIEW_PLAIN_MAX: usize = 8 * 1024;
+
+/// … and of HTML, where style sheets may come first.
+const PREVIEW_HTML_MAX: usize = 64 * 1024;
+
+/// How many parts are looked at for one that says something.
+const PREVIEW_PARTS_MAX: usize = 10;
 
 /// The longest name of a character in HTML that is looked for, with its `&` and `;`.
 const ENTITY_MAX: usize = 10;
@@ -38,26 +46,30 @@ const ENTITIES: [(&str, char); 13] = [
 
 /// What a text part says, up to `octets_max` of its decoded text; HTML becomes words. `None` if it is no text.
 pub fn of_part(message: &[u8], part: &Part, octets_max: usize) -> Option<String> {
-    if part.content_type.kind != "text" {
-        return None;
-    }
-    let body = &message[part.body.clone()];
+    (part.content_type.kind == "text").then(|| of_body(&message[part.body.clone()], part, octets_max))
+}
+
+fn of_body(body: &[u8], part: &Part, octets_max: usize) -> String {
     let text = decode_front(part, body, octets_max);
     let text = if part.content_type.subtype == "html" { words_of_html(&text) } else { text };
-    Some(text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect())
+    text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
 /// The first words of a message in one line of at most `chars_max` characters: of its first plain text, or else of its first HTML.
 pub fn preview(message: &[u8], tree: &Tree, chars_max: usize) -> String {
-    let shown = |subtype: &str| {
-        let mut parts = tree.leaves().filter(|part| part.content_type.is("text", subtype) && !part.is_attachment());
-        parts.find_map(|part| {
-            of_part(message, part, PREVIEW_LOOKED_MAX)
-                .map(|text| one_line(&text, chars_max))
-                .filter(|line| !line.is_empty())
+    preview_with(tree, chars_max, |range| message[range].to_vec())
+}
+
+/// The same for a message that is somewhere else: `fetch` gives a stretch of it.
+pub fn preview_with(tree: &Tree, chars_max: usize, mut fetch: impl FnMut(Range<usize>) -> Vec<u8>) -> String {
+    let mut shown = |subtype: &str, looked_max: usize| {
+        let parts = tree.leaves().filter(|part| part.content_type.is("text", subtype) && !part.is_attachment());
+        parts.take(PREVIEW_PARTS_MAX).find_map(|part| {
+            let body = fetch(part.body.start..part.body.end.min(part.body.start + looked_max));
+            Some(one_line(&of_body(&body, part, looked_max), chars_max)).filter(|line| !line.is_empty())
         })
     };
-    shown("plain").or_else(|| shown("html")).unwrap_or_default()
+    shown("plain", PREVIEW_PLAIN_MAX).or_else(|| shown("html", PREVIEW_HTML_MAX)).unwrap_or_default()
 }
 
 fn one_line(text: &str, chars_max: usize) -> String {

@@ -34,6 +34,9 @@ pub const FIELDS_MAX: usize = 2_000;
 /// message's own; what comes behind does not count.
 pub const HEADER_KEPT_MAX: usize = 256 * 1024;
 
+/// How many octets the parameters of all parts may have together. A message of a hundred files has 10 KiB.
+pub const PARAMS_OCTETS_MAX: usize = 256 * 1024;
+
 /// All parts of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tree {
@@ -187,8 +190,9 @@ pub struct Scan<W> {
     in_header: bool,
     /// The header under way, as far as it is kept.
     header: Vec<u8>,
-    /// Its first line is a mailbox file's `From ` line: whether it is a header at all is for the next line to say.
-    behind_from_line: bool,
+    /// Its first line is a mailbox file's `From ` line: whether it is a header at all is for the next line to say. How many
+    /// lines ended before.
+    behind_from_line: Option<usize>,
     /// The line under way, as far as it is kept, if it came in pieces.
     line: Vec<u8>,
     /// How long it is.
@@ -201,6 +205,8 @@ pub struct Scan<W> {
     lines: usize,
     /// The length of the last line's end: 0, 1 or 2.
     ending: usize,
+    /// How many octets of parameters may still be kept.
+    params_room: usize,
     watch: W,
 }
 
@@ -231,13 +237,14 @@ impl<W: Watch> Scan<W> {
             open: Vec::new(),
             in_header: false,
             header: Vec::new(),
-            behind_from_line: false,
+            behind_from_line: None,
             line: Vec::new(),
             line_len: 0,
             line_tail: [0; 2],
             at: 0,
             lines: 0,
             ending: 0,
+            params_room: PARAMS_OCTETS_MAX,
             watch,
         };
         scan.open_part(None, 0);
@@ -303,17 +310,17 @@ impl<W: Watch> Scan<W> {
         let is_first = line.at == self.innermost().header.start;
         match line.kind() {
             Kind::Field { .. } => {
-                self.behind_from_line = false;
+                self.behind_from_line = None;
                 self.keep(line);
             }
             // What begins with neither a field nor a blank line has no header (see `begins_with_header`).
-            _ if self.behind_from_line => self.end_headers(self.innermost_start()),
+            _ if self.behind_from_line.is_some() => self.end_headers(self.innermost_start()),
             Kind::Blank => {
                 self.keep(line);
                 self.end_header(line.end, self.lines + 1);
             }
             Kind::FromLine if is_first => {
-                self.behind_from_line = true;
+                self.behind_from_line = Some(self.lines);
                 self.keep(line);
             }
             Kind::Folded | Kind::Flawed if is_first => {
@@ -334,13 +341,12 @@ impl<W: Watch> Scan<W> {
 
     /// Ends the header under way, and that of the message inside if the part is one.
     fn end_headers(&mut self, at: usize) {
-        let start = self.innermost_start();
-        let (at, lines) = match std::mem::take(&mut self.behind_from_line) && self.in_header {
-            true => {
+        let (at, lines) = match self.behind_from_line.take() {
+            Some(lines_before) => {
                 self.header.clear();
-                (start, self.lines - 1)
+                (self.innermost_start(), lines_before)
             }
-            false => (at, self.lines),
+            None => (at, self.lines),
         };
         while self.in_header {
             self.end_header(at, lines);
@@ -376,7 +382,7 @@ impl<W: Watch> Scan<W> {
         });
         self.open.push(Open { part, boundary: None, lines_before: 0 });
         self.in_header = true;
-        self.behind_from_line = false;
+        self.behind_from_line = None;
         self.header.clear();
         Some(part)
     }
@@ -385,7 +391,8 @@ impl<W: Watch> Scan<W> {
     fn end_header(&mut self, at: usize, lines_before: usize) {
         self.in_header = false;
         let header = std::mem::take(&mut self.header);
-        let declared = Declared::read(&header);
+        let mut declared = Declared::read(&header);
+        self.tree.is_cut |= !declared.fit(&mut self.params_room);
         let is_in_digest = self
             .innermost()
             .parent
@@ -442,7 +449,7 @@ impl<W: Watch> Scan<W> {
 
     fn at_delimiter(&mut self, Delimiter { level, is_last }: Delimiter, line: Line<'_>) {
         // Even a boundary that looks like a field shows that there was a header in front of it.
-        self.behind_from_line &= !matches!(line.kind(), Kind::Field { .. });
+        self.behind_from_line.take_if(|_| matches!(line.kind(), Kind::Field { .. }));
         self.end_headers(line.at);
         self.close_above(level + 1);
         if is_last {
@@ -495,6 +502,24 @@ struct Declared {
 }
 
 impl Declared {
+    /// Takes what its parameters need from the room there is, or goes without them. Says whether they had room.
+    fn fit(&mut self, room: &mut usize) -> bool {
+        let of_type = self.content_type.as_mut().map(|content_type| &mut content_type.params);
+        let of_disposition = self.disposition.as_mut().map(|disposition| &mut disposition.params);
+        let mut fits = true;
+        for params in [of_type, of_disposition].into_iter().flatten() {
+            let needed = params.raw.iter().map(|(name, value)| name.len() + value.len()).sum();
+            match room.checked_sub(needed) {
+                Some(left) => *room = left,
+                None => {
+                    params.raw.clear();
+                    fits = false;
+                }
+            }
+        }
+        fits
+    }
+
     /// Of several fields with the same name, the first counts.
     fn read(header: &[u8]) -> Self {
         let (mut content_type, mut encoding, mut disposition) = (None, None, None);

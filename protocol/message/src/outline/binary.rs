@@ -1,0 +1,487 @@
+//! The stored form of an outline.
+//!
+//! ```text
+//! version (1)   flags (1)   front   number of parts   part, part, part …
+//! number  = 7 bits an octet, the lowest first, the highest bit says that more follow
+//! text    = number n:  0 absent   odd (n-1)/2 octets follow   even: word (n-2)/2 of WORDS
+//! ```
+//!
+//! A usual message needs some 300 octets: who stores a million of them feels every octet.
+//!
+//! Invariants: decoding never panics and takes no more memory than the octets it is given warrant; what `encode` writes
+//! `decode` gives back. The format is changed by a new [`VERSION`], and words are only ever added at the end.
+//! Not here: checksums (the store's).
+
+use super::{Details, Envelope, Front, Outline};
+use crate::address::{Entry, Mailbox};
+use crate::mime::params::{ContentType, Disposition, Params};
+use crate::mime::transfer::Encoding;
+use crate::mime::tree::{Content, Part, Tree};
+
+/// The version written here.
+pub const VERSION: u8 = 1;
+
+/// What is said in nearly every message.
+const WORDS: &[&str] = &[
+    "text",
+    "plain",
+    "html",
+    "multipart",
+    "alternative",
+    "mixed",
+    "related",
+    "charset",
+    "utf-8",
+    "UTF-8",
+    "us-ascii",
+    "iso-8859-1",
+    "boundary",
+    "format",
+    "flowed",
+    "delsp",
+    "yes",
+    "no",
+    "7bit",
+    "8bit",
+    "binary",
+    "quoted-printable",
+    "base64",
+    "attachment",
+    "inline",
+    "filename",
+    "name",
+    "application",
+    "octet-stream",
+    "pdf",
+    "image",
+    "png",
+    "jpeg",
+    "gif",
+    "message",
+    "rfc822",
+    "signed",
+    "protocol",
+    "micalg",
+    "pgp-signature",
+    "type",
+    "report",
+    "report-type",
+    "delivery-status",
+    "calendar",
+    "method",
+    "REQUEST",
+    "gmail.com",
+    "en",
+    "size",
+    "",
+];
+
+const HAS_HEADER: u8 = 1;
+const IS_CUT: u8 = 2;
+const IS_REPLY: u8 = 4;
+const TREE_IS_CUT: u8 = 8;
+
+const IS_DECLARED: u64 = 1;
+const HAS_DISPOSITION: u64 = 2;
+const HAS_DETAILS: u64 = 4;
+const HAS_ENVELOPE: u64 = 8;
+const IS_MULTIPART: u64 = 16;
+const IS_MESSAGE: u64 = 32;
+
+pub(super) fn encode(outline: &Outline) -> Vec<u8> {
+    let Outline { front, tree, details } = outline;
+    let mut flags = 0;
+    for (is_set, flag) in
+        [(front.has_header, HAS_HEADER), (front.is_cut, IS_CUT), (front.is_reply, IS_REPLY), (tree.is_cut, TREE_IS_CUT)]
+    {
+        flags |= if is_set { flag } else { 0 };
+    }
+    let mut writer = Writer { out: vec![VERSION, flags] };
+    writer.front(front);
+    writer.number(tree.parts.len() as u64);
+    let mut before = 0;
+    for (part, details) in tree.parts.iter().zip(details) {
+        writer.part(part, details, before);
+        before = part.header.start;
+    }
+    writer.out
+}
+
+pub(super) fn decode_front(octets: &[u8]) -> Option<Front> {
+    let mut reader = Reader::new(octets)?;
+    reader.front()
+}
+
+pub(super) fn decode(octets: &[u8]) -> Option<Outline> {
+    let mut reader = Reader::new(octets)?;
+    let front = reader.front()?;
+    let is_cut = reader.flags & TREE_IS_CUT != 0;
+    let count = reader.count()?;
+    let mut tree = Tree { parts: Vec::with_capacity(count), is_cut };
+    let mut all = Vec::with_capacity(count);
+    let mut before = 0;
+    for at in 0..count {
+        let (part, details) = reader.part(before)?;
+        before = part.header.start;
+        if let Some(parent) = part.parent {
+            match &mut tree.parts.get_mut(parent)?.content {
+                Content::Multipart(children) => children.push(at),
+                Content::Message(inner) => *inner = at,
+                Content::Leaf => return None,
+            }
+        }
+        tree.parts.push(part);
+        all.push(details);
+    }
+    // Without a root, or with a message that has nothing in it, it is none of ours.
+    let is_whole = |(at, part): (usize, &Part)| !matches!(part.content, Content::Message(inner) if inner <= at);
+    let is_ours = !tree.parts.is_empty() && tree.parts.iter().enumerate().all(is_whole);
+    is_ours.then_some(Outline { front, tree, details: all })
+}
+
+struct Writer {
+    out: Vec<u8>,
+}
+
+impl Writer {
+    fn number(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.out.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.out.push(number as u8);
+    }
+
+    fn signed(&mut self, number: i64) {
+        self.number((number << 1 ^ number >> 63) as u64);
+    }
+
+    fn text(&mut self, text: Option<&[u8]>) {
+        let Some(text) = text else { return self.number(0) };
+        match WORDS.iter().position(|word| word.as_bytes() == text) {
+            Some(word) => self.number(word as u64 * 2 + 2),
+            None => {
+                self.number(text.len() as u64 * 2 + 1);
+                self.out.extend_from_slice(text);
+            }
+        }
+    }
+
+    fn front(&mut self, front: &Front) {
+        self.envelope(&front.envelope);
+        self.number(u64::from(front.sent.is_some()));
+        self.signed(front.sent.unwrap_or(0));
+        self.base_subject(front);
+        self.number(front.references.len() as u64);
+        front.references.iter().for_each(|id| self.text(Some(id.as_bytes())));
+        self.text(Some(front.preview.as_bytes()));
+    }
+
+    /// Most often it stands in the raw subject as it is: then its place is enough.
+    fn base_subject(&mut self, front: &Front) {
+        let (base, raw) = (front.base_subject.as_bytes(), front.envelope.subject.as_deref().unwrap_or_default());
+        match memchr::memmem::find(raw, base) {
+            Some(at) => {
+                self.number(at as u64 + 1);
+                self.number(base.len() as u64);
+            }
+            None => {
+                self.number(0);
+                self.text(Some(base));
+            }
+        }
+    }
+
+    fn envelope(&mut self, envelope: &Envelope) {
+        for value in [&envelope.date, &envelope.subject, &envelope.in_reply_to, &envelope.message_id] {
+            self.text(value.as_deref());
+        }
+        let Envelope { from, sender, reply_to, to, cc, bcc, .. } = envelope;
+        for list in [from, sender, reply_to, to, cc, bcc] {
+            self.number(list.len() as u64);
+            list.iter().for_each(|entry| self.entry(entry));
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Mailbox(mailbox) => {
+                self.number(0);
+                self.mailbox(mailbox);
+            }
+            Entry::Group { name, members } => {
+                self.number(members.len() as u64 + 1);
+                self.text(Some(name));
+                members.iter().for_each(|member| self.mailbox(member));
+            }
+        }
+    }
+
+    fn mailbox(&mut self, mailbox: &Mailbox) {
+        self.text(mailbox.name.as_deref());
+        self.text(mailbox.route.as_deref());
+        self.text(Some(&mailbox.local));
+        self.text(Some(&mailbox.domain));
+    }
+
+    fn part(&mut self, part: &Part, details: &Details, before: usize) {
+        let Details { id, description, md5, language, location, envelope } = details;
+        let has_details =
+            id.is_some() || description.is_some() || md5.is_some() || location.is_some() || !language.is_empty();
+        let mut flags = match part.content {
+            Content::Leaf => 0,
+            Content::Multipart(_) => IS_MULTIPART,
+            Content::Message(_) => IS_MESSAGE,
+        };
+        for (is_set, flag) in [
+            (part.is_declared, IS_DECLARED),
+            (part.disposition.is_some(), HAS_DISPOSITION),
+            (has_details, HAS_DETAILS),
+            (envelope.is_some(), HAS_ENVELOPE),
+        ] {
+            flags |= if is_set { flag } else { 0 };
+        }
+        self.number(flags);
+        self.number(part.parent.map_or(0, |parent| parent as u64 + 1));
+        self.signed(part.header.start as i64 - before as i64);
+        self.number(part.header.len() as u64);
+        self.signed(part.body.start as i64 - part.header.end as i64);
+        self.number(part.body.len() as u64);
+        self.number(part.lines as u64);
+        self.text(Some(part.content_type.kind.as_bytes()));
+        self.text(Some(part.content_type.subtype.as_bytes()));
+        self.params(&part.content_type.params);
+        self.text(Some(part.encoding.name().as_bytes()));
+        if let Some(disposition) = &part.disposition {
+            self.text(Some(disposition.kind.as_bytes()));
+            self.params(&disposition.params);
+        }
+        if has_details {
+            for value in [id, description, md5, location] {
+                self.text(value.as_deref());
+            }
+            self.number(language.len() as u64);
+            language.iter().for_each(|tag| self.text(Some(tag)));
+        }
+        if let Some(envelope) = envelope {
+            self.envelope(envelope);
+        }
+    }
+
+    fn params(&mut self, params: &Params) {
+        self.number(params.raw.len() as u64);
+        for (name, value) in &params.raw {
+            self.text(Some(name.as_bytes()));
+            self.text(Some(value));
+        }
+    }
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+    flags: u8,
+}
+
+impl<'a> Reader<'a> {
+    fn new(octets: &'a [u8]) -> Option<Self> {
+        match octets {
+            [VERSION, flags, rest @ ..] => Some(Reader { rest, flags: *flags }),
+            _ => None,
+        }
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let (octet, rest) = self.rest.split_first()?;
+            self.rest = rest;
+            number |= u64::from(octet & 0x7f) << shift;
+            if octet & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn signed(&mut self) -> Option<i64> {
+        let number = self.number()?;
+        Some((number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+
+    fn length(&mut self) -> Option<usize> {
+        usize::try_from(self.number()?).ok()
+    }
+
+    /// How many things follow: each takes at least an octet.
+    fn count(&mut self) -> Option<usize> {
+        self.length().filter(|&count| count <= self.rest.len())
+    }
+
+    fn text(&mut self) -> Option<Option<Vec<u8>>> {
+        let number = self.length()?;
+        if number == 0 {
+            return Some(None);
+        }
+        if number % 2 == 0 {
+            return Some(Some(WORDS.get(number / 2 - 1)?.as_bytes().to_vec()));
+        }
+        let (text, rest) = self.rest.split_at_checked(number / 2)?;
+        self.rest = rest;
+        Some(Some(text.to_vec()))
+    }
+
+    fn octets(&mut self) -> Option<Vec<u8>> {
+        self.text()?
+    }
+
+    fn string(&mut self) -> Option<String> {
+        String::from_utf8(self.octets()?).ok()
+    }
+
+    fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = self.count()?;
+        (0..count).map(|_| item(self)).collect()
+    }
+
+    fn front(&mut self) -> Option<Front> {
+        let envelope = self.envelope()?;
+        let has_sent = self.number()? != 0;
+        let sent = self.signed()?;
+        let base_subject = self.base_subject(&envelope)?;
+        Some(Front {
+            envelope,
+            sent: has_sent.then_some(sent),
+            base_subject,
+            is_reply: self.flags & IS_REPLY != 0,
+            references: self.list(Self::string)?,
+            preview: self.string()?,
+            has_header: self.flags & HAS_HEADER != 0,
+            is_cut: self.flags & IS_CUT != 0,
+        })
+    }
+
+    fn base_subject(&mut self, envelope: &Envelope) -> Option<String> {
+        let Some(at) = self.length()?.checked_sub(1) else { return self.string() };
+        let len = self.length()?;
+        let raw = envelope.subject.as_deref().unwrap_or_default();
+        String::from_utf8(raw.get(at..at.checked_add(len)?)?.to_vec()).ok()
+    }
+
+    fn envelope(&mut self) -> Option<Envelope> {
+        Some(Envelope {
+            date: self.text()?,
+            subject: self.text()?,
+            in_reply_to: self.text()?,
+            message_id: self.text()?,
+            from: self.list(Self::entry)?,
+            sender: self.list(Self::entry)?,
+            reply_to: self.list(Self::entry)?,
+            to: self.list(Self::entry)?,
+            cc: self.list(Self::entry)?,
+            bcc: self.list(Self::entry)?,
+        })
+    }
+
+    fn entry(&mut self) -> Option<Entry> {
+        let Some(members) = self.count()?.checked_sub(1) else { return Some(Entry::Mailbox(self.mailbox()?)) };
+        let name = self.octets()?;
+        let members = (0..members).map(|_| self.mailbox()).collect::<Option<_>>()?;
+        Some(Entry::Group { name, members })
+    }
+
+    fn mailbox(&mut self) -> Option<Mailbox> {
+        Some(Mailbox { name: self.text()?, route: self.text()?, local: self.octets()?, domain: self.octets()? })
+    }
+
+    fn part(&mut self, before: usize) -> Option<(Part, Details)> {
+        let flags = self.number()?;
+        let parent = self.length()?.checked_sub(1);
+        let start = moved(before, self.signed()?)?;
+        let header = start..start.checked_add(self.length()?)?;
+        let start = moved(header.end, self.signed()?)?;
+        let body = start..start.checked_add(self.length()?)?;
+        let lines = self.length()?;
+        let content_type = ContentType { kind: self.string()?, subtype: self.string()?, params: self.params()? };
+        let encoding = Encoding::parse(&self.octets()?);
+        let disposition = match flags & HAS_DISPOSITION {
+            0 => None,
+            _ => Some(Disposition { kind: self.string()?, params: self.params()? }),
+        };
+        let mut details = Details::default();
+        if flags & HAS_DETAILS != 0 {
+            for value in [&mut details.id, &mut details.description, &mut details.md5, &mut details.location] {
+                *value = self.text()?;
+            }
+            details.language = self.list(Self::octets)?;
+        }
+        if flags & HAS_ENVELOPE != 0 {
+            details.envelope = Some(Box::new(self.envelope()?));
+        }
+        let content = match flags & (IS_MULTIPART | IS_MESSAGE) {
+            0 => Content::Leaf,
+            IS_MULTIPART => Content::Multipart(Vec::new()),
+            IS_MESSAGE => Content::Message(0),
+            _ => return None,
+        };
+        let is_declared = flags & IS_DECLARED != 0;
+        Some((Part { parent, header, body, lines, content_type, is_declared, encoding, disposition, content }, details))
+    }
+
+    fn params(&mut self) -> Option<Params> {
+        Some(Params { raw: self.list(|reader| Some((reader.string()?, reader.octets()?)))? })
+    }
+}
+
+fn moved(from: usize, by: i64) -> Option<usize> {
+    i64::try_from(from).ok()?.checked_add(by)?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        for number in [0, 1, -1, 63, -64, 64, 300, i64::MAX, i64::MIN] {
+            let mut writer = Writer { out: Vec::new() };
+            writer.signed(number);
+            assert_eq!(Reader { rest: &writer.out, flags: 0 }.signed(), Some(number));
+        }
+        assert_eq!(Reader { rest: &[0xff; 11], flags: 0 }.number(), None);
+    }
+
+    #[test]
+    fn another_version_is_not_read() {
+        let mut octets = Outline::of(b"Subject: x\r\n\r\n").encode();
+        octets[0] = VERSION + 1;
+        assert_eq!((Outline::decode(&octets), Front::decode(&octets)), (None, None));
+        assert_eq!(Outline::decode(b""), None);
+    }
+
+    #[test]
+    fn a_usual_message_needs_little() {
+        let message = b"Received: x\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nFrom: Alice <alice@crepes.test>\r\n\
+            To: bob@hamburger.test\r\nSubject: Re: pickles\r\nMessage-ID: <1@crepes.test>\r\nMIME-Version: 1.0\r\n\
+            Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nDo you like ketchup?\r\n";
+        let len = Outline::of(message).encode().len();
+        assert!(len < 200, "{len}");
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_octets_are_no_outline_or_a_sane_one(mut octets in any::<Vec<u8>>(), at in any::<usize>(), by in any::<u8>()) {
+            let mut stored = Outline::of(b"A: b\r\nContent-Type: multipart/x; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nTo: g:a@b;\r\n\r\n--b--").encode();
+            let at = at % stored.len();
+            stored[at] ^= by;
+            octets.insert(0, VERSION);
+            for octets in [&octets, &stored] {
+                Front::decode(octets);
+                if let Some(outline) = Outline::decode(octets) {
+                    prop_assert_eq!(outline.tree.parts.len(), outline.details.len());
+                    outline.tree.section(&[1, 1, 1]);
+                }
+            }
+        }
+    }
+}
