@@ -1,4 +1,4 @@
-//! FTP: what both sides may say, and the server's side of the dialogue.
+//! FTP: what both sides may say, and the dialogue, on either side.
 //!
 //! RFC 959 (all but what the world has dropped), 1123 §4.1 (what it must be), 2389 (FEAT, OPTS), 2428 (EPRT, EPSV), 2577 (bounce,
 //! guessing), 2640 (UTF-8, LANG), 3659 (MLST, SIZE, MDTM, REST), 4217 (TLS), 7151 (HOST); drafts for HASH, RANG, MFMT, MFF, AVBL.
@@ -17,13 +17,14 @@
 //!
 //! Read in this order: [`table`] is what holds for each command, [`command`] what a client may say, [`reply`] and [`words`] what
 //! a server may say, [`refusal`] what the house's reasons become; [`server`] is the dialogue, [`server::ask`] what it needs of the
-//! house. [`path`], [`moment`], [`address`], [`hash`], [`telnet`] are the small languages inside; [`listing`] and [`modes`] are for the pump.
+//! house; [`client`] is the other side of it, with a picture of its own. [`path`], [`moment`], [`address`], [`hash`], [`telnet`] are the small languages inside; [`listing`] and [`modes`] are for the pump.
 //!
 //! Invariants: no transfer passes through here; nothing is advertised that does not work; a path that leaves here is
 //! absolute and says one thing.
-//! Not here: sockets and TLS (net), files and rights (house/files), who runs the pump (desk), the client's side.
+//! Not here: sockets and TLS (net), files and rights (house/files), who runs the pump (desk).
 
 pub mod address;
+pub mod client;
 pub mod command;
 pub mod hash;
 pub mod listing;

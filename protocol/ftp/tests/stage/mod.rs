@@ -3,6 +3,8 @@
 //! `given: ftp-server` takes, besides the settings by their names: `in=bob` (has logged in already, with `permissions=` and
 //! `home=`), `private=yes` (under TLS from the first octet), `data=yes` (EPSV was answered), `type=I`, `local=` and `peer=`.
 
+pub mod client;
+
 use ftp::command::Change;
 use ftp::listing::{Entry, EntryKind, Rights};
 use ftp::server::{

@@ -1,0 +1,385 @@
+//! The client's side: logs in, has orders carried out one after the other, and keeps the control connection in step.
+//!
+//! RFC 959 §4.2 (the first digit decides), §5.4 (sequences), §4.1.3 (ABOR); RFC 1123 §4.1.2.6 (227), §4.1.2.11; RFC 2389 §3
+//! (FEAT); RFC 2428 §2–4 (EPRT, EPSV); RFC 2577 §3 (no bounce); RFC 3659 §5 (REST); RFC 4217 §4–9 (TLS); RFC 7151 §3 (HOST).
+//!
+//! ```text
+//! Greeting ─AUTH→ Auth ─234→ Securing ─→ (FEAT, HOST) ─→ User ─331→ Pass ─→ Preparing: PBSZ PROT FEAT, then CLNT OPTS TYPE
+//!                                                                              └─→ Order ←───────────────┐
+//! Order ─Say→ Saying ──────────────────────────────────────────────────────────────────────────────────→─┤
+//!       ─Transfer→ Settling: TYPE, EPSV → Reaching (house dials) → REST → Starting (house pumps) → Busy ─→┤
+//!                     ↑ the next way: PASV, EPRT, PORT ────┘                Busy ─stopped→ Aborting ────→─┘
+//! ```
+//!
+//! The house is asked `Dial` or `Listen` for a data connection, `Pump` once the command for it has been said, `LetGo` when
+//! it is no longer wanted, and `Next` for what to do; it tells by news how the data connection ended.
+//! A transfer is over when both have ended: the data connection, and the reply that says so. Which comes first does not matter.
+//!
+//! Servers differ, and this outlives: 120 before 220; 230 or 232 right after USER; no 1yz, or two; 226 before the last octet;
+//! a second 226, which comes in front of the next reply; 425 from a server whose way to the data is blocked, which makes us
+//! try another; any number of replies to ABOR, which is why PWD is said behind it: its 257 is the mark where they end.
+//!
+//! Invariants: no password goes out in clear unless the settings say so; where TLS is required nothing but AUTH goes before
+//! it; an order has one outcome; no wait is without end.
+//! Not here: sockets, checking certificates, whose address is dialled (net and whoever uses this); what is in listings (dialect).
+
+mod features;
+mod login;
+mod order;
+mod settings;
+mod transfer;
+
+use crate::command::Command;
+use crate::reply::{Heard, Replies, Reply};
+use line::{Exposure, Secured, Session, Step};
+use login::Steps;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use transfer::{Busy, Errand, Pause};
+
+pub use features::Features;
+pub use order::{Answer, Ask, End, News, Order, Outcome, Start, Transfer, Unsafe, Way, Welcome, Words};
+pub use settings::{Settings, Tls};
+
+/// A server may look into slow disks, or ask someone else, before it answers.
+pub const REPLY_LIMIT: Duration = Duration::from_secs(2 * 60);
+
+/// Behind the last octet of an upload a server may check, sync and scan it before it says 226.
+pub const VERDICT_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// So long a server may take to notice that a data connection is broken, before we say ABOR.
+pub const NOTICE_LIMIT: Duration = Duration::from_secs(5);
+
+/// So long a server may take to get over ABOR. Whoever has pressed Ctrl-C is waiting.
+pub const ABORT_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long data may move before we look whether they still do: the house watches over stalls, so this only wakes us.
+const TRANSFER_TICK: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// So many commands are under way at once where pipelining is wished: some servers hold no more input than that.
+const PACK_MAX: usize = 32;
+
+/// And so many octets of commands: far below what sockets hold, so that nobody waits for the other to read.
+const PACK_MAX_OCTETS: usize = 4096;
+
+/// More replies to ABOR and its PWD than this are none of ours.
+const ABORT_REPLIES_MAX: u8 = 4;
+
+/// A session.
+pub struct Client {
+    settings: Settings,
+    replies: Replies,
+    secured: bool,
+    /// Whether data connections go under TLS.
+    private: bool,
+    ascii: bool,
+    /// Ways to data connections that may work, the best first.
+    ways: Vec<Way>,
+    /// Whether the server may say 226 a second time.
+    echo: bool,
+    /// Somebody wants the transfer stopped that has not begun yet.
+    stop: bool,
+    state: State,
+    words: Vec<u8>,
+    /// What a log may show of `words`.
+    words_exposure: Exposure,
+    question: Option<Ask>,
+    deadline: Instant,
+    exposure: Exposure,
+}
+
+/// What the client waits for.
+#[derive(Debug)]
+enum State {
+    Greeting,
+    /// The reply to AUTH.
+    Auth(Reply),
+    Securing(Reply),
+    /// The reply to FEAT, for HOST.
+    HostWish(Reply),
+    /// The reply to HOST.
+    Host(Reply),
+    /// The reply to USER.
+    User(Reply),
+    /// The reply to PASS.
+    Pass(Reply),
+    /// Replies to what follows a login.
+    Preparing(Welcome, Steps),
+    /// The house's order.
+    Order,
+    /// Replies to a pack of commands.
+    Saying(Pack),
+    /// A reply on the way to a transfer.
+    Settling(Errand, Pause),
+    /// The house, to make a data connection.
+    Reaching(Errand),
+    /// The house, to begin.
+    Starting(Errand),
+    /// Data and a reply.
+    Busy(Busy),
+    /// The house, to close the data connection; then this.
+    LettingGo(After),
+    /// Replies to ABOR and PWD; so many have come.
+    Aborting(Outcome, u8),
+    Quitting,
+    /// The house's word that it has understood.
+    Ended,
+    Closing,
+}
+
+/// What follows when a data connection has been let go.
+#[derive(Debug)]
+enum After {
+    Report(Outcome),
+    /// ABOR goes out, and then this is reported.
+    Abort(Outcome),
+    /// Another way to the data.
+    Retry(Errand),
+}
+
+/// Commands that are said one behind the other.
+#[derive(Debug, Default)]
+struct Pack {
+    left: VecDeque<Words>,
+    awaited: usize,
+    heard: Vec<Reply>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The words may hold the password.
+        f.debug_struct("Client").field("state", &self.state).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A session that begins now.
+    pub fn new(settings: Settings, now: Instant) -> Self {
+        let ways = settings.ways.clone();
+        Client {
+            settings,
+            replies: Replies::new(),
+            secured: false,
+            private: false,
+            // RFC 959 §5.1: TYPE A is what a server begins with.
+            ascii: true,
+            ways,
+            echo: false,
+            stop: false,
+            state: State::Greeting,
+            words: Vec::new(),
+            words_exposure: Exposure::Open,
+            question: None,
+            deadline: now + REPLY_LIMIT,
+            exposure: Exposure::Open,
+        }
+    }
+
+    /// Whether data connections go under TLS.
+    pub fn is_private(&self) -> bool {
+        self.private
+    }
+
+    fn say(&mut self, command: &Command, state: State) {
+        command.write(&mut self.words);
+        self.words_exposure = match command {
+            Command::Pass(_) => Exposure::SecretAfter("PASS ".len()),
+            _ => Exposure::Open,
+        };
+        self.state = state;
+    }
+
+    fn say_words(&mut self, words: &Words) {
+        self.words.extend_from_slice(words.as_bytes());
+        self.words_exposure = Exposure::Open;
+    }
+
+    fn ask(&mut self, question: Ask, state: State) {
+        self.question = Some(question);
+        self.state = state;
+    }
+
+    fn report(&mut self, outcome: Outcome) {
+        self.stop = false;
+        self.ask(Ask::Next(outcome), State::Order);
+    }
+
+    fn end(&mut self, end: End) {
+        self.ask(Ask::Ended(end), State::Ended);
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Say(words) => {
+                let pack = Pack { left: words.into(), ..Pack::default() };
+                self.go_on_saying(pack);
+            }
+            Order::Transfer(transfer) => self.begin(transfer),
+            Order::Quit => self.say(&Command::Quit, State::Quitting),
+        }
+    }
+
+    /// Says as much of the pack as may be under way at once.
+    fn go_on_saying(&mut self, mut pack: Pack) {
+        let limit = if self.settings.pipelining { PACK_MAX } else { 1 };
+        // A full pack waits until half of it is answered, so that packets carry more than one command.
+        if pack.awaited <= limit / 2 {
+            while pack.awaited < limit
+                && let Some(words) = pack.left.front()
+                && (self.words.is_empty() || self.words.len() + words.as_bytes().len() <= PACK_MAX_OCTETS)
+            {
+                self.words.extend_from_slice(words.as_bytes());
+                pack.left.pop_front();
+                pack.awaited += 1;
+            }
+            self.words_exposure = Exposure::Open;
+        }
+        if pack.awaited == 0 {
+            return self.report(Outcome::Said(pack.heard));
+        }
+        self.state = State::Saying(pack);
+    }
+
+    fn said(&mut self, mut pack: Pack, reply: Reply) {
+        // "Please wait": another one will follow.
+        if !reply.is_preliminary() {
+            pack.awaited -= 1;
+            pack.heard.push(reply);
+        }
+        self.go_on_saying(pack);
+    }
+
+    fn reply(&mut self, reply: Reply, now: Instant) {
+        if reply.code() == 421 && !matches!(self.state, State::Quitting) {
+            return self.end(End::Dismissed(reply));
+        }
+        if self.is_echo(&reply) {
+            return;
+        }
+        match std::mem::replace(&mut self.state, State::Closing) {
+            State::Saying(pack) => self.said(pack, reply),
+            State::Settling(errand, pause) => self.settle(errand, pause, reply),
+            State::Busy(busy) => self.judged(busy, reply, now),
+            State::Aborting(outcome, heard) => self.getting_over(outcome, heard, &reply),
+            State::Quitting => self.end(End::Quit),
+            state => self.admit(state, reply),
+        }
+    }
+
+    /// A second 226 of the transfer before. Whatever we have said since is answered otherwise.
+    fn is_echo(&mut self, reply: &Reply) -> bool {
+        let awaits_other = match &self.state {
+            State::Saying(pack) => pack.heard.is_empty(),
+            State::Settling(..) => true,
+            _ => false,
+        };
+        if !awaits_other {
+            return false;
+        }
+        std::mem::take(&mut self.echo) && matches!(reply.code(), 225 | 226)
+    }
+}
+
+impl Session for Client {
+    type Ask = Ask;
+    type Answer = Answer;
+    type News = News;
+
+    fn receive(&mut self, bytes: &[u8], now: Instant) -> usize {
+        self.exposure = Exposure::Open;
+        let (taken, heard) = self.replies.hear(bytes);
+        match self.state {
+            // While data move the control connection may be silent as long as it likes.
+            State::Busy(_) => {}
+            State::Aborting(..) => self.deadline = now + ABORT_LIMIT,
+            _ if taken > 0 => self.deadline = now + REPLY_LIMIT,
+            _ => {}
+        }
+        match heard {
+            Heard::Reply(reply) => self.reply(reply, now),
+            Heard::Nonsense => self.end(End::Garbled),
+            Heard::More | Heard::Partial => {}
+        }
+        taken
+    }
+
+    fn closed(&mut self, _now: Instant) {
+        match self.state {
+            // RFC 959 §4.1.1: after QUIT it is the server that closes; 221 is a courtesy.
+            State::Quitting => self.end(End::Quit),
+            _ => self.end(End::Dropped),
+        }
+    }
+
+    fn secured(&mut self, _tls: Secured, now: Instant) {
+        self.secured = true;
+        self.deadline = now + REPLY_LIMIT;
+        // RFC 4217 §4.2: whatever was said in clear counts no more, half a reply neither.
+        self.replies = Replies::new();
+        if let State::Securing(greeting) = std::mem::replace(&mut self.state, State::Greeting) {
+            self.introduce(greeting);
+        }
+    }
+
+    fn answer(&mut self, answer: Answer, now: Instant) {
+        self.deadline = now + REPLY_LIMIT;
+        match (std::mem::replace(&mut self.state, State::Closing), answer) {
+            (State::Order, Answer::Order(order)) => self.obey(order),
+            (State::Reaching(errand), Answer::Dialled) => self.reached(errand),
+            (State::Reaching(errand), Answer::Listening(address)) => self.invite(errand, address),
+            (State::Reaching(errand), Answer::Unreachable) => self.unreachable(errand, None),
+            (State::Starting(errand), Answer::Understood) => {
+                self.deadline = now + TRANSFER_TICK;
+                self.state = State::Busy(Busy::new(errand));
+            }
+            (State::LettingGo(after), Answer::Understood) => self.let_gone(after, now),
+            // The house does not know what to do any more: leave in order.
+            (State::Order, _) => self.obey(Order::Quit),
+            _ => self.state = State::Closing,
+        }
+    }
+
+    fn news(&mut self, news: News, now: Instant) {
+        match (std::mem::replace(&mut self.state, State::Closing), news) {
+            (State::Busy(busy), news) => self.moved(busy, news, now),
+            (state @ State::Settling(..), News::Stop) => {
+                self.stop = true;
+                self.state = state;
+            }
+            // Too late, or too early: nothing is under way.
+            (state, _) => self.state = state,
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        match std::mem::replace(&mut self.state, State::Closing) {
+            State::Busy(busy) => self.look_at(busy, now),
+            _ => self.end(End::Silent),
+        }
+    }
+
+    /// Without QUIT: who is in a hurry does not wait for an answer.
+    fn leave(&mut self, _now: Instant) {
+        self.end(End::Leaving);
+    }
+
+    fn next(&mut self, out: &mut Vec<u8>) -> Step<Ask> {
+        if !self.words.is_empty() {
+            out.append(&mut self.words);
+            self.exposure = self.words_exposure;
+            return Step::Send;
+        }
+        if let Some(question) = self.question.take() {
+            return Step::Ask(question);
+        }
+        match self.state {
+            State::Securing(_) => Step::Secure,
+            State::Closing => Step::Close,
+            _ => Step::Wait { until: self.deadline },
+        }
+    }
+
+    fn exposure(&self) -> Exposure {
+        self.exposure
+    }
+}

@@ -1,0 +1,39 @@
+//! How a client behaves.
+
+use super::order::Way;
+use crate::command::HostName;
+use line::Secret;
+
+/// How a client behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who logs in.
+    pub user: String,
+    /// With what, if the server asks for it.
+    pub password: Secret,
+    /// Whether TLS is wanted, where it is not there from the start.
+    pub tls: Tls,
+    /// Whether data go under TLS where the control connection does (RFC 4217 §9).
+    pub private: bool,
+    /// Whether the password may go out without TLS.
+    pub clear_login: bool,
+    /// The host we mean, for a server that has several of them and did not learn it from TLS (RFC 7151).
+    pub host: Option<HostName>,
+    /// Who we are, for servers that want to know before they speak UTF-8.
+    pub name: String,
+    /// Whether commands may be said before the last one is answered.
+    pub pipelining: bool,
+    /// Ways to data connections, the best first.
+    pub ways: Vec<Way>,
+}
+
+/// What we think of AUTH TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// We do without.
+    Never,
+    /// We use it if the server takes it; someone in between can prevent that.
+    IfOffered,
+    /// Without TLS we leave.
+    Required,
+}

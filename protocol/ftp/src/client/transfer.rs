@@ -1,0 +1,272 @@
+//! One transfer: its data connection, its command, its end.
+//!
+//! RFC 959 §5.4 (125 and 150, 226 and 250, 425, 426), §4.1.3 (ABOR); RFC 2428 §2–3; RFC 3659 §5.2 (REST comes last);
+//! draft-bryan-ftp-range-08 §3.
+//!
+//! Invariants: each transfer has a data connection of its own; the house has been told to let go of it before a refusal is
+//! reported; a way that the server does not know is not tried again in this session.
+//! Not here: octets.
+
+use super::{ABORT_LIMIT, ABORT_REPLIES_MAX, Ask, Client, NOTICE_LIMIT, REPLY_LIMIT, TRANSFER_TICK, VERDICT_LIMIT};
+use super::{After, News, Outcome, Start, State, Transfer, Way};
+use crate::address::{self, Extended, Family};
+use crate::command::{Command, PassiveWish, Representation};
+use crate::reply::Reply;
+use core::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::time::Instant;
+
+/// A transfer on its way.
+#[derive(Debug)]
+pub(super) struct Errand {
+    transfer: Transfer,
+    /// How many ways have been tried.
+    tried: usize,
+    /// What the server said of the last one.
+    said: Option<Reply>,
+}
+
+/// A reply on the way to a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pause {
+    Type,
+    Passive(Way),
+    Active,
+    /// REST or RANG.
+    Restart,
+}
+
+/// Under way.
+#[derive(Debug)]
+pub(super) struct Busy {
+    errand: Errand,
+    verdict: Option<Reply>,
+    data: Data,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Data {
+    Moving,
+    Whole,
+    Broken,
+}
+
+impl Busy {
+    pub(super) fn new(errand: Errand) -> Self {
+        Busy { errand, verdict: None, data: Data::Moving }
+    }
+}
+
+impl Client {
+    pub(super) fn begin(&mut self, transfer: Transfer) {
+        let ascii = transfer.ascii;
+        let errand = Errand { transfer, tried: 0, said: None };
+        if ascii == self.ascii {
+            return self.find_way(errand);
+        }
+        let wanted = if ascii { Representation::Ascii } else { Representation::Image };
+        self.say(&Command::Type(wanted), State::Settling(errand, Pause::Type));
+    }
+
+    fn find_way(&mut self, errand: Errand) {
+        match self.ways.get(errand.tried).copied() {
+            None => self.report(Outcome::NoWay(errand.said)),
+            Some(way @ Way::ExtendedPassive) => {
+                self.say(&Command::Epsv(PassiveWish::Same), State::Settling(errand, Pause::Passive(way)));
+            }
+            Some(way @ Way::Passive) => self.say(&Command::Pasv, State::Settling(errand, Pause::Passive(way))),
+            // The family of the control connection: the house knows it.
+            Some(Way::ExtendedActive | Way::Active) => self.ask(Ask::Listen(self.family()), State::Reaching(errand)),
+        }
+    }
+
+    /// PASV and PORT are among the ways only where the family is that of IPv4.
+    fn family(&self) -> Family {
+        let v4 = self.settings.ways.iter().any(|way| matches!(way, Way::Passive | Way::Active));
+        if v4 { Family::V4 } else { Family::V6 }
+    }
+
+    pub(super) fn settle(&mut self, errand: Errand, pause: Pause, reply: Reply) {
+        if reply.is_preliminary() {
+            return self.state = State::Settling(errand, pause);
+        }
+        if self.stop {
+            return self.give_up(pause);
+        }
+        match pause {
+            Pause::Type if reply.is_positive() => {
+                self.ascii = errand.transfer.ascii;
+                self.find_way(errand);
+            }
+            Pause::Type => self.report(Outcome::Refused(reply)),
+            Pause::Passive(way) => match told(way, &reply) {
+                Some((port, told)) => self.ask(Ask::Dial { port, told }, State::Reaching(errand)),
+                None => self.refused_way(errand, reply),
+            },
+            Pause::Active if reply.is_positive() => self.restart(errand),
+            Pause::Active => self.refused_way(errand, reply),
+            Pause::Restart if reply.is_intermediate() || reply.is_positive() => self.start(errand),
+            Pause::Restart => self.ask(Ask::LetGo, State::LettingGo(After::Report(Outcome::NoRestart(reply)))),
+        }
+    }
+
+    /// Stopped before it began.
+    fn give_up(&mut self, pause: Pause) {
+        match pause {
+            Pause::Type | Pause::Passive(_) => self.report(Outcome::Stopped),
+            Pause::Active | Pause::Restart => self.ask(Ask::LetGo, State::LettingGo(After::Report(Outcome::Stopped))),
+        }
+    }
+
+    /// The server does not go this way: not now (4yz), or not at all.
+    fn refused_way(&mut self, mut errand: Errand, reply: Reply) {
+        let listening = matches!(self.ways.get(errand.tried), Some(Way::ExtendedActive | Way::Active));
+        if reply.is_permanent() && self.ways.len() > 1 {
+            self.ways.remove(errand.tried);
+        } else {
+            errand.tried += 1;
+        }
+        errand.said = Some(reply);
+        if listening {
+            return self.ask(Ask::LetGo, State::LettingGo(After::Retry(errand)));
+        }
+        self.find_way(errand);
+    }
+
+    /// The house cannot get through this way, or the server cannot.
+    pub(super) fn unreachable(&mut self, mut errand: Errand, said: Option<Reply>) {
+        errand.tried += 1;
+        errand.said = said.or(errand.said);
+        self.find_way(errand);
+    }
+
+    pub(super) fn reached(&mut self, errand: Errand) {
+        self.restart(errand);
+    }
+
+    /// Tells the server where we listen.
+    pub(super) fn invite(&mut self, errand: Errand, address: SocketAddr) {
+        let command = match (self.ways.get(errand.tried), address.ip()) {
+            (Some(Way::Active), IpAddr::V4(host)) => Command::Port(SocketAddrV4::new(host, address.port())),
+            _ => Command::Eprt(Extended::Known(address)),
+        };
+        self.say(&command, State::Settling(errand, Pause::Active));
+    }
+
+    fn restart(&mut self, errand: Errand) {
+        let command = match errand.transfer.start {
+            Start::Beginning => return self.start(errand),
+            Start::At(octet) => Command::Rest(octet),
+            Start::Between(first, last) => Command::Rang(first, last),
+        };
+        self.say(&command, State::Settling(errand, Pause::Restart));
+    }
+
+    /// Says the command. The house begins at once: there are servers that wait for TLS before they say 150, and others that
+    /// do not say it at all.
+    fn start(&mut self, errand: Errand) {
+        let words = errand.transfer.words.clone();
+        self.say_words(&words);
+        self.ask(Ask::Pump, State::Starting(errand));
+    }
+
+    /// A reply while data move.
+    pub(super) fn judged(&mut self, mut busy: Busy, reply: Reply, now: Instant) {
+        if reply.is_preliminary() {
+            return self.state = State::Busy(busy);
+        }
+        if reply.is_positive() && busy.data == Data::Moving {
+            busy.verdict = Some(reply);
+            return self.state = State::Busy(busy);
+        }
+        self.deadline = now + REPLY_LIMIT;
+        if reply.is_positive() {
+            return self.conclude(busy, reply);
+        }
+        // The server could not reach us, nor we it: nothing has moved.
+        if reply.code() == 425 && busy.data != Data::Whole {
+            let mut errand = busy.errand;
+            errand.tried += 1;
+            errand.said = Some(reply);
+            return self.ask(Ask::LetGo, State::LettingGo(After::Retry(errand)));
+        }
+        match busy.data {
+            Data::Moving => self.ask(Ask::LetGo, State::LettingGo(After::Report(Outcome::Refused(reply)))),
+            // 426 says of our broken connection no more than we know ourselves.
+            Data::Broken if reply.code() == 426 => self.report(Outcome::Broken),
+            Data::Whole | Data::Broken => self.report(Outcome::Refused(reply)),
+        }
+    }
+
+    /// The server is content; are we?
+    fn conclude(&mut self, busy: Busy, reply: Reply) {
+        self.echo = true;
+        if busy.data == Data::Broken {
+            return self.report(Outcome::Broken);
+        }
+        // What has worked once is tried first from now on.
+        let way = self.ways.remove(busy.errand.tried);
+        self.ways.insert(0, way);
+        self.report(Outcome::Transferred(reply));
+    }
+
+    /// News of the data connection, or of somebody who has no patience.
+    pub(super) fn moved(&mut self, mut busy: Busy, news: News, now: Instant) {
+        busy.data = match news {
+            News::Stop => return self.ask(Ask::LetGo, State::LettingGo(After::Abort(Outcome::Stopped))),
+            News::Whole => Data::Whole,
+            News::Broken => Data::Broken,
+        };
+        if let Some(verdict) = busy.verdict.take() {
+            return self.conclude(busy, verdict);
+        }
+        self.deadline = now + if busy.data == Data::Whole { VERDICT_LIMIT } else { NOTICE_LIMIT };
+        self.state = State::Busy(busy);
+    }
+
+    /// Time has passed.
+    pub(super) fn look_at(&mut self, busy: Busy, now: Instant) {
+        match busy.data {
+            Data::Moving => {
+                self.deadline = now + TRANSFER_TICK;
+                self.state = State::Busy(busy);
+            }
+            Data::Whole => self.end(super::End::Silent),
+            Data::Broken => self.abort(Outcome::Broken, now),
+        }
+    }
+
+    pub(super) fn let_gone(&mut self, after: After, now: Instant) {
+        match after {
+            After::Report(outcome) => self.report(outcome),
+            After::Abort(outcome) => self.abort(outcome, now),
+            After::Retry(errand) => self.find_way(errand),
+        }
+    }
+
+    fn abort(&mut self, outcome: Outcome, now: Instant) {
+        Command::Abor.write(&mut self.words);
+        self.say(&Command::Pwd, State::Aborting(outcome, 0));
+        self.deadline = now + ABORT_LIMIT;
+    }
+
+    /// 426 for the transfer, 225 or 226 for ABOR, one of them or both; 257 for PWD comes last.
+    pub(super) fn getting_over(&mut self, outcome: Outcome, heard: u8, reply: &Reply) {
+        if reply.code() == 257 || heard + 1 == ABORT_REPLIES_MAX {
+            return self.report(outcome);
+        }
+        self.state = State::Aborting(outcome, heard + 1);
+    }
+}
+
+/// Where the server listens, if that can be read.
+fn told(way: Way, reply: &Reply) -> Option<(u16, Option<SocketAddrV4>)> {
+    if !reply.is_positive() {
+        return None;
+    }
+    let text = reply.lines().collect::<Vec<_>>().join(&b' ');
+    let told = match way {
+        Way::Passive => address::parse_passive(&text).map(|told| (told.port(), Some(told))),
+        _ => address::parse_extended_passive(&text).map(|port| (port, None)),
+    };
+    told.filter(|(port, _)| *port != 0)
+}
