@@ -12,6 +12,7 @@ mod certificate;
 mod client;
 mod identity;
 mod server;
+mod tickets;
 
 #[cfg(test)]
 mod tests;

@@ -165,6 +165,59 @@ async fn a_data_connection_can_resume_its_own_control_connection_and_no_other() 
     assert!(!data(&bobs, &client).await.1, "a ticket of the mail ports");
 }
 
+/// Both ends, ours as the client of FTP; whether the server has seen its session resumed, and whether we have.
+async fn dialled(server: &ServerTls, client: &ClientTls) -> (DataLine, DataLine, bool) {
+    let (theirs, ours) = pair().await;
+    let dialling = DataLine::secure_as_client(theirs, client, HOST, LIMIT, LIMIT);
+    let (ours, theirs) = tokio::join!(DataLine::secure(ours, server, LIMIT, LIMIT), dialling);
+    let ((ours, seen), (theirs, resumed)) = (ours.expect("shaken"), theirs.expect("shaken"));
+    assert_eq!(seen, resumed);
+    (ours, theirs, resumed)
+}
+
+#[tokio::test]
+async fn a_client_resumes_its_control_connection_for_as_many_files_as_there_are() {
+    let (server, client) = tls();
+    let (server, alone) = (server.for_one_session(), client.alone().expect("a client"));
+    assert!(!alone.can_resume());
+    control(&server, &alone).await;
+    for _ in 0..10 {
+        assert!(dialled(&server, &alone).await.2);
+    }
+    let other = client.alone().expect("a client");
+    control(&server, &other).await;
+    assert!(dialled(&server, &other).await.2);
+}
+
+#[tokio::test]
+async fn tickets_of_tls_1_3_come_to_an_end_and_it_can_be_seen() {
+    let (server, client) = tls();
+    let (server, alone) = (server.for_one_session(), client.alone_with_tls13().expect("a client"));
+    control(&server, &alone).await;
+    while alone.can_resume() {
+        assert!(dialled(&server, &alone).await.2);
+    }
+    assert!(!dialled(&server, &alone).await.2);
+}
+
+#[tokio::test]
+async fn who_dialled_sends_and_receives_as_who_was_dialled() {
+    let (server, client) = tls();
+    let (server, content) = (server.for_one_session(), octets(300_000));
+    let (mut ours, mut theirs, _) = dialled(&server, &client.alone().expect("a client")).await;
+    let mut heard = Vec::with_capacity(400_000);
+    let receiving = async {
+        while let Arrival::Octets(_) = ours.receive(&mut heard).await.expect("octets") {}
+        ours.finish().await.expect("finished");
+    };
+    let sending = async {
+        theirs.send_file(&file_of(&content), 0, 300_000, |_| ()).await.expect("sent");
+        theirs.finish().await.expect("finished");
+    };
+    tokio::join!(receiving, sending);
+    assert!(heard == content);
+}
+
 #[tokio::test]
 async fn an_upload_ends_with_close_notify_or_is_cut() {
     let (server, client) = tls();

@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use crate::tls::{ServerTls, TlsError};
+use crate::tls::{ClientTls, ServerTls, TlsError};
 
 /// So much of a file is read at once for TLS, in octets: sixteen records, and a read that the disk has ready.
 const STRETCH: usize = 256 * 1024;
@@ -69,7 +69,10 @@ pub struct DataLine {
 #[derive(Debug)]
 enum Wire {
     Clear(TcpStream),
+    /// We are its server.
     Tls(Box<TlsStream<TcpStream>>),
+    /// We are its client.
+    Dialled(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
 impl DataLine {
@@ -98,6 +101,25 @@ impl DataLine {
         Ok((DataLine { wire: Wire::Tls(Box::new(stream)), stall }, resumed))
     }
 
+    /// Under TLS as its client, with the host of the control connection, whose session is resumed if `tls` has its tickets
+    /// (see [`ClientTls::alone`]). Also says whether it was.
+    ///
+    /// # Errors
+    /// [`TlsError`]
+    pub async fn secure_as_client(
+        stream: TcpStream,
+        tls: &ClientTls,
+        host: &str,
+        limit: Duration,
+        stall: Duration,
+    ) -> Result<(Self, bool), TlsError> {
+        let _ = stream.set_nodelay(true);
+        let shaken = Box::pin(tokio::time::timeout(limit, tls.connect_data(stream, host))).await;
+        let stream = shaken.unwrap_or(Err(TlsError::TooSlow))?;
+        let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        Ok((DataLine { wire: Wire::Dialled(Box::new(stream)), stall }, resumed))
+    }
+
     /// Sends octets; `sent` hears of those that went.
     ///
     /// # Errors
@@ -107,6 +129,7 @@ impl DataLine {
             let written = match &mut self.wire {
                 Wire::Clear(stream) => in_time(self.stall, stream.write(octets)).await?,
                 Wire::Tls(stream) => in_time(self.stall, stream.write(octets)).await?,
+                Wire::Dialled(stream) => in_time(self.stall, stream.write(octets)).await?,
             };
             if written == 0 {
                 return Err(Broken::Lost(io::ErrorKind::WriteZero.into()));
@@ -154,6 +177,7 @@ impl DataLine {
         let read = match &mut self.wire {
             Wire::Clear(stream) => in_time(self.stall, stream.read_buf(buffer)).await,
             Wire::Tls(stream) => in_time(self.stall, stream.read_buf(buffer)).await,
+            Wire::Dialled(stream) => in_time(self.stall, stream.read_buf(buffer)).await,
         };
         match read {
             Ok(0) => Ok(Arrival::End),
@@ -172,12 +196,16 @@ impl DataLine {
         match &mut self.wire {
             Wire::Clear(stream) => in_time(self.stall, stream.shutdown()).await?,
             Wire::Tls(stream) => in_time(self.stall, stream.shutdown()).await?,
+            Wire::Dialled(stream) => in_time(self.stall, stream.shutdown()).await?,
         }
-        if let Wire::Tls(stream) = self.wire {
-            // The peer has its own close_notify to say. If nobody were there to hear it, the system would answer with a
-            // reset, and the reset would destroy what the peer has not read yet.
-            tokio::spawn(tokio::time::timeout(LINGER, drain(stream.into_inner().0)));
-        }
+        let stream = match self.wire {
+            Wire::Clear(_) => return Ok(()),
+            Wire::Tls(stream) => stream.into_inner().0,
+            Wire::Dialled(stream) => stream.into_inner().0,
+        };
+        // The peer has its own close_notify to say. If nobody were there to hear it, the system would answer with a
+        // reset, and the reset would destroy what the peer has not read yet.
+        tokio::spawn(tokio::time::timeout(LINGER, drain(stream)));
         Ok(())
     }
 }

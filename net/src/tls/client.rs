@@ -7,18 +7,23 @@
 //! Not here: which policy is for whom (courier), DANE (later).
 
 use std::fmt;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use line::Secured;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, TlsStream};
 
-use super::{EXPORTER_LABEL, EXPORTER_LEN, TlsError, VERSIONS, end_point_hash, may_export, provider, secured};
+use super::tickets::Tickets;
+use super::{
+    EXPORTER_LABEL, EXPORTER_LEN, TlsError, VERSIONS, end_point_hash, fingerprint, may_export, provider, secured,
+};
 
 /// Whose word we take on who somebody is.
 #[derive(Debug, Clone)]
@@ -29,10 +34,29 @@ pub enum Trust {
     Roots(Vec<CertificateDer<'static>>),
 }
 
+impl Trust {
+    /// The certificates of a file in PEM.
+    ///
+    /// # Errors
+    /// [`TlsError::Failed`] if it cannot be read, or has none.
+    pub fn from_pem_file(file: &Path) -> Result<Self, TlsError> {
+        let failed = |why: String| TlsError::Failed(format!("no authorities to trust: {}: {why}", file.display()));
+        let found = CertificateDer::pem_file_iter(file).map_err(|error| failed(error.to_string()))?;
+        let roots = found.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.to_string()))?;
+        if roots.is_empty() { Err(failed("there is no certificate in it".into())) } else { Ok(Trust::Roots(roots)) }
+    }
+}
+
 /// A client's side of TLS. Clones share tickets.
 #[derive(Clone)]
 pub struct ClientTls {
     config: Arc<ClientConfig>,
+    /// Who gets in.
+    gate: Arc<dyn ServerCertVerifier>,
+    /// Where it is known what can be resumed.
+    tickets: Option<Arc<Tickets>>,
+    /// The fingerprint of the last certificate that did not get in.
+    refused: Arc<Mutex<Option<String>>>,
     /// `None` on a machine that trusts nobody: then nobody is verified.
     verifier: Option<Arc<dyn ServerCertVerifier>>,
 }
@@ -63,7 +87,14 @@ impl ClientTls {
     /// When `trust` cannot be read: a machine without authorities.
     pub fn verifying(trust: Trust) -> Result<Self, TlsError> {
         let verifier = verifier(trust)?;
-        Self::new(verifier.clone(), Some(verifier))
+        let refused = Arc::default();
+        let gate = Arc::new(Witness { inner: verifier.clone(), refused: Arc::clone(&refused) });
+        Ok(ClientTls { refused, ..Self::new(gate, Some(verifier))? })
+    }
+
+    /// The fingerprint of the last certificate that was not trusted, for somebody who knows it by other means.
+    pub fn refused(&self) -> Option<String> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn new(gate: Arc<dyn ServerCertVerifier>, verifier: Option<Arc<dyn ServerCertVerifier>>) -> Result<Self, TlsError> {
@@ -71,16 +102,80 @@ impl ClientTls {
             .with_protocol_versions(VERSIONS)
             .map_err(|error| TlsError::Failed(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(gate)
+            .with_custom_certificate_verifier(gate.clone())
             .with_no_client_auth();
-        Ok(ClientTls { config: Arc::new(config), verifier })
+        Ok(ClientTls { config: Arc::new(config), gate, tickets: None, refused: Arc::default(), verifier })
+    }
+
+    /// Speaks only with who shows a certificate of this fingerprint, whoever has issued it and whatever it says: SHA-256,
+    /// as [`fingerprint`](super::fingerprint) writes it, or without colons.
+    ///
+    /// # Errors
+    /// [`TlsError::Failed`] if that is no fingerprint.
+    pub fn pinned(wanted: &str) -> Result<Self, TlsError> {
+        let wanted = wanted.replace(':', "").to_ascii_uppercase();
+        if wanted.len() != 64 || !wanted.bytes().all(|octet| octet.is_ascii_hexdigit()) {
+            return Err(TlsError::Failed(format!("{wanted:?} is no SHA-256 fingerprint")));
+        }
+        let pinned: Arc<dyn ServerCertVerifier> = Arc::new(Pinned(wanted));
+        Self::new(pinned.clone(), Some(pinned))
+    }
+
+    /// The same policy with tickets of its own, for one control connection of FTP and its data connections: a server takes
+    /// data connections only from who has the tickets of their control connection.
+    ///
+    /// It speaks TLS 1.2, whose sessions can be resumed as often as there are files. A ticket of TLS 1.3 is good for one
+    /// data connection, and servers give two or three: see [`alone_with_tls13`](Self::alone_with_tls13).
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn alone(&self) -> Result<Self, TlsError> {
+        self.apart(&[&rustls::version::TLS12])
+    }
+
+    /// The same for servers that speak nothing but TLS 1.3. Somebody has to look whether there is still a ticket
+    /// ([`can_resume`](Self::can_resume)) and, if not, whether the server needs one.
+    ///
+    /// # Errors
+    /// None that is known.
+    pub fn alone_with_tls13(&self) -> Result<Self, TlsError> {
+        self.apart(&[&rustls::version::TLS13])
+    }
+
+    fn apart(&self, versions: &[&'static rustls::SupportedProtocolVersion]) -> Result<Self, TlsError> {
+        let tickets = Arc::new(Tickets::default());
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(versions)
+            .map_err(|error| TlsError::Failed(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(self.gate.clone())
+            .with_no_client_auth();
+        config.alpn_protocols.clone_from(&self.config.alpn_protocols);
+        config.resumption = Resumption::store(tickets.clone());
+        Ok(ClientTls { config: Arc::new(config), tickets: Some(tickets), ..self.clone() })
+    }
+
+    /// Whether the next handshake can resume a session; known only of who is [`alone`](Self::alone).
+    pub fn can_resume(&self) -> bool {
+        self.tickets.as_ref().is_some_and(|tickets| tickets.any())
+    }
+
+    /// The handshake of a data connection.
+    pub(crate) async fn connect_data(
+        &self,
+        stream: TcpStream,
+        host: &str,
+    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, TlsError> {
+        let bare = host.strip_suffix('.').unwrap_or(host);
+        let name = ServerName::try_from(bare).map_err(|_| TlsError::BadHost(host.into()))?.to_owned();
+        TlsConnector::from(self.config.clone()).connect(name, stream).await.map_err(TlsError::from_io)
     }
 
     /// The same, offering these protocols (RFC 7301).
     pub fn speaking(&self, protocols: &[&str]) -> Self {
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        ClientTls { config: Arc::new(config), verifier: self.verifier.clone() }
+        ClientTls { config: Arc::new(config), ..self.clone() }
     }
 
     /// The handshake, with whom should be `host`.
@@ -135,6 +230,95 @@ fn verifier(trust: Trust) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
 /// Accepts any certificate whose key the peer owns.
 #[derive(Debug)]
 struct Anyone;
+
+/// Accepts the certificate with this fingerprint, if the peer owns its key.
+#[derive(Debug)]
+struct Pinned(String);
+
+/// Remembers who did not get in.
+#[derive(Debug)]
+struct Witness {
+    inner: Arc<dyn ServerCertVerifier>,
+    refused: Arc<Mutex<Option<String>>>,
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        if verified.is_err() {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(fingerprint(end_entity));
+        }
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.inner.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let shown = fingerprint(end_entity);
+        if shown.replace(':', "") == self.0 {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(rustls::Error::General(format!("the server shows another certificate than the pinned one: {shown}")))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Anyone.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Anyone.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        Anyone.supported_verify_schemes()
+    }
+}
 
 impl ServerCertVerifier for Anyone {
     fn verify_server_cert(

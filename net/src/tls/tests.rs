@@ -247,3 +247,26 @@ fn what_is_wrong_with_files_is_said() {
     assert!(Identity::from_pem("both", &both, &both).is_ok(), "one file may hold both");
     assert!(matches!(ServerTls::new(Vec::new()), Err(IdentityError::None)));
 }
+
+#[tokio::test]
+async fn a_pinned_certificate_gets_in_whoever_has_issued_it_and_no_other_does() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let own = self_signed(&["ftp.example.org".to_owned()], dir.path()).expect("a certificate");
+    let fingerprint = fingerprint(own.certificate());
+    let server = ServerTls::new(vec![own]).expect("identities");
+    let shake = async |client: &ClientTls| {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
+        let accepted = listener.accept().await.expect("accepted").0;
+        let (_, shaken) = tokio::join!(server.accept(accepted), client.connect(stream, "elsewhere.example"));
+        shaken.map(|(_, facts)| facts.verified)
+    };
+    for written in [fingerprint.clone(), fingerprint.replace(':', "").to_lowercase()] {
+        assert!(shake(&ClientTls::pinned(&written).expect("a fingerprint")).await.expect("shaken"));
+    }
+    assert!(shake(&ClientTls::pinned(&"00".repeat(32)).expect("a fingerprint")).await.is_err());
+    assert!(ClientTls::pinned("00:11").is_err());
+    let strict = ClientTls::verifying(trusting(&[&identity(&["other.example"])])).expect("roots");
+    assert!(shake(&strict).await.is_err());
+    assert_eq!(strict.refused(), Some(fingerprint));
+}
