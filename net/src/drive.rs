@@ -19,6 +19,7 @@
 mod alarm;
 mod conversation;
 mod post;
+mod tail;
 mod wire;
 
 #[cfg(test)]

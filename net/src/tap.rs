@@ -86,6 +86,8 @@ pub enum Heard<'a> {
     Dropped(usize),
     /// TLS is up.
     Secured(&'a Secured),
+    /// TLS was ended; what follows is in clear.
+    Cleared,
     /// The conversation is over.
     Ended(&'a Ended),
 }
@@ -138,6 +140,10 @@ impl Tapped {
 
     pub(crate) fn secured(&self, secured: &Secured) {
         self.tap.hear(&self.label, Heard::Secured(secured));
+    }
+
+    pub(crate) fn cleared(&self) {
+        self.tap.hear(&self.label, Heard::Cleared);
     }
 
     pub(crate) fn ended(&self, ended: &Ended) {
@@ -275,6 +281,7 @@ impl<W: Write + Send> Tap for Printer<W> {
                 page += &self.line(label, "--:", &format!("{octets} octets in clear thrown away before TLS"));
             }
             Heard::Secured(secured) => page += &self.line(label, "--:", &describe(secured)),
+            Heard::Cleared => page += &self.line(label, "--:", "in clear again"),
             Heard::Ended(ended) => page += &self.line(label, "--:", &escape(ended.why.to_string().as_bytes())),
         }
         // A dialogue that cannot be shown must not hinder the dialogue.

@@ -1,7 +1,8 @@
 //! The loop of `line::Session`, in code.
 //!
 //! ```text
-//! next ─Send→ gather   ─Keep→ desk.keep   ─Ask→ desk.answer   ─Secure→ handshake   ─Close→ flush, linger, end
+//! next ─Send→ gather   ─Keep→ desk.keep   ─Ask→ desk.answer   ─Secure→ handshake   ─Clear→ flush, close_notify
+//!      ─Close→ flush, linger, end
 //!      ─Wait→ pipelined input first, then: flush, and wait for input | news | until | leaving
 //! ```
 //!
@@ -120,6 +121,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                         self.tell_closed();
                     }
                 }
+                Step::Clear => self.clear().await,
                 Step::Wait { until } => {
                     if self.wait(until.into()).await.is_break() {
                         break;
@@ -181,6 +183,14 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                 self.session.secured(secured, now());
             }
             Err(why) => self.post.lose(why),
+        }
+    }
+
+    /// Ends TLS, for every protocol that can.
+    async fn clear(&mut self) {
+        self.post.clear().await;
+        if let Some(tap) = self.tap.as_ref().filter(|_| !self.post.is_lost()) {
+            tap.cleared();
         }
     }
 

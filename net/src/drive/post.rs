@@ -142,6 +142,26 @@ impl<'a> Post<'a> {
         poll_fn(|cx| self.poll_flush(cx)).await;
     }
 
+    /// Writes what is gathered, ends TLS, and goes on in clear, or loses the line.
+    pub(super) async fn clear(&mut self) {
+        self.flush().await;
+        if self.lost.is_some() {
+            return;
+        }
+        poll_fn(|cx| match self.wire.poll_clear(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(error)) => {
+                self.lose(Why::Lost(error));
+                Poll::Ready(())
+            }
+            Poll::Pending => self.poll_stalled(cx),
+        })
+        .await;
+        // It may have come meanwhile, and under TLS. So may a close_notify, which ends TLS and not the connection.
+        self.drop_unread();
+        self.peer_closed = false;
+    }
+
     /// Waits for the house, and lets the peer have what was said so far if the house does not answer at once.
     pub(super) async fn attend<T>(&mut self, house: impl Future<Output = T>) -> T {
         // Boxed, so that a desk's large futures do not make every idle connection large.

@@ -362,6 +362,56 @@ async fn clear_octets_before_tls_are_thrown_away() {
     assert!(!heard.iter().any(|line| line.contains("evil")), "{heard:?}");
 }
 
+/// A peer under TLS that has asked to go on in clear and heard that it may, and its stream: what it does then is up to it.
+async fn cleared(
+    ear: &Arc<Ear>,
+    sent_ahead: &str,
+) -> (JoinHandle<(Ended, ToyDesk)>, tokio_rustls::TlsStream<TcpStream>) {
+    let keys = Keys::new();
+    let peer = Peer::new(|setup| {
+        setup.security = keys.server(Begin::AtOnce);
+        setup.tap = Some(ear.tapped());
+    })
+    .await;
+    let mut stream = keys.connect(peer.stream).await;
+    stream.write_all(format!("STOPTLS\r\n{sent_ahead}").as_bytes()).await.expect("written");
+    stream.flush().await.expect("written");
+    let mut heard = Vec::new();
+    stream.read_to_end(&mut heard).await.expect("to a close_notify");
+    assert_eq!(String::from_utf8_lossy(&heard), "hello\r\nas you like\r\n");
+    (peer.ended, stream)
+}
+
+#[tokio::test]
+async fn tls_is_ended_and_the_conversation_goes_on_in_clear() {
+    for says_close_notify in [true, false] {
+        let ear = Arc::new(Ear::default());
+        let (ended, mut stream) = cleared(&ear, "ECHO evil\r\n").await;
+        if says_close_notify {
+            stream.get_mut().1.send_close_notify();
+            stream.flush().await.expect("written");
+        }
+        let tokio_rustls::TlsStream::Client(stream) = stream else { panic!("a client's") };
+        let (mut stream, _) = stream.into_inner();
+        stream.write_all(b"ECHO good\r\nQUIT\r\n").await.expect("written");
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).await.expect("in clear");
+        assert_eq!(String::from_utf8_lossy(&heard), "= good\r\nbye\r\n");
+        assert!(matches!(ended.await.expect("no panic").0.why, Why::Closed | Why::PeerClosed));
+        let heard = ear.heard();
+        assert!(heard.contains(&"cleared".to_string()), "{heard:?}");
+        assert!(!heard.iter().any(|line| line.contains("evil")), "{heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_cleared_is_lost() {
+    let mut peer = Peer::new(|_| {}).await;
+    peer.say("STOPTLS\r\n").await;
+    let ended = peer.hear_last("hello\r\nas you like\r\n").await;
+    assert!(matches!(ended.why, Why::Lost(_)), "{ended:?}");
+}
+
 #[tokio::test]
 async fn both_sides_know_the_same_of_tls() {
     for begin in [Begin::WhenAsked, Begin::AtOnce] {
@@ -452,6 +502,7 @@ impl Tap for Ear {
             Heard::Content { by, octets } => format!("{by:?} | {}", String::from_utf8_lossy(octets)),
             Heard::Dropped(octets) => format!("dropped {octets}"),
             Heard::Secured(_) => "secured".into(),
+            Heard::Cleared => "cleared".into(),
             Heard::Ended(ended) => format!("ended: {}", ended.why),
         };
         self.0.lock().expect("not poisoned").push(line);

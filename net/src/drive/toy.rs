@@ -3,6 +3,7 @@
 //! ```text
 //! ECHO x   → = x               ASK x    → the desk's answer     DATA … . → kept, then asked for
 //! SECRET x → = hidden          STARTTLS → go ahead, then TLS     FACTS    → what is known of TLS
+//! STOPTLS  → as you like, then in clear
 //! BIG n    → n octets          BIGBYE n → n octets, then closed  QUIT     → bye, closed
 //! ```
 //!
@@ -30,6 +31,7 @@ enum Todo {
     Keep(Vec<u8>),
     Ask(String),
     Secure,
+    Clear,
     Close,
 }
 
@@ -91,6 +93,10 @@ impl Toy {
             "STARTTLS" => {
                 self.say("go ahead\r\n");
                 self.todo.push_back(Todo::Secure);
+            }
+            "STOPTLS" => {
+                self.say("as you like\r\n");
+                self.todo.push_back(Todo::Clear);
             }
             "FACTS" => {
                 let facts = facts(self.tls.as_ref());
@@ -224,6 +230,7 @@ impl Session for Toy {
                 *out = text;
                 Step::Send
             }
+            Some(Todo::Clear) => Step::Clear,
             Some(Todo::Keep(content)) => {
                 out.extend(content);
                 Step::Keep

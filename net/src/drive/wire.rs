@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
 use super::READ_MAX;
+use super::tail::Tail;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_MAX].into_boxed_slice());
@@ -24,7 +25,9 @@ pub(super) enum Wire {
     Clear(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
-    /// Between the two, and after a handshake that failed.
+    /// In clear again; the peer may not have said its last under TLS.
+    Cleared(TcpStream, Tail),
+    /// Between two of them, and after a handshake that failed.
     Gone,
 }
 
@@ -40,9 +43,45 @@ impl Wire {
         }
     }
 
+    /// Ends TLS, and goes on in clear. What TLS has in hand is dropped.
+    pub(super) fn poll_clear(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Wire::Tls(stream) = self else { return Poll::Ready(Err(io::ErrorKind::InvalidInput.into())) };
+        // Said once, however often we come here.
+        stream.get_mut().1.send_close_notify();
+        ready!(Pin::new(&mut **stream).poll_flush(cx))?;
+        if let Wire::Tls(stream) = std::mem::replace(self, Wire::Gone) {
+            let stream = match *stream {
+                TlsStream::Server(stream) => stream.into_inner().0,
+                TlsStream::Client(stream) => stream.into_inner().0,
+            };
+            *self = Wire::Cleared(stream, Tail::default());
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads once and appends what came to `inbox`. `0` means that the peer will send no more.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, inbox: &mut Vec<u8>) -> Poll<io::Result<usize>> {
-        self.poll_scratch(cx, |octets| inbox.extend_from_slice(octets))
+        loop {
+            let before = inbox.len();
+            let octets = ready!(self.poll_scratch(cx, |octets| inbox.extend_from_slice(octets)))?;
+            let Wire::Cleared(_, tail) = self else { return Poll::Ready(Ok(octets)) };
+            let clear = tail.strip(&inbox[before..])?.len();
+            inbox.drain(before..inbox.len() - clear);
+            if clear > 0 {
+                self.forget_tail();
+            }
+            if clear > 0 || octets == 0 {
+                return Poll::Ready(Ok(clear));
+            }
+        }
+    }
+
+    /// The first octet in clear has come: TLS is over on this side, too.
+    fn forget_tail(&mut self) {
+        *self = match std::mem::replace(self, Wire::Gone) {
+            Wire::Cleared(stream, _) => Wire::Clear(stream),
+            other => other,
+        }
     }
 
     /// Reads once below TLS and forgets what came.
@@ -59,7 +98,7 @@ impl Wire {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             let read = match self {
-                Wire::Clear(stream) => poll_socket(stream, cx, &mut buffer),
+                Wire::Clear(stream) | Wire::Cleared(stream, _) => poll_socket(stream, cx, &mut buffer),
                 Wire::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut buffer),
                 Wire::Gone => return Poll::Ready(Err(gone())),
             };
@@ -78,7 +117,7 @@ impl Wire {
 
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Wire::Clear(stream) => Pin::new(stream).poll_write(cx, octets),
+            Wire::Clear(stream) | Wire::Cleared(stream, _) => Pin::new(stream).poll_write(cx, octets),
             Wire::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, octets),
             Wire::Gone => Poll::Ready(Err(gone())),
         }
@@ -86,7 +125,7 @@ impl Wire {
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Wire::Clear(_) => Poll::Ready(Ok(())),
+            Wire::Clear(_) | Wire::Cleared(..) => Poll::Ready(Ok(())),
             Wire::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Wire::Gone => Poll::Ready(Err(gone())),
         }
@@ -95,7 +134,7 @@ impl Wire {
     /// Says that no more will come: close_notify under TLS, then FIN.
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Wire::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Clear(stream) | Wire::Cleared(stream, _) => Pin::new(stream).poll_shutdown(cx),
             Wire::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
             Wire::Gone => Poll::Ready(Err(gone())),
         }
@@ -103,7 +142,7 @@ impl Wire {
 
     fn socket(&mut self) -> Option<&mut TcpStream> {
         match self {
-            Wire::Clear(stream) => Some(stream),
+            Wire::Clear(stream) | Wire::Cleared(stream, _) => Some(stream),
             Wire::Tls(stream) => Some(stream.get_mut().0),
             Wire::Gone => None,
         }

@@ -10,6 +10,7 @@
 //!         Keep   → out goes to the house          (content of a message, in order)
 //!         Ask(q) → session.answer(house(q))       (nothing is received meanwhile)
 //!         Secure → flush; drop unread clear octets; TLS handshake; session.secured(facts), or closed if it fails
+//!         Clear  → flush; drop unread octets; close_notify; go on in clear
 //!         Wait   → receive | closed | news | tick | leave, whichever comes first
 //!         Close  → flush; close; done
 //!     }
@@ -78,6 +79,10 @@ pub enum Step<Ask> {
     /// Begin TLS, after what was sent so far has left. Octets received in clear and not yet taken are thrown away:
     /// the driver does this, once for all protocols (RFC 3207 §4.2, RFC 2595 §4, RFC 4217 §4).
     Secure,
+    /// End TLS and go on in clear, after what was sent so far has left under TLS. Octets received and not yet taken are
+    /// thrown away, and so is what the peer still says under TLS (RFC 4217 §5). Nothing is told of it; what cannot be
+    /// cleared is lost, and the session hears `closed`.
+    Clear,
     /// Nothing to do before input, news, or `until`.
     Wait {
         /// When `tick` is due.

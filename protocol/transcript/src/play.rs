@@ -125,6 +125,7 @@ enum Stand<Ask> {
     Waiting { until: Instant },
     Asking(Ask),
     Securing,
+    Clearing,
     Closed,
 }
 
@@ -224,6 +225,13 @@ impl<'a, S: Stage> Play<'a, S> {
                 self.pieces.clear();
                 self.session.secured(secured(facts), self.now);
             }
+            What::Clear => {
+                if !matches!(self.stand, Stand::Clearing) {
+                    return Err("the session did not end TLS".into());
+                }
+                self.inbox.clear();
+                self.pieces.clear();
+            }
             What::PeerCloses => {
                 self.waiting("for the peer to close")?;
                 self.session.closed(self.now);
@@ -249,6 +257,7 @@ impl<'a, S: Stage> Play<'a, S> {
             Stand::Waiting { until } => Ok(*until),
             Stand::Asking(ask) => Err(format!("the session does not wait {what_for}, it asks `{}`", S::question(ask))),
             Stand::Securing => Err(format!("the session does not wait {what_for}, it wants TLS")),
+            Stand::Clearing => Err(format!("the session does not wait {what_for}, it ends TLS")),
             Stand::Closed => Err(format!("the session does not wait {what_for}, it has closed")),
         }
     }
@@ -324,6 +333,7 @@ impl<'a, S: Stage> Play<'a, S> {
                 Step::Keep => self.kept.extend(out),
                 Step::Ask(ask) => return self.stand = Stand::Asking(ask),
                 Step::Secure => return self.stand = Stand::Securing,
+                Step::Clear => return self.stand = Stand::Clearing,
                 Step::Close => return self.stand = Stand::Closed,
                 Step::Wait { until } => {
                     if !self.offer() {

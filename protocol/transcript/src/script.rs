@@ -54,6 +54,7 @@ pub enum What {
     Passes(Duration),
     Tick,
     Tls(Vec<(String, String)>),
+    Clear,
     WeClose,
     PeerCloses,
     HouseCloses,
@@ -115,6 +116,7 @@ fn read_line(line: &str, number: usize, script: &mut Script) -> Result<(), Strin
         "T:" if rest == "tick" => What::Tick,
         "T:" => What::Passes(duration(rest)?),
         "TLS:" => What::Tls(pairs(rest)?),
+        "CLEAR:" => What::Clear,
         "X:" => match rest {
             "us" => What::WeClose,
             "peer" => What::PeerCloses,

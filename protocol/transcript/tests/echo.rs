@@ -20,6 +20,7 @@ impl Echo {
         match line.split_once(' ').unwrap_or((line, "")) {
             ("ASK", what) => self.steps.push((Step::Ask(what.into()), vec![])),
             ("KEEP", what) => self.steps.push((Step::Keep, format!("{what}\r\n").into_bytes())),
+            ("CLEAR", _) => self.steps.push((Step::Clear, vec![])),
             ("TLS", _) => self.steps.push((Step::Secure, vec![])),
             ("QUIT", _) => self.steps.push((Step::Close, vec![])),
             _ => self.say(line),
@@ -113,6 +114,11 @@ fn what_is_injected_before_tls_is_dropped() {
 }
 
 #[test]
+fn what_came_before_tls_ended_is_dropped() {
+    assert_eq!(verdict("C\\ CLEAR\\r\\nevil\\r\\n\nCLEAR:\nC: QUIT\nX: us\n"), Ok(()));
+}
+
+#[test]
 fn a_false_dialogue_is_refused() {
     for acts in [
         "C: one\nS: two\n",
@@ -124,6 +130,8 @@ fn a_false_dialogue_is_refused() {
         "C: KEEP it\nK: that\n",
         "C: one\nS: one\nX: us\n",
         "C: one\nS: one\nTLS:\n",
+        "C: one\nS: one\nCLEAR:\n",
+        "C: CLEAR\nTLS:\n",
         "T: tick\nS: too early\n",
         "X: house\nS: bye\nC: more\nS: more\n",
     ] {
