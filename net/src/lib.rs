@@ -33,5 +33,5 @@ pub use connect::connect;
 pub use data::{Arrival, Broken, DataLine, DataPort, PortRange};
 pub use dns::{Dns, DnsError, Mx, Resolver, Table};
 pub use drive::{Begin, Desk, Ended, Pace, Security, Setup, Why, converse};
-pub use listen::{Door, Listener, Refusal, Seats, Visitor};
+pub use listen::{Door, Listener, Refusal, Seats, Visitor, tell};
 pub use tls::{ClientTls, Identity, ServerTls, TlsError, Trust};

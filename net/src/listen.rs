@@ -308,7 +308,7 @@ fn refuse(visitor: Visitor, door: &Door, refusal: Refusal, told: &Arc<Semaphore>
 }
 
 /// Says why, and waits a moment so that a reset does not overtake it.
-async fn tell(mut stream: TcpStream, text: Vec<u8>) {
+pub async fn tell(mut stream: TcpStream, text: Vec<u8>) {
     if text.is_empty() {
         return;
     }

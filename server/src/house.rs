@@ -64,7 +64,7 @@ pub struct House {
     /// Leave to hash a password: as many at once as there are processors.
     pub hashing: Semaphore,
     /// How often is too often.
-    pub judgement: Judgement,
+    pub judgement: Arc<Judgement>,
     directory: RwLock<Arc<Directory>>,
     settings: RwLock<Arc<Settings>>,
     secret: InstallationSecret,
@@ -107,7 +107,7 @@ impl House {
             spaces,
             doorkeeper: Doorkeeper::new(directory::Memory::default()),
             hashing: Semaphore::new(processors),
-            judgement: Judgement::new(&settings),
+            judgement: Arc::new(Judgement::new(&settings)),
             directory: RwLock::new(Arc::new(directory)),
             settings: RwLock::new(Arc::new(settings)),
             secret,

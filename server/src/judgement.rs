@@ -6,7 +6,7 @@
 use crate::control::BanLine;
 use crate::house::unix_now;
 use crate::settings::Settings;
-use policy::{Attempt, Gate, GateSettings, Origin, Reason, Relay, Sending, Verdict};
+use policy::{Attempt, Gate, GateSettings, Origin, Reason, Relay, Sending, Sessions, Verdict};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
@@ -17,6 +17,29 @@ pub struct Judgement {
     relay: RwLock<Arc<Relay>>,
     gate: Mutex<Gate>,
     sending: Mutex<Sending>,
+    /// Those of FTP.
+    sessions: Mutex<Sessions>,
+}
+
+/// A session that is counted.
+pub struct OpenSession(Arc<Judgement>);
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        lock(&self.0.sessions).close();
+    }
+}
+
+/// A session that is counted as an account's.
+pub struct LoggedIn {
+    judgement: Arc<Judgement>,
+    account: i64,
+}
+
+impl Drop for LoggedIn {
+    fn drop(&mut self) {
+        lock(&self.judgement.sessions).log_out(self.account);
+    }
 }
 
 impl Judgement {
@@ -26,6 +49,7 @@ impl Judgement {
             relay: RwLock::new(Arc::new(relay(settings))),
             gate: Mutex::new(Gate::new(GateSettings::default())),
             sending: Mutex::new(Sending::new(settings.sending)),
+            sessions: Mutex::default(),
         }
     }
 
@@ -48,6 +72,16 @@ impl Judgement {
     /// An account names a recipient.
     pub fn count_recipient(&self, account: i64) -> Verdict {
         lock(&self.sending).recipient(account, Instant::now())
+    }
+
+    /// A session of FTP begins, if there are fewer than `max`. It ends when this is dropped.
+    pub fn open_session(self: &Arc<Self>, max: u32) -> Option<OpenSession> {
+        lock(&self.sessions).open(max).then(|| OpenSession(Arc::clone(self)))
+    }
+
+    /// It is this account's, if that has fewer than `max`, until this is dropped.
+    pub fn log_in(self: &Arc<Self>, account: i64, max: u32) -> Option<LoggedIn> {
+        lock(&self.sessions).log_in(account, max).then(|| LoggedIn { judgement: Arc::clone(self), account })
     }
 
     /// Whether a login is listened to now. Waits first, if it must.

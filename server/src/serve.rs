@@ -283,7 +283,14 @@ impl Serving {
                 Box::pin(self.smtp(purpose, caller, visitor)).await
             }
             Purpose::Pop3 | Purpose::Pop3s => Box::pin(self.pop3(purpose, caller, visitor)).await,
-            Purpose::Ftp | Purpose::Ftps => Box::pin(self.ftp(purpose, caller, visitor)).await,
+            Purpose::Ftp | Purpose::Ftps => {
+                let max = self.house.settings().ftp.sessions_max;
+                let Some(_session) = self.house.judgement.open_session(max) else {
+                    warn!(%session, %peer, max, "too many sessions of FTP; see ftp.sessions_max");
+                    return net::tell(visitor.stream, refusal_text(purpose, Refusal::Full).into()).await;
+                };
+                Box::pin(self.ftp(purpose, caller, visitor)).await
+            }
         };
         debug!(%session, received = ended.received, sent = ended.sent, why = %ended.why, "disconnected");
     }
@@ -380,6 +387,9 @@ fn ftp_settings(settings: &Settings, peer: SocketAddr) -> ftp::Settings {
             FtpTls::Login if !settings.login_in_clear.allows(peer.ip()) => ftp::server::Tls::Named,
             FtpTls::Login | FtpTls::Never => ftp::server::Tls::Optional,
         },
+        clear_control: settings.ftp.clear_control,
+        foreign_addresses: settings.ftp.foreign_data,
+        deflate: true,
         idle: settings.ftp.idle_limit,
         ..ftp::Settings::default()
     }

@@ -83,6 +83,14 @@ pub struct FtpSettings {
     pub require_tls: FtpTls,
     /// Whether a data connection under TLS must resume the session of its control connection.
     pub data_must_resume: bool,
+    /// Whether a client may end TLS on its control connection by CCC.
+    pub clear_control: bool,
+    /// Whether data may come from and go to others than the client: from server to server.
+    pub foreign_data: bool,
+    /// How many sessions there may be.
+    pub sessions_max: u32,
+    /// How many of them may be of one account.
+    pub sessions_per_account_max: u32,
     /// How long a client may be silent while nothing is transferred.
     pub idle_limit: Duration,
     /// How long nothing may move in a transfer.
@@ -96,6 +104,10 @@ impl Default for FtpSettings {
             public_address: None,
             require_tls: FtpTls::Login,
             data_must_resume: true,
+            clear_control: false,
+            foreign_data: false,
+            sessions_max: 10_000,
+            sessions_per_account_max: 50,
             idle_limit: Duration::from_secs(300),
             stall_limit: Duration::from_secs(120),
         }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 const LARGE_OCTETS: usize = 32 << 20;
 
 /// Bob is in, with TYPE I.
-fn bob(server: &Server) -> Speaker {
+pub(super) fn bob(server: &Server) -> Speaker {
     let mut control = server.speak("ftp");
     control.play(
         "S: 220 ~
@@ -25,14 +25,14 @@ fn bob(server: &Server) -> Speaker {
 }
 
 /// Where PASV or EPSV leads.
-fn passive(control: &mut Speaker) -> SocketAddr {
+pub(super) fn passive(control: &mut Speaker) -> SocketAddr {
     control.say("EPSV");
     let line = control.expect("229 ~");
     let port = line.split('|').nth(3).and_then(|port| port.parse().ok()).expect("(|||port|)");
     SocketAddr::new([127, 0, 0, 1].into(), port)
 }
 
-fn by_pasv(control: &mut Speaker) -> SocketAddr {
+pub(super) fn by_pasv(control: &mut Speaker) -> SocketAddr {
     control.say("PASV");
     let line = control.expect("227 ~");
     let inside = line.split(['(', ')']).nth(1).expect("parentheses");
@@ -41,21 +41,21 @@ fn by_pasv(control: &mut Speaker) -> SocketAddr {
     SocketAddr::new([a, b, c, d].into(), u16::from_be_bytes([high, low]))
 }
 
-fn connect(address: SocketAddr) -> TcpStream {
+pub(super) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a data connection");
     stream.set_read_timeout(Some(PATIENCE)).expect("a socket option");
     stream.set_write_timeout(Some(PATIENCE)).expect("a socket option");
     stream
 }
 
-fn all_of(mut data: TcpStream) -> Vec<u8> {
+pub(super) fn all_of(mut data: TcpStream) -> Vec<u8> {
     let mut octets = Vec::new();
     data.read_to_end(&mut octets).expect("the data, whole");
     octets
 }
 
 /// Fetches or lists: the command over a new data connection.
-fn get(control: &mut Speaker, command: &str) -> Vec<u8> {
+pub(super) fn get(control: &mut Speaker, command: &str) -> Vec<u8> {
     let data = connect(passive(control));
     control.say(command);
     control.expect("1~");
@@ -65,7 +65,7 @@ fn get(control: &mut Speaker, command: &str) -> Vec<u8> {
 }
 
 /// Stores, and gives back the final reply.
-fn put(control: &mut Speaker, command: &str, content: &[u8]) -> String {
+pub(super) fn put(control: &mut Speaker, command: &str, content: &[u8]) -> String {
     let mut data = connect(passive(control));
     control.say(command);
     control.expect("1~");
@@ -74,12 +74,12 @@ fn put(control: &mut Speaker, command: &str, content: &[u8]) -> String {
     control.expect("~")
 }
 
-fn text(octets: &[u8]) -> String {
+pub(super) fn text(octets: &[u8]) -> String {
     String::from_utf8(octets.to_vec()).expect("text")
 }
 
 /// Where an account's file lies on disk, whichever account has one of this name.
-fn on_disk(server: &Server, name: &str) -> Option<PathBuf> {
+pub(super) fn on_disk(server: &Server, name: &str) -> Option<PathBuf> {
     let spaces = std::fs::read_dir(server.data_dir().join("files")).expect("file spaces");
     spaces.map(|space| space.expect("a space").path().join(name)).find(|path| path.exists())
 }
@@ -447,4 +447,132 @@ fn on_the_port_of_its_own_nothing_is_said_before_tls() {
     control.say("USER bob@hamburger.test");
     let heard = control.rest();
     assert!(!heard.starts_with(b"220") && !heard.starts_with(b"331"), "{heard:?}");
+}
+
+#[test]
+fn a_host_gives_names_their_domain() {
+    let server = dev();
+    let mut control = server.speak("ftp");
+    control.play(
+        "S: 220 ~
+         C: HOST nowhere.test
+         S: 504 ~
+         C: HOST ftp.crepes.test
+         S: 220 Files of crepes.test.
+         C: USER bob
+         S: 331 ~
+         C: PASS hungry
+         S: 530 ~
+         C: HOST hamburger.test
+         S: 220 Files of hamburger.test.
+         C: USER bob
+         S: 331 ~
+         C: PASS hungry
+         S: 230 ~
+         C: CWD recipes
+         S: 250 ~
+         C: HOST crepes.test
+         S: 503 ~
+         C: REIN
+         S: 220 ~
+         C: HOST crepes.test
+         S: 220 Files of crepes.test.
+         C: USER alice
+         S: 331 ~
+         C: PASS pickles
+         S: 230 ~",
+    );
+}
+
+#[test]
+fn what_is_known_of_a_file_can_be_changed() {
+    let server = dev();
+    let mut control = bob(&server);
+    control.play(
+        "C: MFMT 20020717210715 readme.txt
+         S: 213 modify=20020717210715; readme.txt
+         C: MFF modify=20030717210715;UNIX.mode=0600; readme.txt
+         S: 213 modify=20030717210715;UNIX.mode=0600; readme.txt
+         C: MLST readme.txt
+         S: 250-~
+         S:  ~modify=20030717210715;~UNIX.mode=0600;~ /readme.txt
+         S: 250 ~
+         C: MFCT 20020717210715 readme.txt
+         S: 504 ~
+         C: SITE UTIME 200407172107 readme.txt
+         S: 200 ~
+         C: MDTM readme.txt
+         S: 213 20040717210700
+         C: SITE UTIME readme.txt 20050101000000 20050102030405 20050101000000 UTC
+         S: 200 ~
+         C: MDTM readme.txt
+         S: 213 20050102030405
+         C: MDTM 20060102030405 readme.txt
+         S: 213 ~
+         C: MDTM readme.txt
+         S: 213 20060102030405
+         C: SITE CHMOD 640 readme.txt
+         S: 200 ~
+         C: SITE CHMOD 4755 readme.txt
+         S: 550 ~
+         C: SITE SYMLINK recipes cooking
+         S: 200 ~
+         C: CWD cooking
+         S: 250 ~
+         C: SITE HELP
+         S: 214-~
+         S:  CHMOD ~
+         S:  HELP
+         S:  SYMLINK ~
+         S:  UTIME <Y~
+         S:  UTIME <path> ~
+         S: 214 End.",
+    );
+}
+
+#[test]
+fn sums_are_those_of_everybody_else() {
+    let server = dev();
+    let mut control = bob(&server);
+    assert!(put(&mut control, "STOR sum", b"123456789").starts_with("226"));
+    // The check values of the CRC catalogue and of FIPS 180.
+    control.play(
+        "C: XCRC sum
+         S: 250 CBF43926
+         C: XMD5 sum
+         S: 250 25F9E794323B453885F5181F1B624D0B
+         C: XSHA1 sum
+         S: 250 F7C3BC1D808E04732ADF679965CCC34CA7AE3441
+         C: XSHA256 sum
+         S: 250 15E2B0D3C33891EBB0F1EF609EC419420C20E320CE94C65FBC8C3312448EB225
+         C: HASH sum
+         S: 213 SHA-256 0-8 15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225 sum
+         C: OPTS HASH
+         S: 200 SHA-256
+         C: OPTS HASH CRC32
+         S: 200 CRC32
+         C: HASH sum
+         S: 213 CRC32 0-8 cbf43926 sum
+         C: OPTS HASH MD4
+         S: 501 ~
+         C: RANG 0 3
+         S: 350 ~
+         C: HASH sum
+         S: 213 CRC32 0-3 9be3e0a3 sum
+         C: HASH recipes
+         S: 553 ~
+         C: HASH nothing
+         S: 550 ~",
+    );
+}
+
+#[test]
+fn parts_become_a_whole() {
+    let server = dev();
+    let mut control = bob(&server);
+    for (name, content) in [("p 1", b"one "), ("p2", b"two ")] {
+        assert!(put(&mut control, &format!("STOR {name}"), content).starts_with("226"));
+    }
+    control.play("C: COMB whole \"p 1\" p2\nS: 250 ~\nC: SIZE p2\nS: 550 ~");
+    assert_eq!(get(&mut control, "RETR whole"), b"one two ");
 }

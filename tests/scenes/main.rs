@@ -5,6 +5,8 @@
 mod admin;
 mod bad_input;
 mod ftp;
+mod ftp_modes;
+mod ftp_served;
 mod receiving;
 mod relaying;
 mod textbook;

@@ -3,7 +3,7 @@
 use super::ask::load;
 use crate::cli::{ConfigCommand, ConfigFile};
 use crate::config::keys::{KEYS, Key, ROUTE_KEYS};
-use crate::config::{read, sample, settings};
+use crate::config::{advice, read, sample, settings};
 use crate::failure::Failure;
 use crate::output;
 use serde_json::json;
@@ -21,8 +21,14 @@ pub fn run(command: ConfigCommand) -> Result<(), Failure> {
 fn check(config: &ConfigFile, as_json: bool) -> Result<(), Failure> {
     let checked = load(config).and_then(|read| settings::build(&read, &config.config));
     match checked {
-        Ok(settings) if as_json => output::json(&json!({ "ok": true, "host_name": settings.host_name })),
-        Ok(_) => output::say(&format!("{} is fine", config.config.display())),
+        Ok(settings) if as_json => {
+            let advice = advice::on_ftp(&settings, advice::Machine::this());
+            output::json(&json!({ "ok": true, "host_name": settings.host_name, "advice": { "ftp": advice } }))
+        }
+        Ok(settings) => {
+            output::say(&format!("{} is fine", config.config.display()))?;
+            advise("FTP", &advice::on_ftp(&settings, advice::Machine::this()))
+        }
         Err(Failure::Config { complaints, .. }) if as_json => {
             let complaints: Vec<_> =
                 complaints.iter().map(|c| json!({ "line": c.line, "message": c.message })).collect();
@@ -31,6 +37,13 @@ fn check(config: &ConfigFile, as_json: bool) -> Result<(), Failure> {
         }
         Err(failure) => Err(failure),
     }
+}
+
+fn advise(of: &str, advice: &[String]) -> Result<(), Failure> {
+    if !advice.is_empty() {
+        output::say(&format!("\n{of}"))?;
+    }
+    advice.iter().try_for_each(|line| output::say(&format!("- {line}")))
 }
 
 fn show(config: &ConfigFile, as_json: bool) -> Result<(), Failure> {

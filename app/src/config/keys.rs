@@ -261,6 +261,30 @@ pub const KEYS: &[Key] = &[
         "`resumed`: a data connection under TLS must resume the session of its control connection, so that nobody else can take its place. `any` is for clients that cannot.",
     ),
     key(
+        "ftp.ccc",
+        Kind::Choice(&["never", "allowed"]),
+        Fallback::Text("never"),
+        "Whether a client may end TLS on its control connection after login by CCC (RFC 4217 §5), for routers that must read along. From then on anybody on the way can read and forge commands; data stay protected.",
+    ),
+    key(
+        "ftp.foreign_data",
+        Kind::Choice(&["never", "allowed"]),
+        Fallback::Text("never"),
+        "Whether data may go to and come from others than the client, so that files pass from server to server. `allowed` lets every account make this machine dial any port from 1024 on, and lets whoever finds a waiting port first have the data.",
+    ),
+    key(
+        "ftp.sessions_max",
+        Kind::Count { min: 1, max: 100_000 },
+        Fallback::Count(10_000),
+        "How many sessions of FTP there may be at a time.",
+    ),
+    key(
+        "ftp.sessions_per_account_max",
+        Kind::Count { min: 1, max: 10_000 },
+        Fallback::Count(50),
+        "How many of them may be of one account. Clients that move trees open several, and one account may serve many printers.",
+    ),
+    key(
         "ftp.idle_limit_secs",
         Kind::Count { min: 300, max: 86_400 },
         Fallback::Count(300),

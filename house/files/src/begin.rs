@@ -6,6 +6,7 @@
 //! |---|---|---|
 //! | store | from the beginning | from the beginning; the file stays until the new one is whole |
 //! | at n (REST) | the kept octets, cut at n | the kept octets cut at n, if there are as many; the file's first n octets if nothing is kept |
+//! | a range (RANG) | only one from the start; kept octets are not considered | in the file; kept octets are not considered |
 //! | append | behind the kept octets | behind the file; refused while octets are kept that came after it |
 //!
 //! Octets kept from before the file was last changed are no continuation of it, and are not considered. Kept octets end
@@ -49,6 +50,8 @@ pub enum Mode {
     Append,
     /// The file from this octet on; what is there before it stays. Needs the same as [`Mode::Store`].
     At(u64),
+    /// These octets of the file, the first and the first beyond; all others stay. Needs the same as [`Mode::Store`].
+    Between(u64, u64),
     /// A new file of this name, or of one like it that is free. Needs create.
     Unique,
 }
@@ -80,6 +83,7 @@ impl Space {
         match mode {
             Mode::Store | Mode::At(0) => beginning.store(),
             Mode::At(offset) => beginning.at(offset),
+            Mode::Between(from, until) => beginning.between(from, until),
             Mode::Append => beginning.append(),
             Mode::Unique => beginning.unique(),
         }
@@ -173,6 +177,22 @@ impl<'s> Beginning<'s> {
             (Some(end), None) | (None, Some(end)) => Err(Error::OffsetBeyondEnd { end }),
             (None, None) => Err(Error::OffsetBeyondEnd { end: 0 }),
         }
+    }
+
+    fn between(self, from: u64, until: u64) -> Result<Upload, Error> {
+        self.allow_store()?;
+        let end = self.present.as_ref().map_or(0, size);
+        if from > end {
+            return Err(Error::OffsetBeyondEnd { end });
+        }
+        // Of what is there only these will be replaced; the file itself is no new entry.
+        let overlap = self.present.as_ref().map(|_| until.min(end) - from);
+        let charge = Charge::begin(&self.mount.volume.ledger, overlap)?;
+        let scratch = self.scratch()?;
+        let goal = Goal::Range { octets: until.saturating_sub(from), may: self.permissions.allow(Permissions::WRITE) };
+        let mut upload = self.upload(scratch, charge, goal);
+        (upload.head, upload.keeps) = (from, false);
+        Ok(upload)
     }
 
     fn append(self) -> Result<Upload, Error> {

@@ -45,6 +45,11 @@ pub(crate) trait Disk: Send + Sync {
         copy(source, target, offset, length)
     }
 
+    /// Copies the first `length` octets of a file over those at `offset` of another; all others there stay.
+    fn overlay(&self, source: &File, target: &File, offset: u64, length: u64) -> io::Result<()> {
+        copy_stretch(source, 0, target, offset, length)
+    }
+
     /// Makes durable what was written to a file. After an error nothing is known about it: never try again.
     fn sync_data(&self, file: &File) -> io::Result<()> {
         file.sync_data()

@@ -7,11 +7,12 @@
 //!                                                      │
 //!                                                      ├─ interrupt, or dropped ─→ sync · kept under a hidden name
 //!                                                      └─ abandon ─→ gone
-//! appending: the octets arrive in a hidden file; commit copies file + octets to a second one, which is renamed as above
+//! appending, ranges: the octets arrive in a hidden file; commit copies the file and puts them behind or into the copy, which
+//! is renamed as above
 //! ```
 //!
 //! Invariants: nobody sees part of an upload under its name; `Stored` is said when no power cut can take it back; a file
-//! that was there before stays whole until then; appends to one file follow each other and none is lost.
+//! that was there before stays whole until then; appends and ranges of one file follow each other and none is lost.
 //! Not here: where an upload may go and what it goes on from (`begin`).
 
 use std::fs::File;
@@ -76,6 +77,8 @@ pub(crate) enum Goal {
     Unique(Unique),
     /// What arrives goes behind what is there, if this account may append to a file.
     Append { may: bool },
+    /// What arrives, so many octets at most, takes the place of others in the file, if this account may write to a file.
+    Range { octets: u64, may: bool },
 }
 
 /// A file that is whole, durable and in its place.
@@ -129,6 +132,13 @@ impl Upload {
     /// How many of `wanted` octets may be written now, at least one. The quota has no room for more otherwise.
     pub fn room(&mut self, wanted: u64) -> Result<u64, Error> {
         let here = self.start + self.received;
+        let wanted = match self.goal {
+            Goal::Range { octets, .. } if here >= octets => {
+                return Err(Error::OffsetBeyondEnd { end: self.head + octets });
+            }
+            Goal::Range { octets, .. } => wanted.min(octets - here),
+            _ => wanted,
+        };
         let covered = self.charge.cover(here, here.saturating_add(wanted));
         // What cannot become whole would only take up room.
         Ok(covered.inspect_err(|_| self.keeps = false)? - here)
@@ -224,8 +234,10 @@ impl Upload {
     /// The file's length and whether it replaced another.
     fn publish_all(&mut self) -> Result<(u64, bool), Error> {
         self.volume.check_running()?;
-        if let Goal::Append { may } = self.goal {
-            return self.publish_appended(may);
+        match self.goal {
+            Goal::Append { may } => return self.publish_joined(None, may),
+            Goal::Range { may, .. } => return self.publish_joined(Some(self.head), may),
+            Goal::Replace | Goal::New | Goal::Unique(_) => {}
         }
         self.sync()?;
         let size = length(&self.scratch.file)?;
@@ -247,13 +259,15 @@ impl Upload {
         Ok(())
     }
 
-    fn publish_appended(&mut self, may: bool) -> Result<(u64, bool), Error> {
+    /// What arrived goes to this offset of the file that is there, or behind it; unless something else is in its way.
+    fn publish_joined(&mut self, offset: Option<u64>, may: bool) -> Result<(u64, bool), Error> {
         let volume = Arc::clone(&self.volume);
         let _turn = volume.appends.wait(self.directory.id, &self.name);
         for _ in 0..APPEND_TRIES {
             let published = match look_at(self.directory.as_fd(), &self.name)? {
                 Some(_) if !may => return Err(Error::AlreadyExists),
-                Some(there) => self.publish_with_tail(&there),
+                Some(there) => self.publish_with(&there, offset),
+                None if offset.is_some_and(|offset| offset > 0) => return Err(Error::OffsetBeyondEnd { end: 0 }),
                 None => {
                     self.sync()?;
                     let size = length(&self.scratch.file)?;
@@ -270,29 +284,36 @@ impl Upload {
         Err(Error::Busy)
     }
 
-    /// Publishes what is there with what arrived behind it. Both are copied, the blocks shared where the disk can.
-    fn publish_with_tail(&mut self, there: &Stat) -> Result<(u64, bool), Unpublished> {
+    /// Publishes what is there with what arrived in it, or behind it. Both are copied, the blocks shared where the disk can.
+    fn publish_with(&mut self, there: &Stat, offset: Option<u64>) -> Result<(u64, bool), Unpublished> {
         if !file_type(there).is_file() {
             return Err(Error::NotAFile.into());
         }
         let disk = &self.volume.disk;
         let source = File::from(open_name(self.directory.as_fd(), &self.name, READ_FILE)?);
-        let (head, tail) = (there.st_size as u64, length(&self.scratch.file)?);
+        let (end, arrived) = (there.st_size as u64, length(&self.scratch.file)?);
+        if offset.is_some_and(|offset| offset > end) {
+            return Err(Error::OffsetBeyondEnd { end }.into());
+        }
+        let size = end.max(offset.unwrap_or(end) + arrived);
         let whole = Scratch::make(&self.volume, &self.directory, &self.key, Some(there))?;
         let copied = disk
-            .copy(&source, &whole.file, 0, head)
-            .and_then(|()| disk.copy(&self.scratch.file, &whole.file, head, tail))
+            .copy(&source, &whole.file, 0, end)
+            .and_then(|()| match offset {
+                Some(offset) => disk.overlay(&self.scratch.file, &whole.file, offset, arrived),
+                None => disk.copy(&self.scratch.file, &whole.file, end, arrived),
+            })
             .and_then(|()| disk.sync_data(&whole.file));
         let hidden = whole.claim.name().to_vec();
         let published = match copied {
-            Ok(()) => self.publish(&hidden, head + tail, &MadeFrom::This(*there)),
+            Ok(()) => self.publish(&hidden, size, &MadeFrom::This(*there)),
             Err(error) => Err(error.into()),
         };
         match published {
             Ok(replaced) => {
                 // The octets have their place; what they arrived in is rubbish, and is swept away if this fails.
                 let _ = self.volume.disk.remove(self.directory.as_fd(), self.scratch.claim.name());
-                Ok((head + tail, replaced))
+                Ok((size, replaced))
             }
             Err(error) => {
                 let _ = self.volume.disk.remove(self.directory.as_fd(), &hidden);

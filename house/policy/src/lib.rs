@@ -18,7 +18,7 @@ pub mod retry;
 pub mod sender;
 pub mod verdict;
 
-pub use limits::{Attempt, Ban, Gate, GateSettings, Rate, Seat, Sending, SendingSettings};
+pub use limits::{Attempt, Ban, Gate, GateSettings, Rate, Seat, Sending, SendingSettings, Sessions};
 pub use origin::{Network, Origin};
 pub use relay::{Client, Door, Relay};
 pub use retry::{Kind, Next, Schedule};

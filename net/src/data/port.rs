@@ -1,7 +1,7 @@
 //! A port that waits for one client.
 //!
-//! Invariants: it listens on the address that the client has dialled, and hands out no connection from elsewhere; strangers
-//! are closed, not waited upon, and do not keep the client out.
+//! Invariants: it listens on the address that the client has dialled, and hands out no connection from elsewhere, unless
+//! somebody else was invited; strangers are closed, not waited upon, and do not keep the client out.
 //! Not here: what is said about it on the control connection.
 
 use std::fmt;
@@ -35,10 +35,19 @@ impl PortRange {
         (1024 <= first && first <= last).then_some(PortRange { first, last })
     }
 
+    /// Whether this port is one of them.
+    pub fn contains(self, port: u16) -> bool {
+        (self.first..=self.last).contains(&port)
+    }
+
+    /// How many they are.
+    pub fn ports(self) -> u32 {
+        u32::from(self.last - self.first) + 1
+    }
+
     /// The port that this random number means.
     fn port(self, chance: u64) -> u16 {
-        let ports = u64::from(self.last - self.first) + 1;
-        self.first + u16::try_from(chance % ports).unwrap_or(0)
+        self.first + u16::try_from(chance % u64::from(self.ports())).unwrap_or(0)
     }
 }
 
@@ -64,20 +73,21 @@ impl fmt::Display for PortRange {
 pub struct DataPort {
     socket: TcpListener,
     address: SocketAddr,
-    client: IpAddr,
+    client: Option<IpAddr>,
     strangers: usize,
 }
 
 impl DataPort {
     /// Listens at the address of `local`, on a port of the range or on any that the system gives, for a client at this
-    /// address. `chance` gives random numbers. To be called within a tokio runtime.
+    /// address, or, if there is none, for whoever comes first. `chance` gives random numbers. To be called within a tokio
+    /// runtime.
     ///
     /// # Errors
     /// What the system says; [`io::ErrorKind::AddrInUse`] if no port of the range was free.
     pub fn open(
         local: SocketAddr,
         range: Option<PortRange>,
-        client: IpAddr,
+        client: Option<IpAddr>,
         mut chance: impl FnMut() -> u64,
     ) -> io::Result<Self> {
         let mut tries = 0;
@@ -92,7 +102,8 @@ impl DataPort {
                 Err(error) => return Err(error),
                 Ok(socket) => {
                     let address = socket.local_addr()?;
-                    return Ok(DataPort { socket, address, client: client.to_canonical(), strangers: 0 });
+                    let client = client.map(|client| client.to_canonical());
+                    return Ok(DataPort { socket, address, client, strangers: 0 });
                 }
             }
         }
@@ -145,10 +156,11 @@ impl DataPort {
 
     /// RFC 2577 §4: who comes from elsewhere than the control connection is not the client.
     fn admit(&mut self, stream: TcpStream, peer: Option<SocketAddr>) -> io::Result<Option<TcpStream>> {
-        if peer.is_some_and(|peer| peer.ip().to_canonical() == self.client) {
+        let Some(client) = self.client else { return Ok(Some(stream)) };
+        if peer.is_some_and(|peer| peer.ip().to_canonical() == client) {
             return Ok(Some(stream));
         }
-        tracing::warn!(port = self.address.port(), client = %self.client, ?peer, "closed a stranger's data connection");
+        tracing::warn!(port = self.address.port(), %client, ?peer, "closed a stranger's data connection");
         self.strangers += 1;
         if self.strangers < STRANGERS_MAX { Ok(None) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }

@@ -19,7 +19,7 @@ fn loopback(last: u8) -> IpAddr {
 }
 
 fn open(range: Option<PortRange>, chance: u64) -> DataPort {
-    DataPort::open(SocketAddr::new(loopback(1), 0), range, loopback(1), || chance).expect("a port")
+    DataPort::open(SocketAddr::new(loopback(1), 0), range, Some(loopback(1)), || chance).expect("a port")
 }
 
 async fn come_from(source: IpAddr, port: &DataPort) -> TcpStream {
@@ -50,14 +50,14 @@ async fn the_port_is_one_of_the_range_and_the_next_try_finds_another() {
     let first = taken.address().port();
     let range = PortRange::new(first, first.saturating_add(50)).expect("a range");
     let mut number = 0;
-    let next = DataPort::open(SocketAddr::new(loopback(1), 0), Some(range), loopback(1), || {
+    let next = DataPort::open(SocketAddr::new(loopback(1), 0), Some(range), Some(loopback(1)), || {
         number += 1;
         number - 1
     });
     let next = next.expect("another port").address().port();
     assert!(first < next && next - first <= 50, "{first} is taken, {next} was not");
     let narrow = PortRange::new(first, first);
-    let none = DataPort::open(SocketAddr::new(loopback(1), 0), narrow, loopback(1), || 7);
+    let none = DataPort::open(SocketAddr::new(loopback(1), 0), narrow, Some(loopback(1)), || 7);
     assert_eq!(none.expect_err("taken").kind(), ErrorKind::AddrInUse);
 }
 
@@ -70,6 +70,15 @@ async fn strangers_are_closed_and_the_client_gets_in() {
     assert_eq!(ours.peer_addr().expect("a peer"), client.local_addr().expect("an address"));
     assert!(port.met_strangers());
     assert_eq!(stranger.read(&mut [0; 1]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn nobody_is_a_stranger_where_anybody_is_invited() {
+    let mut port = DataPort::open(SocketAddr::new(loopback(1), 0), None, None, || 0).expect("a port");
+    let other = come_from(loopback(2), &port).await;
+    let ours = port.wait(LIMIT).await.expect("whoever comes");
+    assert_eq!(ours.peer_addr().expect("a peer"), other.local_addr().expect("an address"));
+    assert!(!port.met_strangers());
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@
 //! Read in this order: [`table`] is what holds for each command, [`command`] what a client may say, [`reply`] and [`words`] what
 //! a server may say, [`refusal`] what the house's reasons become; [`server`] is the dialogue, [`server::ask`] what it needs of the
 //! house; [`client`] is the other side of it, with a picture of its own. [`path`], [`moment`], [`address`], [`hash`], [`telnet`] are
-//! the small languages inside; [`listing`] and [`modes`] are for the pump, [`dialect`] is what a client finds in listings.
+//! the small languages inside; [`listing`], [`modes`] and [`deflate`] are for the pump, [`dialect`] is what a client finds in listings.
 //!
 //! Invariants: no transfer passes through here; nothing is advertised that does not work; a path that leaves here is
 //! absolute and says one thing.
@@ -27,6 +27,7 @@
 pub mod address;
 pub mod client;
 pub mod command;
+pub mod deflate;
 pub mod dialect;
 pub mod hash;
 pub mod listing;

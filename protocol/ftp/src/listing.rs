@@ -142,6 +142,8 @@ impl Default for Facts {
 impl Facts {
     /// All that can be told.
     pub const ALL: Facts = Facts((1 << FACTS.len()) - 1);
+    /// All but `create`, which not every house knows.
+    pub const WITHOUT_CREATION: Facts = Facts((1 << (FACTS.len() - 1)) - 1);
     /// Only names.
     pub const NONE: Facts = Facts(0);
 
@@ -161,9 +163,16 @@ impl Facts {
         self.list().filter(|(_, selected)| *selected).map(|(name, _)| format!("{name};")).collect()
     }
 
-    /// `type*;size*;create;`: all of them, those selected with a star, as FEAT has it.
-    pub fn starred(self) -> String {
-        self.list().map(|(name, selected)| format!("{name}{};", if selected { "*" } else { "" })).collect()
+    /// Those that are among the `known`.
+    pub fn among(self, known: Facts) -> Facts {
+        Facts(self.0 & known.0)
+    }
+
+    /// `type*;size*;create;`: all that are `known`, those selected with a star, as FEAT has it.
+    pub fn starred(self, known: Facts) -> String {
+        let star = |selected| if selected { "*" } else { "" };
+        let both = self.list().zip(known.list()).filter(|(_, (_, known))| *known);
+        both.map(|((name, selected), _)| format!("{name}{};", star(selected))).collect()
     }
 
     fn list(self) -> impl Iterator<Item = (&'static str, bool)> {

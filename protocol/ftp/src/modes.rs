@@ -7,7 +7,7 @@
 //!
 //! Invariants: the same octets give the same result wherever they are cut; what is received after it was sent is the
 //! file again, unless the file has CRLF; at most one octet is held back.
-//! Not here: TYPE I (nothing to do), MODE Z (the data pump), sockets and files.
+//! Not here: TYPE I (nothing to do), MODE Z (deflate), sockets and files.
 
 /// From a file to the wire.
 #[derive(Debug, Clone, Default)]

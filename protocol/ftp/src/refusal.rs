@@ -98,6 +98,8 @@ pub enum Outcome {
     Broken,
     /// The client ended an upload under TLS without saying so: perhaps someone else did.
     Truncated,
+    /// MODE Z was agreed, and what came is no zlib stream, or not a whole one.
+    Garbled,
     /// Nothing moved for so long.
     Stalled(Duration),
     /// No TLS on the data connection.
@@ -130,6 +132,7 @@ impl Outcome {
             Outcome::WrongPeer => (425, "The data connection came from elsewhere."),
             Outcome::Broken => (426, "Data connection broken; transfer aborted."),
             Outcome::Truncated => (426, "TLS was not closed properly; the file is not taken as whole."),
+            Outcome::Garbled => (426, "Not a whole zlib stream; transfer aborted."),
             Outcome::Stalled(_) => (426, "Data connection stalled; transfer aborted."),
             Outcome::TlsFailed => (522, "TLS failed on the data connection."),
             Outcome::TlsNotResumed => {
@@ -171,6 +174,7 @@ mod tests {
             (Outcome::WrongPeer, 425),
             (Outcome::Broken, 426),
             (Outcome::Truncated, 426),
+            (Outcome::Garbled, 426),
             (Outcome::Stalled(Duration::from_secs(1)), 426),
             (Outcome::TlsFailed, 522),
             (Outcome::TlsNotResumed, 522),

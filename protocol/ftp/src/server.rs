@@ -55,11 +55,6 @@ const DEFLATE_LEVEL: u8 = 6;
 /// How much of one line without end is thrown away before we hang up.
 const ENDLESS_LINE_OCTETS: usize = 1 << 20;
 
-/// What a driver that has no room says instead of a session: 421, as clients expect it.
-pub fn too_many_users() -> Reply {
-    words::TOO_MANY_USERS.clone()
-}
-
 /// One conversation with a client.
 #[derive(Debug)]
 pub struct Server {
@@ -126,6 +121,7 @@ impl Default for Wishes {
 enum Then {
     Ask(Ask),
     Secure,
+    Clear,
     Close,
 }
 
@@ -507,6 +503,7 @@ impl Session for Server {
             match self.then.take() {
                 Some(Then::Ask(ask)) => return Step::Ask(ask),
                 Some(Then::Secure) => return Step::Secure,
+                Some(Then::Clear) => return Step::Clear,
                 Some(Then::Close) => {
                     self.then = Some(Then::Close);
                     return Step::Close;

@@ -44,8 +44,6 @@ words! {
     IDLE = say(421, "Nothing was said for too long. Goodbye.");
     LEAVING = say(421, "The server is closing. Goodbye.");
     TOO_MANY_WAITING = say(421, "Too many commands are waiting behind the transfer. Goodbye.");
-    // "Too many" is what clients look for before they open fewer connections.
-    TOO_MANY_USERS = say(421, "Too many connections. Try again later.");
     NOTHING_DONE = say(200, "Nothing done.");
     SYSTEM = say(215, "UNIX Type: L8");
     CLIENT_NOTED = say(200, "Noted.");
@@ -83,6 +81,7 @@ words! {
     NO_TLS = say(502, "There is no TLS here.");
     TLS_ALREADY = say(503, "TLS is up already.");
     CLEARED = say(503, "The control connection was cleared; protection cannot change any more.");
+    CLEARED_FOR_GOOD = say(530, "Logins are not taken in clear, and protection was ended. Open a new connection.");
     OTHER_MECHANISM = say(504, "Only TLS.");
     TLS_BEFORE = say(503, "AUTH TLS comes first.");
     NO_BUFFERS = say(200, "PBSZ=0");
@@ -169,6 +168,7 @@ words! {
         HELP\n\
         SYMLINK \"<target>\" \"<link>\"\n\
         UTIME <YYYYMMDDhhmm[ss]> <path>\n\
+        UTIME <path> <accessed> <modified> <created> UTC\n\
         End.");
 
     // We are wrong.

@@ -53,6 +53,7 @@ fn said(session: &[u8], size: usize) -> Vec<u8> {
                     server.news(News::Ended(Outcome::Completed { octets: 1 }), now);
                 }
             }
+            Step::Clear => held.clear(),
             Step::Secure => {
                 held.clear();
                 server.secured(Secured::default(), now);

@@ -26,6 +26,8 @@ pub enum Event {
     Asked(String),
     /// TLS was wanted.
     Secured,
+    /// TLS was to end.
+    Cleared,
     /// It closed.
     Closed,
 }
@@ -62,6 +64,36 @@ pub fn check_with_news<S: Session<Ask: Debug>>(
     }
 }
 
+/// Drives a session whose news come late: each waits for some more pieces of input, by `mood`. It must come to rest all the
+/// same, close when the peer has, and be told all news that it was promised before.
+pub fn endure<S: Session<Ask: Debug>>(
+    input: &[u8],
+    session: S,
+    answer: impl FnMut(&S::Ask, usize) -> S::Answer,
+    news: impl FnMut(&S::Ask, usize) -> Option<S::News>,
+    mood: u64,
+) {
+    const PIECES_MAX: u64 = 6;
+    let mut house = (answer, news);
+    let mut drive = Drive::new(session);
+    drive.holds_news = true;
+    let mut lives = drive.settle(&mut house);
+    for (nth, piece) in input.split_inclusive(|octet| *octet == b'\n').enumerate() {
+        if lives && choice(mood, nth, PIECES_MAX) == 0 {
+            lives = drive.hear_news(&mut house);
+        }
+        lives = lives && drive.feed(piece, piece.len(), &mut house);
+    }
+    if lives {
+        drive.session.closed(drive.now);
+        lives = drive.settle(&mut house);
+    }
+    while lives && drive.has_news() {
+        lives = drive.hear_news(&mut house);
+    }
+    assert!(!lives, "the peer has closed, and the session goes on waiting");
+}
+
 /// The first pair of events that differ, so that a report can be read.
 fn first_difference<'a>(one: &'a [Event], other: &'a [Event]) -> Option<(usize, Option<&'a Event>, Option<&'a Event>)> {
     let at = (0..one.len().max(other.len())).find(|&at| one.get(at) != other.get(at))?;
@@ -94,11 +126,15 @@ struct Drive<S: Session> {
     asked: usize,
     /// To be told when the session waits.
     news: VecDeque<S::News>,
+    /// They are told only when somebody says so.
+    holds_news: bool,
+    /// What was offered and is not taken.
+    untaken: Vec<u8>,
     now: Instant,
 }
 
 fn drive<S: Session<Ask: Debug>>(session: S, input: &[u8], size: usize, house: &mut impl House<S>) -> Vec<Event> {
-    let mut drive = Drive { session, events: Vec::new(), asked: 0, news: VecDeque::new(), now: Instant::now() };
+    let mut drive = Drive::new(session);
     if drive.settle(house) && drive.feed(input, size, house) {
         drive.session.closed(drive.now);
         assert!(!drive.settle(house), "the peer has closed, and the session goes on waiting");
@@ -107,20 +143,35 @@ fn drive<S: Session<Ask: Debug>>(session: S, input: &[u8], size: usize, house: &
 }
 
 impl<S: Session<Ask: Debug>> Drive<S> {
+    fn new(session: S) -> Self {
+        let (events, news, untaken) = (Vec::new(), VecDeque::new(), Vec::new());
+        Drive { session, events, asked: 0, news, holds_news: false, untaken, now: Instant::now() }
+    }
+
+    fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
+    /// Tells what has been waiting longest, if anything has. Says whether the session still lives.
+    fn hear_news(&mut self, house: &mut impl House<S>) -> bool {
+        let Some(news) = self.news.pop_front() else { return true };
+        self.session.news(news, self.now);
+        self.settle(house)
+    }
+
     /// Offers the input piece by piece. Says whether the session still lives.
     fn feed(&mut self, input: &[u8], size: usize, house: &mut impl House<S>) -> bool {
-        let mut untaken: Vec<u8> = Vec::new();
         for piece in input.chunks(size.min(input.len()).max(1)) {
-            untaken.extend_from_slice(piece);
-            while !untaken.is_empty() {
-                let taken = self.session.receive(&untaken, self.now);
-                assert!(taken <= untaken.len(), "{taken} octets were taken of {}", untaken.len());
-                untaken.drain(..taken);
+            self.untaken.extend_from_slice(piece);
+            while !self.untaken.is_empty() {
+                let taken = self.session.receive(&self.untaken, self.now);
+                assert!(taken <= self.untaken.len(), "{taken} octets were taken of {}", self.untaken.len());
+                self.untaken.drain(..taken);
                 if !self.settle(house) {
                     return false;
                 }
                 if taken == 0 {
-                    assert!(untaken.len() <= UNTAKEN_MAX, "{} octets are left untaken", untaken.len());
+                    assert!(self.untaken.len() <= UNTAKEN_MAX, "{} octets are left untaken", self.untaken.len());
                     break;
                 }
             }
@@ -148,9 +199,10 @@ impl<S: Session<Ask: Debug>> Drive<S> {
                     self.events.push(Event::Secured);
                     self.session.secured(tls(), self.now);
                 }
+                Step::Clear => self.events.push(Event::Cleared),
                 Step::Wait { until } => {
                     assert!(until >= self.now, "a wait that is over already");
-                    let Some(news) = self.news.pop_front() else { return true };
+                    let Some(news) = self.news.pop_front_if(|_| !self.holds_news) else { return true };
                     self.session.news(news, self.now);
                 }
                 Step::Close => {

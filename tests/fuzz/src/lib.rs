@@ -53,6 +53,10 @@ pub const TARGETS: &[Target] = &[
     Target { name: "ftp_reply", run: ftp::reply },
     Target { name: "ftp_words", run: ftp::words },
     Target { name: "ftp_server", run: ftp::server },
+    Target { name: "ftp_busy_server", run: ftp::busy_server },
+    Target { name: "ftp_telnet", run: ftp::telnet },
+    Target { name: "ftp_ascii", run: ftp::ascii },
+    Target { name: "ftp_deflate", run: ftp::deflate },
 ];
 
 /// Runs the target of that name.

@@ -40,7 +40,7 @@ pub fn of(target: &str) -> Vec<Seed> {
         "pop3_command" => seeds.extend(lines(spoken("pop3", "server", "C"))),
         "pop3_client" => seeds.extend(spoken("pop3", "client", "S")),
         "pop3_reply" => seeds.extend(lines(spoken("pop3", "server", "S"))),
-        "ftp_server" => {
+        "ftp_server" | "ftp_busy_server" | "ftp_telnet" => {
             seeds.extend(spoken("ftp", "server", "C"));
             seeds.extend(foreign("fuzz-seeds-ftp"));
         }

@@ -76,4 +76,8 @@ twins! {
     ftp_reply
     ftp_words
     ftp_server
+    ftp_busy_server
+    ftp_telnet
+    ftp_ascii
+    ftp_deflate
 }

@@ -44,6 +44,29 @@ impl Server {
         Server::start(binary, command)
     }
 
+    /// Starts `serve` for files, and mailboxes that nobody fills, at this address of loopback, with these lines of configuration, and with an account:
+    /// `bob@hamburger.test`, password `very-hungry`.
+    pub fn serve_files(binary: &str, address: &str, configuration: &str) -> Server {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let data = folder.path().join("data");
+        for (arguments, input) in [
+            (&["domain", "add", "hamburger.test"][..], ""),
+            (&["account", "add", "bob@hamburger.test"][..], "very-hungry"),
+        ] {
+            let done = command_on(binary, &data, arguments, input);
+            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        }
+        let configuration = format!(
+            "host_name = 'mail.hamburger.test'\ndata_dir = '{}'\n[log]\nlevel = 'warn'\n\
+             [listen]\nsmtp = []\nsubmission = []\nsubmissions = []\npop3 = ['{address}:0']\npop3s = []\n\
+             ftp = ['{address}:0']\nftps = ['{address}:0']\n{configuration}",
+            data.display(),
+        );
+        let mut server = Server::serve_in(binary, folder.path(), &configuration);
+        server._own_data = Some(folder);
+        server
+    }
+
     /// Starts a command that prints its introduction as the first line of its output.
     fn start(binary: &str, mut command: Command) -> Server {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");

@@ -130,6 +130,10 @@ impl Disk for Shared {
         self.0.step()?;
         RealDisk.copy(source, target, offset, length)
     }
+    fn overlay(&self, source: &File, target: &File, offset: u64, length: u64) -> io::Result<()> {
+        self.0.step()?;
+        RealDisk.overlay(source, target, offset, length)
+    }
     fn sync_data(&self, file: &File) -> io::Result<()> {
         self.0.step()?;
         let content = fs::read(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(file)))?;
@@ -219,6 +223,13 @@ const SCENES: &[Scene] = &[
         deed: |s| store(s, "f", Mode::Append, NEW).map(drop),
         old: Some(OLD),
         new: b"the old content of the filewhat is new",
+    },
+    Scene {
+        name: "a range",
+        before: old_file,
+        deed: |s| store(s, "f", Mode::Between(4, 16), NEW).map(drop),
+        old: Some(OLD),
+        new: b"the what is new of the file",
     },
     Scene {
         name: "go on from a file",

@@ -9,6 +9,7 @@ mod listing;
 mod model;
 mod names;
 mod quota;
+mod ranges;
 mod rules;
 mod uploads;
 

@@ -27,6 +27,10 @@ fn everything_that_is_done_is_counted_as_a_recount_would() {
     check("replace");
     store(space, "f", Mode::Append, "56789").unwrap();
     check("append");
+    store(space, "f", Mode::Between(2, 4), "xy").unwrap();
+    check("a range");
+    store(space, "f", Mode::Between(8, 15), "beyond").unwrap();
+    check("a range beyond the end");
     store(space, "f", Mode::At(3), "x").unwrap();
     check("go on");
     yard.begun("g", Mode::Store, "half").interrupt();

@@ -103,8 +103,12 @@ fn facts_are_those_selected_that_the_entry_has() {
 #[test]
 fn facts_are_selected_as_rfc_3659_shows() {
     assert_eq!(
-        Facts::default().starred(),
+        Facts::default().starred(Facts::ALL),
         "type*;size*;modify*;perm*;unique*;UNIX.mode*;UNIX.owner;UNIX.group;create;"
+    );
+    assert_eq!(
+        Facts::NONE.starred(Facts::WITHOUT_CREATION),
+        "type;size;modify;perm;unique;UNIX.mode;UNIX.owner;UNIX.group;"
     );
     let some = Facts::parse(b"Type;UNIX.mode;Perm;lang;").unwrap();
     assert_eq!(some.selected(), "type;perm;UNIX.mode;");

@@ -43,7 +43,7 @@ impl Server {
             Feature::CreationTimes => self.settings.creation_times.then(|| "MFCT".into()),
             Feature::ChangeableFacts if self.settings.creation_times => Some("MFF modify;create;UNIX.mode;".into()),
             Feature::ChangeableFacts => Some("MFF modify;UNIX.mode;".into()),
-            Feature::Facts => Some(format!("MLST {}", self.link.wishes.facts.starred())),
+            Feature::Facts => Some(format!("MLST {}", self.link.wishes.facts.starred(self.facts_known()))),
             Feature::Hashes => {
                 let star = |kind: &HashKind| if *kind == self.link.wishes.hash { "*" } else { "" };
                 let names: Vec<_> = HashKind::ALL.iter().map(|kind| format!("{}{}", kind.name(), star(kind))).collect();

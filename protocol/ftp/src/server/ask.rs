@@ -66,9 +66,6 @@ pub enum Ask {
     /// ABOR: stop what runs, and close the data line, port and all. [`Answer::Done`] at once; if something runs, its end
     /// comes as news: [`Outcome::Aborted`], or [`Outcome::Completed`] if it was done before it could be stopped.
     Abort,
-    /// CCC, and 200 has left under TLS: send close_notify, throw away what arrived under TLS and was not taken, go on in
-    /// clear. [`Answer::Done`]
-    ClearControl,
     /// CWD, CDUP: may the user go there, and is it a directory? [`Answer::Done`]
     Enter(VirtualPath),
     /// SIZE, MDTM, MLST, RNFR: what is known of this? Links are followed; the name is not looked at. [`Answer::Entry`]

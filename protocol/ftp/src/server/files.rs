@@ -195,10 +195,6 @@ impl Server {
             (Question::Begin(work), answer) => return self.begun(member, work, answer),
             (Question::Fits(octets), answer) => return self.fits(member, octets, answer),
             (Question::HangUp, _) => words::DATA_LINE_CLOSED.clone(),
-            (Question::ClearControl, _) => {
-                self.link.cleared = true;
-                return Stage::Member(member);
-            }
             (Question::Modified { or_set: Some((moment, path)) }, Answer::Refused(Refusal::NotFound)) => {
                 self.ask(Ask::Change { path, change: Change::modified(moment) });
                 return Stage::Awaiting { member, question: Question::ModifiedSet };

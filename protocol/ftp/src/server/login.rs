@@ -33,11 +33,20 @@ impl Server {
 
     fn name(&mut self, name: String) -> Stage {
         let anonymous = self.settings.anonymous && GUESTS.iter().any(|guest| guest.eq_ignore_ascii_case(&name));
-        if self.settings.tls == Tls::Named && !anonymous && self.link.tls.is_none() {
-            return self.stay(Stage::Stranger, &words::TLS_FIRST);
+        if self.must_protect_login(anonymous) && !self.link.is_private() {
+            let reply = if self.link.cleared { &words::CLEARED_FOR_GOOD } else { &words::TLS_FIRST };
+            return self.stay(Stage::Stranger, reply);
         }
         let reply = if anonymous { &words::ADDRESS_PLEASE } else { &words::PASSWORD_PLEASE };
         self.stay(Stage::Named { user: name, anonymous }, reply)
+    }
+
+    fn must_protect_login(&self, anonymous: bool) -> bool {
+        match self.settings.tls {
+            Tls::Absent | Tls::Optional => false,
+            Tls::Named => !anonymous,
+            Tls::Everybody => true,
+        }
     }
 
     pub(super) fn pass(&mut self, stage: Stage, password: Secret) -> Stage {
@@ -49,7 +58,7 @@ impl Server {
                     anonymous,
                     host: self.link.meant_host(),
                     client: self.link.client.clone(),
-                    private: self.link.tls.is_some() && !self.link.cleared,
+                    private: self.link.is_private(),
                 }));
                 Stage::AwaitingLogin { user }
             }
@@ -180,6 +189,11 @@ impl Server {
 }
 
 impl Link {
+    /// Whether what is said now is said under TLS.
+    pub(super) fn is_private(&self) -> bool {
+        self.tls.is_some() && !self.cleared
+    }
+
     /// By HOST, or by TLS.
     fn meant_host(&self) -> Option<String> {
         self.host.clone().or_else(|| self.tls.as_ref().and_then(|tls| tls.server_name.clone()))

@@ -9,7 +9,7 @@
 use super::Server;
 use super::ask::{Answer, Ask};
 use super::stage::{Member, Question, Span, Stage};
-use crate::command::{Mode, Options, Representation};
+use crate::command::{Facts, Mode, Options, Representation};
 use crate::reply::Reply;
 use crate::words;
 
@@ -77,11 +77,18 @@ impl Server {
         self.stay(Stage::Member(member), &reply)
     }
 
+    /// The facts that the house can tell of.
+    pub(super) fn facts_known(&self) -> Facts {
+        if self.settings.creation_times { Facts::ALL } else { Facts::WITHOUT_CREATION }
+    }
+
     pub(super) fn opts(&mut self, stage: Stage, options: Options) -> Stage {
+        let known = self.facts_known();
         let wishes = &mut self.link.wishes;
         let reply = match options {
             Options::Utf8 => words::UTF8_IS_ON.clone(),
             Options::Facts(facts) => {
+                let facts = facts.among(known);
                 wishes.facts = facts;
                 Reply::new(200, format!("MLST OPTS {}", facts.selected()).trim_end())
             }

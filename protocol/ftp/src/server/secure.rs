@@ -5,14 +5,13 @@
 //! `AUTH SSL` and `AUTH TLS-P` are of the drafts before RFC 4217, and mean that data are protected from the start. So does
 //! TLS from the first octet on port 990, which no RFC describes.
 //!
-//! Invariants: PROT needs PBSZ, and PBSZ needs TLS; after CCC protection does not change any more; what was agreed before
-//! AUTH is forgotten.
+//! Invariants: PROT needs PBSZ, and PBSZ needs TLS; after CCC protection does not change any more, and no password is taken
+//! that would have needed TLS before; what was agreed before AUTH is forgotten.
 //! Not here: the handshake, and what becomes of octets that came in clear behind AUTH (net, by the contract).
 
-use super::ask::Ask;
 use super::settings::Tls;
-use super::stage::{AfterLogout, Member, Question, Stage};
-use super::{LinkTls, Server};
+use super::stage::{AfterLogout, Member, Stage};
+use super::{LinkTls, Server, Then};
 use crate::command::{Mechanism, Protection};
 use crate::words;
 use line::Secured;
@@ -95,7 +94,8 @@ impl Server {
         }
         self.say(&words::CLEARING);
         self.queue.clear();
-        self.ask(Ask::ClearControl);
-        Stage::Awaiting { member, question: Question::ClearControl }
+        self.link.cleared = true;
+        self.then = Some(Then::Clear);
+        Stage::Member(member)
     }
 }

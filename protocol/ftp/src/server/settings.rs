@@ -14,7 +14,7 @@ pub struct Settings {
     pub tls: Tls,
     /// Sessions under TLS must protect their data connections too: 521 otherwise.
     pub protect_data: bool,
-    /// CCC is allowed, and the driver can do it (see [`super::Ask::ClearControl`]).
+    /// CCC is allowed.
     pub clear_control: bool,
     /// `anonymous` and `ftp` log in with any password (RFC 1635).
     pub anonymous: bool,

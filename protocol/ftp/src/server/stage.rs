@@ -158,8 +158,6 @@ pub enum Question {
     Begin(Work),
     /// ABOR while nothing runs.
     HangUp,
-    /// CCC.
-    ClearControl,
     /// CWD, CDUP.
     Enter(VirtualPath),
     /// RNFR.

@@ -75,6 +75,7 @@ impl Play {
                     let answer = self.answer(&ask);
                     self.server.answer(answer, self.now);
                 }
+                Step::Clear => self.held.clear(),
                 Step::Secure => {
                     self.held.clear();
                     self.server.secured(Secured::default(), self.now);

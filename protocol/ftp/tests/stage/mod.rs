@@ -137,7 +137,6 @@ fn question(ask: &Ask) -> String {
         }
         Ask::Progress => "progress".into(),
         Ask::Abort => "abort".into(),
-        Ask::ClearControl => "clear-control".into(),
         Ask::Enter(path) => format!("enter {path}"),
         Ask::Stat(path) => format!("stat {path}"),
         Ask::Kept(path) => format!("kept {path}"),
@@ -332,6 +331,7 @@ fn outcome(text: &str) -> Option<Outcome> {
         ["wrong-peer"] => Outcome::WrongPeer,
         ["broken"] => Outcome::Broken,
         ["truncated"] => Outcome::Truncated,
+        ["garbled"] => Outcome::Garbled,
         ["stalled"] => Outcome::Stalled(Duration::from_secs(60)),
         ["tls-failed"] => Outcome::TlsFailed,
         ["tls-not-resumed"] => Outcome::TlsNotResumed,

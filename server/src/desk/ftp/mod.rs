@@ -13,12 +13,14 @@
 //! Not here: what is said (ftp), octets on their way (net), what is on the disk and who may (files).
 
 mod entry;
+mod filter;
 mod listing;
 mod transfer;
 mod work;
 
 use super::door::{self, Caller};
 use crate::house::{House, chance};
+use crate::judgement::LoggedIn;
 use crate::settings::FtpSettings;
 use entry::Clerk;
 use files::{Algorithm, Error, JailedPath, Space};
@@ -68,6 +70,8 @@ struct Member {
     account: String,
     space: Space,
     clerk: Clerk,
+    /// Counted as one of the account's sessions.
+    _logged_in: LoggedIn,
 }
 
 /// What the next transfer uses.
@@ -92,9 +96,9 @@ impl Desk {
 
     async fn log_in(&mut self, login: Login) -> Result<Welcome, Denied> {
         self.log_out();
-        let Login { user, password, client, private, .. } = login;
-        let ask =
-            sasl::server::Ask::Login { login: user, acting_for: None, proof: sasl::server::Proof::Password(password) };
+        let Login { user, password, client, private, host, .. } = login;
+        let proof = sasl::server::Proof::Password(password);
+        let ask = sasl::server::Ask::Login { login: self.whom(user, host), acting_for: None, proof };
         let sasl::server::Answer::Login(verdict) = door::answer(&self.house, &self.caller, ask).await else {
             return Err(Denied::Temporary);
         };
@@ -102,6 +106,11 @@ impl Desk {
         let directory = self.house.directory();
         let record = directory.account_named(&account).ok_or(Denied::Temporary)?;
         let (id, bytes_max) = (AccountId(record.id), record.record.quota.bytes);
+        let logged_in = self.house.judgement.log_in(record.id, self.settings.sessions_per_account_max);
+        let logged_in = logged_in.ok_or_else(|| {
+            info!(session = %self.caller.session, account, "too many sessions of one account");
+            Denied::TooMany
+        })?;
         let house = Arc::clone(&self.house);
         let space = tokio::task::spawn_blocking(move || house.spaces.of(id, bytes_max)).await;
         let space = space.map_err(|_| Denied::Temporary)?.map_err(|error| {
@@ -110,8 +119,21 @@ impl Desk {
         })?;
         info!(session = %self.caller.session, account, private, client, "file space entered");
         let clerk = Clerk::new(&account);
-        self.member = Some(Arc::new(Member { account, space, clerk }));
+        self.member = Some(Arc::new(Member { account, space, clerk, _logged_in: logged_in }));
         Ok(Welcome { permissions: ftp::Permissions::ALL, home: VirtualPath::root(), message: None })
+    }
+
+    /// RFC 7151 §3: at a host of ours a name without a domain is one of its domain.
+    fn whom(&self, user: String, host: Option<String>) -> String {
+        let domain = host.filter(|_| !user.contains('@')).and_then(|host| self.domain_of(&host));
+        domain.map_or(user.clone(), |domain| format!("{user}@{domain}"))
+    }
+
+    /// The domain whose files are at this host: its own name, or with `ftp` before it.
+    fn domain_of(&self, host: &str) -> Option<String> {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let (directory, bare) = (self.house.directory(), host.strip_prefix("ftp."));
+        [Some(&*host), bare].into_iter().flatten().find(|name| directory.domain(name).is_some()).map(str::to_owned)
     }
 
     fn log_out(&mut self) {
@@ -138,7 +160,8 @@ impl Desk {
     fn listen(&mut self) -> Answer {
         self.data = DataEnd::Nothing;
         let number = || u64::from_le_bytes(chance());
-        match DataPort::open(self.line.local, self.settings.passive_ports, self.caller.peer.ip(), number) {
+        let client = (!self.settings.foreign_data).then_some(self.caller.peer.ip());
+        match DataPort::open(self.line.local, self.settings.passive_ports, client, number) {
             Ok(port) => {
                 let shown = SocketAddr::new(self.shown_address(), port.address().port());
                 self.data = DataEnd::Port(port);
@@ -154,7 +177,7 @@ impl Desk {
     /// Opens what is to be transferred; then the data line is used up.
     async fn begin(&mut self, transfer: Transfer) -> Answer {
         let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
-        let Transfer { errand, ascii, private, deflate: _ } = transfer;
+        let Transfer { errand, ascii, deflate, private } = transfer;
         let opened = {
             let member = Arc::clone(&member);
             let now = Moment::from_unix_secs(self.house.now());
@@ -177,6 +200,7 @@ impl Desk {
             errand,
             data: std::mem::take(&mut self.data),
             ascii,
+            deflate,
             private,
             must_resume: self.settings.data_must_resume,
             stall: self.settings.stall_limit,
@@ -269,9 +293,11 @@ impl Desk {
     }
 
     async fn host(&self, name: &str) -> Result<Option<String>, HostRefusal> {
-        let ours = name.eq_ignore_ascii_case(&self.house.host().to_string())
-            || self.house.directory().domain(&name.to_ascii_lowercase()).is_some();
-        if ours { Ok(None) } else { Err(HostRefusal::Unknown) }
+        match self.domain_of(name) {
+            Some(domain) => Ok(Some(format!("Files of {domain}."))),
+            None if name.eq_ignore_ascii_case(&self.house.host().to_string()) => Ok(None),
+            None => Err(HostRefusal::Unknown),
+        }
     }
 
     async fn answer_member(&mut self, ask: Ask) -> Answer {
@@ -347,8 +373,6 @@ impl net::Desk<Server> for Desk {
                 self.hang_up();
                 Answer::Done
             }
-            // CCC is not offered: the driver cannot go back to clear.
-            Ask::ClearControl => Answer::Refused(Refusal::Unsupported),
             ask => Box::pin(self.answer_member(ask)).await,
         }
     }

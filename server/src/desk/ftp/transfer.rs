@@ -3,21 +3,21 @@
 //! RFC 959 §3.2 to §3.4; RFC 4217 §7, §10, §12.7 (TLS: resumption, close_notify); RFC 3659 §5 (REST).
 //!
 //! ```text
-//! open ─→ Job ─ connect ─ TLS ─┬─ send: file ─(ASCII)─→ line ─→ close_notify, FIN
-//!                              ├─ list: stretch by stretch ─→ line ─→ the same
-//!                              └─ receive: line ─(ASCII)─→ upload ─end→ commit
+//! open ─→ Job ─ connect ─ TLS ─┬─ send: file ─(ASCII)─(MODE Z)─→ line ─→ close_notify, FIN
+//!                              ├─ list: stretch by stretch ─(MODE Z)─→ line ─→ the same
+//!                              └─ receive: line ─(MODE Z)─(ASCII)─→ upload ─end→ commit
 //!                                                             └─anything else→ kept to be continued, never committed
 //! ```
 //!
 //! Invariants: an upload is committed only after an end in good order, and while the client is still there.
 //! Not here: when (session), how a file becomes durable (files).
 
+use super::filter::{Folding, Unfolding};
 use super::listing::Lister;
 use super::work::Stopped;
 use super::{CONNECT_LIMIT, DataEnd, Line, Member, jailed, refusal, virtual_path};
 use crate::desk::door::Caller;
 use files::{JailedPath, Mode, Upload};
-use ftp::modes::{FromWire, ToWire};
 use ftp::server::ask::{Begun, Errand, Place};
 use ftp::{Moment, Outcome, Refusal};
 use net::{Arrival, Broken, DataLine};
@@ -32,6 +32,9 @@ use tracing::{debug, info, warn};
 
 /// So much is received before it is written, in octets: large writes cost least, and thousands of uploads must fit.
 const RECEIVE_OCTETS: usize = 256 * 1024;
+
+/// The same in MODE Z. They may become a thousand times as many, and ABOR is heard only when these are written.
+const RECEIVE_FOLDED_OCTETS: usize = 16 * 1024;
 
 /// How long the session may take to notice that its client has gone. A client that has said QUIT and closed its half waits
 /// so long for its 226.
@@ -58,8 +61,7 @@ pub(super) fn open(member: &Arc<Member>, errand: Errand, now: Moment) -> Result<
             let mode = match place {
                 Place::Whole => Mode::Store,
                 Place::From(offset) => Mode::At(offset),
-                // A stretch in the middle of a file: files are replaced whole here, or continued at their end.
-                Place::Between(..) => return Err(Refusal::Unsupported),
+                Place::Between(from, until) => Mode::Between(from, until),
             };
             receive(member, &jailed(&path)?, mode, announced)
         }
@@ -125,6 +127,8 @@ pub(super) struct Job {
     pub(super) errand: Opened,
     pub(super) data: DataEnd,
     pub(super) ascii: bool,
+    /// MODE Z, at this level.
+    pub(super) deflate: Option<u8>,
     pub(super) private: bool,
     pub(super) must_resume: bool,
     pub(super) stall: Duration,
@@ -149,7 +153,7 @@ impl Job {
     }
 
     async fn transfer(self, progress: &AtomicU64, stopped: &mut Stopped) -> Outcome {
-        let (errand, ascii) = (self.errand, self.ascii);
+        let (errand, ascii, deflate) = (self.errand, self.ascii, self.deflate);
         let link = Link {
             caller: self.caller,
             line: self.line,
@@ -172,16 +176,20 @@ impl Job {
             }
         };
         match errand {
-            Opened::Sending { file, from, until, .. } if ascii => {
-                until_stopped(stopped, progress, send_text(data, &file, from, until, progress)).await
+            Opened::Sending { file, from, until, .. } if ascii || deflate.is_some() => {
+                let folding = Folding::new(ascii, deflate);
+                until_stopped(stopped, progress, send_folded(data, &file, from, until, folding, progress)).await
             }
             Opened::Sending { file, from, until, .. } => {
                 until_stopped(stopped, progress, send(data, &file, from, until, progress)).await
             }
-            Opened::Listing(lister) => until_stopped(stopped, progress, send_listing(data, lister, progress)).await,
+            Opened::Listing(lister) => {
+                let folding = Folding::new(false, deflate);
+                until_stopped(stopped, progress, send_listing(data, lister, folding, progress)).await
+            }
             Opened::Receiving { upload, .. } => {
-                let filter = ascii.then(FromWire::new);
-                Receiver { upload, filter, data, link }.receive(progress, stopped).await
+                let unfolding = Unfolding::new(ascii, deflate.is_some());
+                Receiver { upload, unfolding, data, link }.receive(progress, stopped).await
             }
         }
     }
@@ -274,27 +282,36 @@ async fn send(mut data: DataLine, file: &File, from: u64, until: u64, progress: 
     data.finish().await.map_err(broken)
 }
 
-async fn send_text(
+async fn send_folded(
     mut data: DataLine,
     file: &File,
     from: u64,
     until: u64,
+    mut folding: Folding,
     progress: &AtomicU64,
 ) -> Result<(), Outcome> {
-    let (mut filter, mut at, mut piece, mut wire) = (ToWire::new(), from, Vec::new(), Vec::new());
+    let (mut at, mut piece) = (from, Vec::new());
     while at < until {
         piece = DataLine::read_file(file, piece, at, until).await.map_err(broken)?;
         at += piece.len() as u64;
-        wire.clear();
-        filter.put(&piece, &mut wire);
-        data.send(&wire, count(progress)).await.map_err(broken)?;
+        piece = folding.fold(piece, at == until).await?;
+        data.send(&piece, count(progress)).await.map_err(broken)?;
+    }
+    if from == until {
+        data.send(&folding.fold(piece, true).await?, count(progress)).await.map_err(broken)?;
     }
     data.finish().await.map_err(broken)
 }
 
-async fn send_listing(mut data: DataLine, mut lister: Box<Lister>, progress: &AtomicU64) -> Result<(), Outcome> {
+async fn send_listing(
+    mut data: DataLine,
+    mut lister: Box<Lister>,
+    mut folding: Folding,
+    progress: &AtomicU64,
+) -> Result<(), Outcome> {
     loop {
-        data.send(&lister.take(), count(progress)).await.map_err(broken)?;
+        let stretch = folding.fold(lister.take(), lister.is_done()).await?;
+        data.send(&stretch, count(progress)).await.map_err(broken)?;
         if lister.is_done() {
             return data.finish().await.map_err(broken);
         }
@@ -306,16 +323,17 @@ async fn send_listing(mut data: DataLine, mut lister: Box<Lister>, progress: &At
 /// An upload and what it comes through.
 struct Receiver {
     upload: Box<Upload>,
-    filter: Option<FromWire>,
+    unfolding: Unfolding,
     data: DataLine,
     link: Link,
 }
 
 impl Receiver {
     async fn receive(self, progress: &AtomicU64, stopped: &mut Stopped) -> Outcome {
-        let Receiver { upload, filter, mut data, link } = self;
-        let mut sink = Sink { upload, filter, text: Vec::new() };
-        let mut buffer = Vec::with_capacity(RECEIVE_OCTETS);
+        let Receiver { upload, unfolding, mut data, link } = self;
+        let at_once = if unfolding.is_of_mode_z() { RECEIVE_FOLDED_OCTETS } else { RECEIVE_OCTETS };
+        let mut sink = Sink { upload, unfolding };
+        let mut buffer = Vec::with_capacity(at_once);
         loop {
             let arrival = tokio::select! {
                 biased;
@@ -326,7 +344,7 @@ impl Receiver {
                 Ok(Arrival::Octets(octets)) => {
                     progress.fetch_add(octets as u64, Ordering::Relaxed);
                     // Nearly full: another read would be a small one.
-                    if buffer.len() < RECEIVE_OCTETS * 3 / 4 {
+                    if buffer.len() < at_once * 3 / 4 {
                         continue;
                     }
                     match sink.write(buffer).await {
@@ -361,8 +379,7 @@ async fn is_stopped_soon(stopped: &mut Stopped) -> bool {
 /// Where what arrives goes. All of it happens on threads that may wait.
 struct Sink {
     upload: Box<Upload>,
-    filter: Option<FromWire>,
-    text: Vec<u8>,
+    unfolding: Unfolding,
 }
 
 /// What came of the end of a stream.
@@ -380,9 +397,9 @@ impl Sink {
                 buffer.clear();
                 Ok((self, buffer))
             }
-            Err(error) => {
+            Err(outcome) => {
                 self.upload.abandon();
-                Err(Outcome::Refused(refusal(error)))
+                Err(outcome)
             }
         });
         written.await.unwrap_or(Err(Outcome::Refused(Refusal::LocalError)))
@@ -392,8 +409,16 @@ impl Sink {
     /// connection too, in no certain order: so we look for that once the octets are on disk, when both have had time to come.
     async fn commit_unless_gone(mut self, rest: Vec<u8>, octets: u64, line: Arc<Line>) -> Committed {
         let committed = tokio::task::spawn_blocking(move || {
-            let synced = self.put(&rest).and_then(|()| self.end()).and_then(|()| self.upload.sync());
-            match synced {
+            if let Err(outcome) = self.put(&rest) {
+                self.upload.abandon();
+                return Committed::Ended(outcome);
+            }
+            if let Err(outcome) = self.end() {
+                // In MODE Z we can tell that there was more to come.
+                self.upload.interrupt();
+                return Committed::Ended(outcome);
+            }
+            match self.upload.sync() {
                 Ok(()) if line.client_is_gone() => Committed::Doubted(self),
                 Ok(()) => Committed::Ended(self.publish(octets)),
                 Err(error) => {
@@ -421,31 +446,25 @@ impl Sink {
     /// It broke off: what came is kept, so that the client can go on from there.
     async fn keep(mut self, rest: Vec<u8>, outcome: Outcome) -> Outcome {
         let kept = tokio::task::spawn_blocking(move || {
-            // What cannot be written cannot be kept; the rest of it can.
-            let _ = self.put(&rest);
-            self.upload.interrupt()
+            match self.put(&rest) {
+                // Of a damaged stream nobody knows where the damage began.
+                Err(Outcome::Garbled) => self.upload.abandon(),
+                // What cannot be written cannot be kept; the rest of it can.
+                Ok(()) | Err(_) => drop(self.upload.interrupt()),
+            }
         });
         let _ = kept.await;
         outcome
     }
 
-    fn put(&mut self, octets: &[u8]) -> Result<(), files::Error> {
-        match &mut self.filter {
-            None => self.upload.write_all(octets),
-            Some(filter) => {
-                self.text.clear();
-                filter.put(octets, &mut self.text);
-                self.upload.write_all(&self.text)
-            }
-        }
+    fn put(&mut self, octets: &[u8]) -> Result<(), Outcome> {
+        let Sink { upload, unfolding } = self;
+        unfolding.put(octets, |octets| upload.write_all(octets).map_err(|error| Outcome::Refused(refusal(error))))
     }
 
-    fn end(&mut self) -> Result<(), files::Error> {
-        let mut rest = Vec::new();
-        if let Some(filter) = &mut self.filter {
-            filter.end(&mut rest);
-        }
-        self.upload.write_all(&rest)
+    fn end(&mut self) -> Result<(), Outcome> {
+        let Sink { upload, unfolding } = self;
+        unfolding.end(|octets| upload.write_all(octets).map_err(|error| Outcome::Refused(refusal(error))))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::{certificate, place, port};
 use harness::Server;
-use interop::{Foreign, bob, dev, foreign};
+use interop::{Foreign, binary, bob, dev, foreign};
 
 /// What each client is asked for: longer than any buffer, so that cuts would show, and no text.
 fn content() -> Vec<u8> {
@@ -69,6 +69,27 @@ fn curl_by_implicit_tls() {
     });
 }
 
+#[test]
+fn curl_goes_back_to_clear_by_ccc() {
+    let Some(curl) = foreign("curl") else { return };
+    // Without a close_notify of its own, as curl does it when passive, OpenSSL does not resume the session any more.
+    for (form, data_tls) in [("passive", "any"), ("active", "resumed")] {
+        let configuration = format!("[ftp]\nccc = 'allowed'\ndata_tls = '{data_tls}'\n");
+        let server = Server::serve_files(binary(), "127.0.0.1", &configuration);
+        let (local, url) = (local_file(&curl), format!("ftp://{}/new/a%20file", place(&server, "ftp")));
+        let run = |arguments: &[&str]| {
+            let fixed = ["-sS", "-v", "-u", "bob@hamburger.test:very-hungry", "--ssl-reqd", "--insecure"];
+            let more = ["--ftp-ssl-ccc", "--ftp-ssl-ccc-mode", form, "--ftp-create-dirs"];
+            curl.run(&[&fixed[..], &more[..], arguments].concat(), b"").succeeded()
+        };
+        let fetched = curl.path("fetched.bin");
+        run(&["-T", &local, &url]);
+        let heard = run(&["-o", &fetched, &url]).stderr;
+        assert_same(&fetched);
+        assert!(heard.contains("> CCC") && heard.contains("200 Back to clear."), "{heard}");
+    }
+}
+
 /// Mirrors a tree to the server and back, and fetches one file in four parts at once.
 fn lftp(scheme: &str, service: &str, secure: bool) {
     let Some(lftp) = foreign("lftp") else { return };
@@ -112,6 +133,27 @@ fn lftp_by_auth_tls() {
 #[test]
 fn lftp_by_implicit_tls() {
     lftp("ftps", "ftps", true);
+}
+
+#[test]
+fn lftp_in_mode_z() {
+    let Some(lftp) = foreign("lftp") else { return };
+    let server = dev();
+    let (text, back) = (lftp.path("text"), lftp.path("back"));
+    let content: String = (0..200_000).map(|number| format!("{number} pickles\n")).collect();
+    std::fs::write(&text, &content).expect("a file");
+    let script = format!(
+        "set cmd:fail-exit yes; set net:max-retries 2; set ssl:ca-file {}; set ftp:ssl-force yes; set ftp:use-mode-z yes; \
+         debug 9; open -u {},{} ftp://localhost:{}; put {text} -o kept; get kept -o {back}; ls; rm kept",
+        certificate(&server),
+        bob().address,
+        bob().password,
+        port(&server, "ftp"),
+    );
+    let heard = lftp.run(&["-c", &script], b"").succeeded();
+    assert!(heard.stdout.contains(" kept"), "{}", heard.stdout);
+    assert!(heard.stderr.contains("200 Mode is deflate."), "{}", heard.stderr);
+    assert!(std::fs::read_to_string(&back).expect("the fetched file") == content);
 }
 
 const SCRIPT: &str = include_str!("../../scripts/ftp.py");
