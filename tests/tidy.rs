@@ -106,7 +106,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("house/files", &[]),
     ("house/policy", &["directory"]),
     ("net", &["line"]),
-    ("server", &["line", "sasl", "message", "smtp", "pop3", "ftp", "imap", "directory", "store", "files", "policy", "net"]),
+    (
+        "server",
+        &["line", "sasl", "message", "smtp", "pop3", "ftp", "imap", "directory", "store", "files", "policy", "net"],
+    ),
     ("app", &["line", "net", "server", "store", "directory", "policy"]),
 ];
 
@@ -282,4 +285,25 @@ fn links_in_the_documents_lead_somewhere() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_table_of_ftp_names_what_exists() {
+    let page = read(&root().join("docs/ftp-edge-cases.md"));
+    let transcripts = root().join("protocol/ftp/transcripts/server");
+    let code: String = files("", ".rs").iter().map(|path| read(path)).collect();
+    let exists = |name: &str| match name.rsplit("::").next().unwrap_or(name) {
+        // A whole module.
+        "tests" => true,
+        last => {
+            transcripts.join(format!("{name}.txt")).exists()
+                || code.contains(&format!("fn {last}("))
+                || code.contains(&format!("mod {last};"))
+        }
+    };
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let named = rows.filter_map(|row| row.trim_end_matches(['|', ' ']).rsplit('|').next());
+    let names = named.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let missing: Vec<_> = names.filter(|name| !exists(name)).collect();
+    assert!(missing.is_empty(), "the page names what is not there: {missing:?}");
 }

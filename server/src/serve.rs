@@ -109,7 +109,8 @@ impl Ports {
         let Ports { listeners, tls, identity, certificate } = self;
         let data_dir = settings.data_dir.clone();
         let tapping = if settings.show_dialogue { Tapping::printing() } else { Tapping::default() };
-        let dns = resolver(&settings)?;
+        let dns: Arc<dyn Dns> = Arc::new(resolver(&settings)?);
+        let own_name = Arc::new(ftp_desk::OwnName::new(Arc::clone(&dns), settings.host_name.clone()));
         let house = House::open(settings).await?;
         let path = crate::control::path(&data_dir);
         let socket = control_socket::open(&data_dir).map_err(|error| StartError::Control { path, error })?;
@@ -119,6 +120,7 @@ impl Ports {
             house: Arc::clone(&house),
             tls: tls.clone(),
             tapping: tapping.clone(),
+            own_name,
             leaving: leaving.clone(),
         });
         let seats = Seats::new(house.settings().connections_max, house.settings().connections_per_address_max);
@@ -132,7 +134,7 @@ impl Ports {
             let welcome = move |visitor| Arc::clone(&serving).converse(purpose, visitor);
             tasks.spawn(listener.serve(door, welcome, leaving.clone()));
         }
-        tasks.spawn(courier(Arc::clone(&house), Arc::new(dns), &identity, tapping, leaving.clone())?);
+        tasks.spawn(courier(Arc::clone(&house), dns, &identity, tapping, leaving.clone())?);
         let control = tokio::spawn(control_socket::answer(socket, Arc::new(Admin::of(Arc::clone(&house)))));
         let tidy = tokio::spawn(tidy(Arc::clone(&house)));
         Ok(Running { house, tls, listening, certificate, data_dir, leave, tasks, helpers: [control, tidy] })
@@ -257,6 +259,7 @@ struct Serving {
     house: Arc<House>,
     tls: ServerTls,
     tapping: Tapping,
+    own_name: Arc<ftp_desk::OwnName>,
     leaving: watch::Receiver<bool>,
 }
 
@@ -323,6 +326,7 @@ impl Serving {
         let line = ftp_desk::Line {
             local: visitor.stream.local_addr().unwrap_or(visitor.local),
             dialled: visitor.local.ip(),
+            own_name: Arc::clone(&self.own_name),
             tls,
             control: visitor.stream.as_fd().try_clone_to_owned().ok(),
         };

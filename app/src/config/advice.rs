@@ -87,7 +87,9 @@ fn public_address(settings: &Settings, places: &[&ListenAt], machine: Machine) -
     let hidden = places.iter().filter_map(own).find(|address| is_hidden(*address) && !address.is_loopback())?;
     Some(format!(
         "Clients find this machine at {hidden}, which cannot be dialled from the internet. EPSV, which nearly all of them \
-         say, does not mind; to those that say PASV tell the router's address: [ftp] public_address = \"…\"."
+         say, does not mind. To those that say PASV we tell the address of {}; if they come in elsewhere, tell them by \
+         [ftp] public_address = \"…\".",
+        settings.host_name
     ))
 }
 

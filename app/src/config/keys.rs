@@ -246,7 +246,7 @@ pub const KEYS: &[Key] = &[
         "ftp.public_address",
         Kind::Text,
         Fallback::Unset,
-        "The public IPv4 address, if a router or container host translates it: PASV shows it to clients from public addresses. Unset: the address the client has dialled.",
+        "The public IPv4 address, if a router or container host translates it: PASV shows it to clients from public addresses. Unset: the address the client has dialled, and if that is a private one, the public one of host_name by DNS.",
     ),
     key(
         "ftp.require_tls",

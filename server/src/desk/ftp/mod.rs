@@ -15,6 +15,7 @@
 mod entry;
 mod filter;
 mod listing;
+mod shown;
 mod transfer;
 mod work;
 
@@ -39,6 +40,8 @@ use tokio::net::TcpStream;
 use tracing::{info, warn};
 use work::Work;
 
+pub use shown::OwnName;
+
 /// How long we wait for the client's data connection, or for an answer where we dial: some round trips over bad lines.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
@@ -48,6 +51,8 @@ pub struct Line {
     pub local: SocketAddr,
     /// The address that the client has dialled, which a proxy may have told us.
     pub dialled: IpAddr,
+    /// Where our name leads to.
+    pub own_name: Arc<OwnName>,
     /// With tickets of this session alone.
     pub tls: ServerTls,
     /// The control connection, for a look whether the client is still there.
@@ -149,23 +154,17 @@ impl Desk {
         }
     }
 
-    /// Our own address in PASV: the public one for those who come from afar, otherwise the one that was dialled.
-    fn shown_address(&self) -> IpAddr {
-        match self.settings.public_address {
-            Some(public) if !is_near(self.caller.peer.ip()) => public.into(),
-            _ => self.line.dialled,
-        }
-    }
-
-    fn listen(&mut self) -> Answer {
+    async fn listen(&mut self) -> Answer {
         self.data = DataEnd::Nothing;
         let number = || u64::from_le_bytes(chance());
         let client = (!self.settings.foreign_data).then_some(self.caller.peer.ip());
         match DataPort::open(self.line.local, self.settings.passive_ports, client, number) {
             Ok(port) => {
-                let shown = SocketAddr::new(self.shown_address(), port.address().port());
+                let number = port.address().port();
                 self.data = DataEnd::Port(port);
-                Answer::Listening(shown)
+                let (configured, peer) = (self.settings.public_address, self.caller.peer.ip());
+                let shown = shown::address(configured, self.line.dialled, peer, &self.line.own_name).await;
+                Answer::Listening(SocketAddr::new(shown, number))
             }
             Err(error) => {
                 warn!(session = %self.caller.session, %error, "no port for a data connection");
@@ -363,7 +362,7 @@ impl net::Desk<Server> for Desk {
                 self.log_out();
                 Answer::Done
             }
-            Ask::Listen(_) => self.listen(),
+            Ask::Listen(_) => Box::pin(self.listen()).await,
             Ask::Active(address) => {
                 self.data = DataEnd::Dial(address);
                 Answer::Done
@@ -479,13 +478,5 @@ fn denied(denied: sasl::server::Denied) -> Denied {
         sasl::server::Denied::Throttled => Denied::Throttled,
         sasl::server::Denied::Temporary => Denied::Temporary,
         sasl::server::Denied::Policy(why) => Denied::Policy(why),
-    }
-}
-
-/// Whether an address is of this machine or of a network without a public address (RFC 1918, RFC 4193).
-fn is_near(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
-        IpAddr::V6(address) => address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local(),
     }
 }

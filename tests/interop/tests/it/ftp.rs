@@ -63,6 +63,13 @@ fn curl_by_auth_tls() {
 }
 
 #[test]
+fn curl_by_auth_tls_and_active_connections() {
+    curl(&|server| format!("ftp://{}/", place(server, "ftp")), &|server| {
+        ["--ssl-reqd", "--cacert", &certificate(server), "-P", "-"].map(String::from).to_vec()
+    });
+}
+
+#[test]
 fn curl_by_implicit_tls() {
     curl(&|server| format!("ftps://localhost:{}/", port(server, "ftps")), &|server| {
         ["--cacert", &certificate(server)].map(String::from).to_vec()
