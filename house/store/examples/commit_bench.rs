@@ -78,6 +78,7 @@ fn deliver(store: &Store, account: AccountId, content: &[u8]) {
     let place = Op::Place {
         account,
         mailbox: MailboxRef::Inbox,
+        body: 0,
         prefix: b"Return-Path: <alice@crepes.test>\r\nDelivered-To: bob@hamburger.test\r\n".to_vec(),
         received_at: 1_800_000_000,
         flags: Flags::default(),

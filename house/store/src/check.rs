@@ -16,6 +16,8 @@ mod rules;
 use std::io;
 use std::path::Path;
 
+use message::mime::Part;
+use message::outline::{Outline, VERSION};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::disk::RealDisk;
@@ -118,6 +120,9 @@ pub fn repair(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
     for body in lost.bodies {
         transaction.execute("DELETE FROM bodies WHERE id = ?1", params![body.0])?;
     }
+    for body in lost.outlines {
+        transaction.execute("UPDATE bodies SET outline = NULL WHERE id = ?1", params![body.0])?;
+    }
     for rule in RULES {
         if rule.find(&transaction, &mut report).map_err(unreadable)? {
             transaction.execute_batch(rule.mend)?;
@@ -193,6 +198,8 @@ struct Lost {
     short: Vec<(i64, i64)>,
     /// Bodies that cannot be read.
     bodies: Vec<BodyId>,
+    /// Bodies whose outline cannot be theirs.
+    outlines: Vec<BodyId>,
 }
 
 const ROWS_LOST: Option<&str> = Some("its messages are removed and named");
@@ -222,10 +229,17 @@ fn check_files(conn: &Connection, files: &SegmentFiles, report: &mut Report) -> 
     let mut after = i64::MIN;
     loop {
         let bodies = list_bodies(conn, after)?;
-        let Some((last, _)) = bodies.last() else { return Ok(lost) };
-        after = last.body.0;
-        for (span, record_len) in bodies {
-            check_body(conn, files, &span, record_len, report, &mut lost)?;
+        let Some(last) = bodies.last() else { return Ok(lost) };
+        after = last.span.body.0;
+        for listed in bodies {
+            check_body(conn, files, &listed.span, listed.record_len, report, &mut lost)?;
+            if !listed.has_sound_outline {
+                report.add(
+                    format!("what lists say of body {} cannot be read", listed.span.body),
+                    Some("made anew when somebody asks"),
+                );
+                lost.outlines.push(listed.span.body);
+            }
         }
     }
 }
@@ -251,15 +265,35 @@ fn segment_flaw(files: &SegmentFiles, row: &SegmentRow) -> Option<Flaw> {
     }
 }
 
-fn list_bodies(conn: &Connection, after: i64) -> Result<Vec<(Span, u64)>, ReadError> {
-    let mut select = conn
-        .prepare_cached("SELECT id, segment, offset, length, record FROM bodies WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+/// A body as its row has it.
+struct Body {
+    span: Span,
+    record_len: u64,
+    has_sound_outline: bool,
+}
+
+fn list_bodies(conn: &Connection, after: i64) -> Result<Vec<Body>, ReadError> {
+    let mut select = conn.prepare_cached(
+        "SELECT id, segment, offset, length, record, outline FROM bodies WHERE id > ?1 ORDER BY id LIMIT ?2",
+    )?;
     let rows = select.query_map(params![after, BODIES_AT_ONCE], |row| {
         let unsigned = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)?.max(0).unsigned_abs());
         let span = Span { body: BodyId(row.get(0)?), segment: row.get(1)?, offset: unsigned(2)?, length: unsigned(3)? };
-        Ok((span, unsigned(4)?))
+        let has_sound_outline = row.get_ref(5)?.as_blob_or_null()?.is_none_or(|outline| is_sound(outline, span.length));
+        Ok(Body { span, record_len: unsigned(4)?, has_sound_outline })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether an outline can be that of a message of this length. One of another version is not ours to judge.
+fn is_sound(outline: &[u8], length: u64) -> bool {
+    outline.first() != Some(&VERSION)
+        || Outline::decode(outline).is_some_and(|outline| {
+            let whole = outline.tree.root().span();
+            let parts = outline.tree.parts.iter();
+            whole == (0..length as usize)
+                && parts.map(Part::span).all(|span| span.start <= span.end && span.end <= whole.end)
+        })
 }
 
 fn check_body(

@@ -46,7 +46,7 @@ pub(crate) fn compact(shared: &Arc<Shared>, writer: &Writer, octets_max: u64) ->
             let budget = octets_max - compacted.octets_copied;
             compacted.octets_copied += copy_forward(shared, writer, segment, budget)?;
         } else {
-            writer.run_blocking(Work::Discard { segment: segment.segment }, Content::None)?;
+            writer.run_blocking(Work::Discard { segment: segment.segment })?;
         }
         let is_gone =
             shared.readers.with(|conn| Ok(!index::has_segment(conn, segment.segment)?)).map_err(unreadable)?;
@@ -68,7 +68,7 @@ fn copy_forward(shared: &Arc<Shared>, writer: &Writer, segment: &SegmentRow, bud
             match read_record(shared, span, *record_len) {
                 Ok(record) => {
                     let work = Work::Move { body: span.body, source: segment.segment };
-                    outcomes.push(writer.begin_blocking(work, Content::Copied { record, span: *span })?);
+                    outcomes.push(writer.begin_blocking(work, vec![Content::Copied { record, span: *span }])?);
                     copied += record_len;
                 }
                 // It may just have been expunged; if not, the check will name it.

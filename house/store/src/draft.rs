@@ -170,7 +170,7 @@ impl Spill {
         Ok(())
     }
 
-    fn read(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let Some(file) = &self.file else { return Err(io::ErrorKind::NotFound.into()) };
         let left_in_file = usize::try_from(self.written.saturating_sub(offset)).unwrap_or(usize::MAX);
         let from_file = left_in_file.min(buf.len());
@@ -191,7 +191,7 @@ impl Spill {
     }
 
     /// The file has become a segment: it is not ours to remove any more.
-    pub(crate) fn give_away(mut self) {
+    pub(crate) fn give_away(&mut self) {
         self.file = None;
     }
 }

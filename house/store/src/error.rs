@@ -95,6 +95,18 @@ pub enum CommitError {
     /// An account of this name exists.
     #[error("there is an account {0:?} already")]
     NameTaken(String),
+    /// There is a mailbox of this name already.
+    #[error("there is a mailbox {0:?} already")]
+    MailboxExists(String),
+    /// Another mailbox has this use already.
+    #[error("mailbox {0:?} has that use already")]
+    UseTaken(String),
+    /// What cannot be done to this mailbox, or with this name.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// There are as many of these as there may be.
+    #[error("there are too many {0}")]
+    TooMany(&'static str),
     /// The commit contradicts itself: a placement without a message, a queued mail without recipients, something too long.
     #[error("{0}")]
     Malformed(&'static str),
@@ -116,6 +128,10 @@ impl CommitError {
             | CommitError::NoSuchMailbox(_)
             | CommitError::NoSuchRecipient(_)
             | CommitError::NameTaken(_)
+            | CommitError::MailboxExists(_)
+            | CommitError::UseTaken(_)
+            | CommitError::Forbidden(_)
+            | CommitError::TooMany(_)
             | CommitError::Malformed(_)
             | CommitError::MailboxFull(_) => true,
         }

@@ -1,4 +1,4 @@
-//! Mailboxes, messages, UIDs and the outgoing queue: what is kept, durably.
+//! Mailboxes, messages, flags, UIDs and the outgoing queue: what is kept, durably.
 //!
 //! ```text
 //! <dir>/store.db      accounts, mailboxes, messages, queue, where bodies are        (SQLite, write-ahead log)
@@ -7,12 +7,27 @@
 //!       store.lock    held by the process that has the store open
 //!
 //! draft → append, append … ─┐
-//! Commit { ops, body } ─────┴→ bodies written, one sync for all that wait → one transaction, synced → Committed, Change
+//! Commit { ops, bodies } ───┴→ bodies written, one sync for all that wait → one transaction, synced → Committed, Change
 //! ```
 //!
-//! Read in this order: [`Op`] says what can be asked, [`Store`] is the door, [`MessageReader`] gives octets back; inside,
+//! Read in this order: [`Op`] says what can be asked, [`Store`] is the door, [`Snapshot`] is a mailbox, [`MessageReader`] gives octets back; inside,
 //! `writer` makes commits durable and `index` knows what they mean. Why it is built this way:
-//! `docs/decisions/0002-commit-path.md`.
+//! `docs/decisions/0002-commit-path.md`, and `0004-mailboxes-and-emails.md` for mailboxes and emails.
+//!
+//! For a desk that serves mailboxes:
+//!
+//! - *Names*: [`Store::mailboxes`] with their figures (LIST, STATUS), [`Store::subscriptions`], [`Store::metadata`], [`Store::rights`];
+//!   levels without a mailbox of their own are for the desk to find between the names. Orders: `CreateMailbox` and its neighbours in [`Op`].
+//! - *Selecting*: [`Store::open_mailbox`] gives an [`OpenMailbox`]; its [`now`](OpenMailbox::now) is a [`Snapshot`] of all UIDs, flags and
+//!   modseqs. Keep the snapshot the client has been told about; wait for [`changed`](OpenMailbox::changed); tell the client
+//!   [`Snapshot::changes_to`] when the protocol allows it, and keep the newer one. Whoever comes back with an old modseq is told
+//!   [`Snapshot::changed_since`] and [`Store::vanished`]. [`Store::changes_of`] tells what happens in other mailboxes.
+//! - *Fetching*: flags, sizes and dates of arrival are in the snapshot. [`Store::list`] gives envelope, structure, preview and keys of
+//!   many messages at once, [`Store::messages_of`] their rows alone; [`Store::reader`] opens one, and [`MessageReader::span`] says where a
+//!   part's octets are, for `sendfile`. Ask for some hundred at a time, from a thread that may block.
+//! - *Changing*: `SetFlags`, `Copy`, `Move`, `ExpungeDeleted`, `Place`; each is answered with what it did, and the snapshot shows it
+//!   before the answer comes. Name messages by the UIDs of the snapshot.
+//! - *Searching*: [`Store::search`].
 //!
 //! Restore `store.db` (with its log) and `seg/` together and from the same moment: a segment the index does not know is
 //! taken for the remains of a crash and removed.
@@ -30,8 +45,11 @@ mod queue;
 
 mod draft;
 mod error;
+mod essence;
 mod feed;
+mod live;
 mod read;
+mod search;
 
 mod disk;
 mod record;
@@ -63,19 +81,29 @@ pub use check::{PROBLEMS_MAX, Problem, Report, check, repair};
 pub use compact::Compacted;
 pub use draft::{Draft, SPILL_AT};
 pub use error::{CommitError, OpenError, ReadError};
-pub use feed::{Change, FEED_MAX};
+pub use feed::{Arrival, Change, FEED_MAX, MailboxChange};
+pub use live::{ACCOUNT_FEED_MAX, Difference, OpenMailbox, ROWS_KEPT, Row, Snapshot};
 pub use migrate::FORMAT;
-pub use names::{AccountId, MailId, MailboxId, ModSeq, RecipientId, Uid};
-pub use op::{Body, Commit, Committed, Flags, HEAD_MAX, MailboxRef, Op, Outcome, PREFIX_MAX, Placed};
+pub use names::{
+    AccountId, EmailId, MAILBOX_LEVELS_MAX, MAILBOX_NAME_MAX, MailId, MailboxId, MailboxName, ModSeq, RecipientId,
+    SEPARATOR, ThreadId, Uid,
+};
+pub use op::{
+    BODIES_MAX, Body, Commit, Committed, FlagChange, Flags, HEAD_MAX, KEYWORD_MAX, KEYWORDS_MAX, MAILBOXES_MAX,
+    METADATA_ENTRIES_MAX, METADATA_VALUE_MAX, MailboxRef, Op, Outcome, PREFIX_MAX, Placed, RIGHTS_MAX,
+    SUBSCRIPTIONS_MAX,
+};
 pub use queue::{
     ATTEMPTS_KEPT, Attempt, MailRow, Notify, QueueFilter, QueueScope, QueuedMail, QueuedRecipient, REASON_MAX,
     RecipientRow, Ret,
 };
-pub use read::{AccountRow, Holding, Kept, MailboxRow, Maildrop, MessageReader};
+pub use read::{AccountRow, FileSpan, Holding, Kept, Listed, MailboxRow, Maildrop, MessageReader, SharedMailbox};
+pub use search::{People, Query, Search};
 pub use writer::{CHANNEL_MAX, WAITING_MAX};
 
 use disk::{Disk, DiskFile, RealDisk};
 use index::Index;
+use live::LiveMailboxes;
 use names::BodyId;
 use queue::Claims;
 use read::Readers;
@@ -122,6 +150,7 @@ pub(crate) struct Shared {
     readers: Readers,
     claims: Claims,
     feed: broadcast::Sender<Change>,
+    live: LiveMailboxes,
     failure: OnceLock<String>,
     closing: AtomicBool,
     next_body: AtomicI64,
@@ -153,6 +182,7 @@ impl Store {
             readers: Readers::new(database),
             claims: Claims::default(),
             feed: broadcast::Sender::new(FEED_MAX),
+            live: LiveMailboxes::default(),
             failure: OnceLock::new(),
             closing: AtomicBool::new(false),
             next_body: AtomicI64::new(resume.next_body),
@@ -214,7 +244,48 @@ impl Store {
         self.read(|conn| read::holding(conn, account))
     }
 
-    /// An account's mailboxes, by number. May block.
+    /// Everything that changes in one account from now on, in commit order. Who falls behind by more than
+    /// [`ACCOUNT_FEED_MAX`] is told so. Quick.
+    pub fn changes_of(&self, account: AccountId) -> broadcast::Receiver<Arc<Change>> {
+        self.running.shared.live.listen(account)
+    }
+
+    /// Opens a mailbox: its rows are in memory from now on, shared with everybody who has it open. Blocks where they are not
+    /// there yet.
+    pub fn open_mailbox(&self, mailbox: MailboxId) -> Result<OpenMailbox, ReadError> {
+        self.running.shared.live.open(mailbox, || self.read(|conn| live::load(conn, mailbox)))
+    }
+
+    /// A mailbox by its name; `INBOX` in any case is the inbox. May block.
+    pub fn mailbox_named(&self, account: AccountId, name: &str) -> Result<Option<MailboxRow>, ReadError> {
+        self.read(|conn| read::mailbox_named(conn, account, name))
+    }
+
+    /// The names an account has subscribed, in order; there may be no such mailboxes. May block.
+    pub fn subscriptions(&self, account: AccountId) -> Result<Vec<String>, ReadError> {
+        self.read(|conn| read::subscriptions(conn, account))
+    }
+
+    /// The annotations of a mailbox, or of the account as a whole, by name. May block.
+    pub fn metadata(
+        &self,
+        account: AccountId,
+        mailbox: Option<MailboxId>,
+    ) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+        self.read(|conn| read::metadata(conn, account, mailbox))
+    }
+
+    /// Who may do what with a mailbox. May block.
+    pub fn rights(&self, mailbox: MailboxId) -> Result<Vec<(String, String)>, ReadError> {
+        self.read(|conn| read::rights(conn, mailbox))
+    }
+
+    /// The mailboxes that somebody may do something with. May block.
+    pub fn shared_with(&self, who: &str) -> Result<Vec<SharedMailbox>, ReadError> {
+        self.read(|conn| read::shared_with(conn, who))
+    }
+
+    /// An account's mailboxes: INBOX, then the others by name. May block.
     pub fn mailboxes(&self, account: AccountId) -> Result<Vec<MailboxRow>, ReadError> {
         self.read(|conn| read::mailboxes(conn, account))
     }
@@ -227,6 +298,32 @@ impl Store {
     /// Up to `max` messages of a mailbox with UIDs of `from` and more, by UID. May block.
     pub fn messages(&self, mailbox: MailboxId, from: Uid, max: usize) -> Result<Vec<Kept>, ReadError> {
         self.read(|conn| read::messages(conn, mailbox, from, max))
+    }
+
+    /// The messages of a mailbox with these UIDs, ascending, as far as they are there. May block.
+    pub fn messages_of(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Kept>, ReadError> {
+        self.read(|conn| read::messages_of(conn, mailbox, uids))
+    }
+
+    /// The same with what lists say of them: envelope, structure, preview. May block; for messages that came before outlines were
+    /// kept it reads them once.
+    pub fn list(&self, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Listed>, ReadError> {
+        let found = self.read(|conn| read::outlines_of(conn, mailbox, uids))?;
+        read::list(&self.running.shared, found, |body, outline| {
+            // Whoever asks next has it easier; if it cannot be kept, he reads as we did.
+            let _ = self.running.writer.begin_blocking(writer::Work::Outline { body, outline }, Vec::new());
+        })
+    }
+
+    /// Begins to look for messages in a mailbox as it was at a moment. Looks through the rows in memory at once; what needs a closer
+    /// look is done by [`Search::step`], from a thread that may block.
+    pub fn search(&self, snapshot: Arc<Snapshot>, query: &Query) -> Search {
+        Search::new(self.clone(), snapshot, query)
+    }
+
+    /// Ranges of UIDs that were expunged after a modseq, ascending (RFC 7162 §3.2.10.1). Some may have been before it. May block.
+    pub fn vanished(&self, mailbox: MailboxId, since: ModSeq) -> Result<Vec<(Uid, Uid)>, ReadError> {
+        self.read(|conn| read::vanished(conn, mailbox, since))
     }
 
     /// Opens a message of a listing for reading. Opens a file where it is not open yet, and asks the index only when the

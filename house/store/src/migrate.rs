@@ -16,7 +16,7 @@ use crate::error::OpenError;
 const APPLICATION_ID: i32 = 0x5042_5354;
 
 /// The steps, in order: applying the first n gives format n.
-const STEPS: &[&str] = &[include_str!("index/format1.sql")];
+const STEPS: &[&str] = &[include_str!("index/format1.sql"), include_str!("index/format2.sql")];
 
 /// The newest format this version knows.
 pub const FORMAT: u32 = STEPS.len() as u32;

@@ -10,16 +10,20 @@
 //! Not here: who may read what (desks).
 
 use std::io;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, Row, params};
+use message::outline::{Front, Outline, VERSION};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::Shared;
 use crate::draft::copy_from;
 use crate::error::ReadError;
+use crate::essence::Essence;
 use crate::index::open_for_reading;
-use crate::names::{AccountId, BodyId, MailId, MailboxId, ModSeq, Uid};
+use crate::names::{AccountId, BodyId, EmailId, MailId, MailboxId, MailboxName, ModSeq, ThreadId, Uid};
 use crate::op::Flags;
 use crate::segment::{SegmentFile, Span};
 
@@ -93,19 +97,40 @@ pub struct MailboxRow {
     /// Its name; `/` divides levels.
     pub name: String,
     /// What it is for (RFC 6154 §2), such as `\Sent`.
-    pub special_use: Option<String>,
+    pub special_use: Vec<String>,
+    /// Whether its name is subscribed.
+    pub subscribed: bool,
     /// With another value, UIDs mean other messages (RFC 9051 §2.3.1.1).
     pub uidvalidity: u32,
     /// The UID the next message will have.
     pub uidnext: u32,
-    /// The number of its last change.
+    /// The number of the last change of what is in it.
     pub modseq: ModSeq,
+    /// The number of the change that made it.
+    pub made: ModSeq,
+    /// The number of the last change of the mailbox itself: its name, use, subscription, annotations, rights.
+    pub changed: ModSeq,
     /// How many messages it has.
     pub messages: u64,
     /// How many of them are not `\Seen`.
     pub unseen: u64,
+    /// How many of them are `\Deleted`.
+    pub deleted: u64,
     /// The sum of their sizes.
     pub octets: u64,
+}
+
+/// A mailbox that somebody may do something with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedMailbox {
+    /// Whose it is.
+    pub account: AccountId,
+    /// Its number.
+    pub mailbox: MailboxId,
+    /// Its name.
+    pub name: String,
+    /// What they may do.
+    pub rights: String,
 }
 
 /// An inbox as a POP3 session sees it: a snapshot.
@@ -128,10 +153,40 @@ pub struct Kept {
     pub size: u64,
     /// When it arrived, Unix seconds.
     pub received_at: i64,
-    /// Its system flags.
+    /// When it came into this mailbox, Unix seconds (RFC 8514).
+    pub saved_at: i64,
+    /// Its flags.
     pub flags: Flags,
+    /// The number of its last change.
+    pub modseq: ModSeq,
+    /// The same for all copies of it in the account.
+    pub email: EmailId,
+    /// The discussion it belongs to.
+    pub thread: ThreadId,
     prefix: Box<[u8]>,
     span: Span,
+}
+
+/// A message in a mailbox with what lists say of it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The message.
+    pub kept: Kept,
+    outline: Box<[u8]>,
+    /// Octets in front of what was outlined.
+    shift: usize,
+}
+
+impl Listed {
+    /// Its envelope, preview and keys.
+    pub fn front(&self) -> Front {
+        Front::decode(&self.outline).unwrap_or_default()
+    }
+
+    /// Its front and its parts; offsets are those of the whole message as [`MessageReader`] gives it.
+    pub fn outline(&self) -> Outline {
+        Outline::decode(&self.outline).unwrap_or_else(|| Outline::of(b"")).behind(self.shift)
+    }
 }
 
 /// The octets of one message: prefix, head, content. Keeps its file open.
@@ -142,7 +197,35 @@ pub struct MessageReader {
     span: Span,
 }
 
+/// A stretch of an open file.
+#[derive(Debug)]
+pub struct FileSpan {
+    segment: Arc<SegmentFile>,
+    /// Where it begins.
+    pub offset: u64,
+    /// Octets.
+    pub length: u64,
+}
+
+impl AsFd for FileSpan {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.segment.as_fd()
+    }
+}
+
 impl MessageReader {
+    /// A stretch of the message: what of it is in memory, and where the rest is, to be sent by `sendfile`. Quick.
+    pub fn span(&self, range: Range<u64>) -> (&[u8], FileSpan) {
+        let end = range.end.min(self.size());
+        let start = range.start.min(end);
+        let prefix_len = self.prefix.len() as u64;
+        let in_memory = |at: u64| usize::try_from(at.min(prefix_len)).unwrap_or(self.prefix.len());
+        let front = &self.prefix[in_memory(start)..in_memory(end)];
+        let from = start.max(prefix_len).min(end.max(prefix_len));
+        let length = end.saturating_sub(from);
+        (front, FileSpan { segment: Arc::clone(&self.segment), offset: self.position(from), length })
+    }
+
     /// Octets of the whole message. Quick.
     pub fn size(&self) -> u64 {
         self.prefix.len() as u64 + self.span.length
@@ -219,22 +302,81 @@ pub(crate) fn holding(conn: &Connection, account: AccountId) -> Result<Holding, 
     Ok(select.query_row(params![account.0], |row| Ok(Holding { messages: count(row, 0)?, octets: count(row, 1)? }))?)
 }
 
+const SELECT_MAILBOX: &str = "SELECT b.id, b.name, b.special_use, EXISTS (SELECT 1 FROM subscriptions s \
+     WHERE s.account = b.account AND s.name = b.name), b.uidvalidity, b.uidnext, b.modseq, b.made, b.changed, b.messages, \
+     b.unseen, b.deleted, b.octets FROM mailboxes b";
+
+fn mailbox_row(row: &Row<'_>) -> rusqlite::Result<MailboxRow> {
+    let uses = row.get_ref(2)?.as_str_or_null()?;
+    Ok(MailboxRow {
+        id: MailboxId(row.get(0)?),
+        name: row.get(1)?,
+        special_use: uses.iter().flat_map(|uses| uses.split(' ')).map(String::from).collect(),
+        subscribed: row.get(3)?,
+        uidvalidity: row.get(4)?,
+        uidnext: u32::try_from(row.get::<_, i64>(5)?).unwrap_or(u32::MAX),
+        modseq: ModSeq(row.get(6)?),
+        made: ModSeq(row.get(7)?),
+        changed: ModSeq(row.get(8)?),
+        messages: count(row, 9)?,
+        unseen: count(row, 10)?,
+        deleted: count(row, 11)?,
+        octets: count(row, 12)?,
+    })
+}
+
 pub(crate) fn mailboxes(conn: &Connection, account: AccountId) -> Result<Vec<MailboxRow>, ReadError> {
+    let mut select =
+        conn.prepare_cached(&format!("{SELECT_MAILBOX} WHERE b.account = ?1 ORDER BY b.name <> 'INBOX', b.name"))?;
+    let rows = select.query_map(params![account.0], mailbox_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn mailbox_named(
+    conn: &Connection,
+    account: AccountId,
+    name: &str,
+) -> Result<Option<MailboxRow>, ReadError> {
+    let Ok(name) = MailboxName::parse(name) else { return Ok(None) };
+    let mut select = conn.prepare_cached(&format!("{SELECT_MAILBOX} WHERE b.account = ?1 AND b.name = ?2"))?;
+    Ok(select.query_row(params![account.0, name.as_str()], mailbox_row).optional()?)
+}
+
+pub(crate) fn subscriptions(conn: &Connection, account: AccountId) -> Result<Vec<String>, ReadError> {
+    let mut select = conn.prepare_cached("SELECT name FROM subscriptions WHERE account = ?1 ORDER BY name")?;
+    let rows = select.query_map(params![account.0], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn metadata(
+    conn: &Connection,
+    account: AccountId,
+    mailbox: Option<MailboxId>,
+) -> Result<Vec<(String, Vec<u8>)>, ReadError> {
+    let mut select =
+        conn.prepare_cached("SELECT entry, value FROM annotations WHERE account = ?1 AND mailbox = ?2 ORDER BY entry")?;
+    let key = mailbox.map_or(0, |mailbox| mailbox.0);
+    let rows = select.query_map(params![account.0, key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn rights(conn: &Connection, mailbox: MailboxId) -> Result<Vec<(String, String)>, ReadError> {
+    let mut select = conn.prepare_cached("SELECT who, rights FROM rights WHERE mailbox = ?1 ORDER BY who")?;
+    let rows = select.query_map(params![mailbox.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(crate) fn shared_with(conn: &Connection, who: &str) -> Result<Vec<SharedMailbox>, ReadError> {
     let mut select = conn.prepare_cached(
-        "SELECT id, name, special_use, uidvalidity, uidnext, modseq, messages, unseen, octets \
-         FROM mailboxes WHERE account = ?1 ORDER BY id",
+        "SELECT b.account, b.id, b.name, r.rights FROM rights r JOIN mailboxes b ON b.id = r.mailbox \
+         WHERE r.who = ?1 ORDER BY b.account, b.name",
     )?;
-    let rows = select.query_map(params![account.0], |row| {
-        Ok(MailboxRow {
-            id: MailboxId(row.get(0)?),
-            name: row.get(1)?,
-            special_use: row.get(2)?,
-            uidvalidity: row.get(3)?,
-            uidnext: row.get(4)?,
-            modseq: ModSeq(row.get(5)?),
-            messages: count(row, 6)?,
-            unseen: count(row, 7)?,
-            octets: count(row, 8)?,
+    let rows = select.query_map(params![who], |row| {
+        Ok(SharedMailbox {
+            account: AccountId(row.get(0)?),
+            mailbox: MailboxId(row.get(1)?),
+            name: row.get(2)?,
+            rights: row.get(3)?,
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -262,21 +404,90 @@ pub(crate) fn messages(conn: &Connection, mailbox: MailboxId, from: Uid, max: us
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The messages with these UIDs, ascending, that are there.
+pub(crate) fn messages_of(conn: &Connection, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Kept>, ReadError> {
+    let mut found = Vec::with_capacity(uids.len());
+    each_of(conn, SELECT_KEPT, mailbox, uids, |row| {
+        found.push(kept_row(row)?);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// A message as the index has it.
+pub(crate) struct Found {
+    kept: Kept,
+    /// `None` where there is none yet.
+    outline: Option<Box<[u8]>>,
+}
+
+/// The same with their stored outlines.
+pub(crate) fn outlines_of(conn: &Connection, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Found>, ReadError> {
+    let mut found = Vec::with_capacity(uids.len());
+    each_of(conn, SELECT_OUTLINED, mailbox, uids, |row| {
+        let outline = row.get_ref(OUTLINE_COLUMN)?.as_blob_or_null()?.map(Box::from);
+        found.push(Found { kept: kept_row(row)?, outline });
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// How far two UIDs may be apart to be read in one go, with what lies between them.
+const GAP_MAX: u32 = 16;
+
+/// Reads the rows of the UIDs that are named: stretches of neighbours in one go each.
+fn each_of(
+    conn: &Connection,
+    select: &str,
+    mailbox: MailboxId,
+    uids: &[Uid],
+    mut take: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+) -> Result<(), ReadError> {
+    let moment = conn.unchecked_transaction()?;
+    let sql = format!("{select} WHERE m.mailbox = ?1 AND m.uid BETWEEN ?2 AND ?3 ORDER BY m.uid");
+    let mut statement = moment.prepare_cached(&sql)?;
+    for stretch in uids.chunk_by(|one, two| two.0.saturating_sub(one.0) <= GAP_MAX) {
+        let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { continue };
+        let mut rows = statement.query(params![mailbox.0, first.0, last.0])?;
+        while let Some(row) = rows.next()? {
+            if stretch.binary_search(&Uid(row.get(0)?)).is_ok() {
+                take(row)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Ranges of UIDs that were expunged after a modseq, ascending. Some of them may have been expunged before it (RFC 7162 §3.2.10.1).
+pub(crate) fn vanished(conn: &Connection, mailbox: MailboxId, since: ModSeq) -> Result<Vec<(Uid, Uid)>, ReadError> {
+    let mut select =
+        conn.prepare_cached("SELECT first, last FROM expunged WHERE mailbox = ?1 AND modseq > ?2 ORDER BY first")?;
+    let rows = select.query_map(params![mailbox.0, since.0], |row| Ok((Uid(row.get(0)?), Uid(row.get(1)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 const SELECT_KEPT: &str = "SELECT m.uid, m.size, m.received_at, m.flags, m.keywords, m.prefix, \
-     b.id, b.segment, b.offset, b.length FROM messages m JOIN bodies b ON b.id = m.body";
+     b.id, b.segment, b.offset, b.length, m.saved_at, m.modseq, m.email, m.thread \
+     FROM messages m JOIN bodies b ON b.id = m.body";
+
+const SELECT_OUTLINED: &str = "SELECT m.uid, m.size, m.received_at, m.flags, m.keywords, m.prefix, \
+     b.id, b.segment, b.offset, b.length, m.saved_at, m.modseq, m.email, m.thread, b.outline \
+     FROM messages m JOIN bodies b ON b.id = m.body";
+
+const OUTLINE_COLUMN: usize = 14;
 
 fn kept_row(row: &Row<'_>) -> rusqlite::Result<Kept> {
-    let keywords: Option<String> = row.get(4)?;
     Ok(Kept {
         uid: Uid(row.get(0)?),
         size: count(row, 1)?,
         received_at: row.get(2)?,
-        flags: Flags {
-            system: row.get(3)?,
-            keywords: keywords.iter().flat_map(|words| words.split(' ')).map(String::from).collect(),
-        },
+        flags: Flags::from_sql(row.get(3)?, row.get_ref(4)?.as_str_or_null()?),
         prefix: row.get_ref(5)?.as_blob()?.into(),
         span: span(row, 6)?,
+        saved_at: row.get(10)?,
+        modseq: ModSeq(row.get(11)?),
+        email: EmailId(row.get(12)?),
+        thread: ThreadId(row.get(13)?),
     })
 }
 
@@ -297,6 +508,58 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 /// A reader for a message of a listing.
 pub(crate) fn open_kept(shared: &Shared, kept: &Kept) -> Result<MessageReader, ReadError> {
     open_span(shared, kept.prefix.clone(), kept.span)
+}
+
+/// Joins messages with their outlines. Where one is missing, or of another version, it is made from the octets, and `keep` is
+/// told of it.
+pub(crate) fn list(
+    shared: &Shared,
+    found: Vec<Found>,
+    mut keep: impl FnMut(BodyId, Vec<u8>),
+) -> Result<Vec<Listed>, ReadError> {
+    let mut all = Vec::with_capacity(found.len());
+    for Found { kept, outline } in found {
+        let stored = outline.filter(|outline| outline.first() == Some(&VERSION));
+        let (outline, has_header) = match stored {
+            Some(outline) => {
+                let has_header = Outline::has_header(&outline);
+                (outline, has_header)
+            }
+            None => match outline_body(shared, &kept) {
+                Ok((outline, has_header)) => {
+                    keep(kept.span.body, outline.to_vec());
+                    (outline, has_header)
+                }
+                // Expunged meanwhile.
+                Err(ReadError::NotFound) => continue,
+                Err(error) => return Err(error),
+            },
+        };
+        let listed = match has_header || kept.prefix.is_empty() {
+            true => Listed { shift: kept.prefix.len(), kept, outline },
+            // Behind a prefix the message is another one than alone.
+            false => match outline_whole(shared, &kept) {
+                Ok(outline) => Listed { kept, outline, shift: 0 },
+                Err(ReadError::NotFound) => continue,
+                Err(error) => return Err(error),
+            },
+        };
+        all.push(listed);
+    }
+    Ok(all)
+}
+
+/// The outline of a body without the prefix, and whether it holds behind one.
+fn outline_body(shared: &Shared, kept: &Kept) -> Result<(Box<[u8]>, bool), ReadError> {
+    let reader = open_span(shared, Box::default(), kept.span)?;
+    let (essence, outline) = Essence::read(|at, buf| reader.read(at, buf))?;
+    Ok((essence.outline.unwrap_or_default().into(), outline.front.has_header))
+}
+
+fn outline_whole(shared: &Shared, kept: &Kept) -> Result<Box<[u8]>, ReadError> {
+    let reader = open_kept(shared, kept)?;
+    let (essence, _) = Essence::read(|at, buf| reader.read(at, buf))?;
+    Ok(essence.outline.unwrap_or_default().into())
 }
 
 /// A reader for a mail in the queue.

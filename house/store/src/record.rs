@@ -117,24 +117,26 @@ fn eight(octets: &[u8; HEADER_LEN], at: usize) -> [u8; 8] {
     field
 }
 
-/// The trailer of a record: what a commit orders for its body.
-pub(crate) fn trailer(ops: &[Op]) -> Vec<u8> {
+/// The trailer of a record: what a commit orders for its body of this number.
+pub(crate) fn trailer(ops: &[Op], number: usize) -> Vec<u8> {
     let mut orders = Orders { places: Vec::new(), mails: Vec::new() };
     for op in ops {
         match op {
-            Op::Place { account, mailbox, prefix, received_at, flags } => orders.places.push(Place {
-                account: account.0,
-                mailbox: match mailbox {
-                    MailboxRef::Inbox => Mailbox::Name("INBOX"),
-                    MailboxRef::Named(name) => Mailbox::Name(name),
-                    MailboxRef::Id(id) => Mailbox::Id(id.0),
-                },
-                received_at: *received_at,
-                flags: flags.system,
-                keywords: &flags.keywords,
-                prefix: String::from_utf8_lossy(prefix),
-            }),
-            Op::Enqueue(mail) => orders.mails.push(Mail {
+            Op::Place { account, mailbox, body, prefix, received_at, flags } if *body == number => {
+                orders.places.push(Place {
+                    account: account.0,
+                    mailbox: match mailbox {
+                        MailboxRef::Inbox => Mailbox::Name("INBOX"),
+                        MailboxRef::Named(name) => Mailbox::Name(name),
+                        MailboxRef::Id(id) => Mailbox::Id(id.0),
+                    },
+                    received_at: *received_at,
+                    flags: flags.system,
+                    keywords: &flags.keywords,
+                    prefix: String::from_utf8_lossy(prefix),
+                })
+            }
+            Op::Enqueue(mail) if number == 0 => orders.mails.push(Mail {
                 sender: &mail.sender,
                 recipients: mail.recipients.iter().map(|recipient| recipient.address.as_str()).collect(),
                 expires: mail.expires,
@@ -214,6 +216,7 @@ mod tests {
         let place = Op::Place {
             account: crate::AccountId(4),
             mailbox: MailboxRef::Inbox,
+            body: 0,
             prefix: b"Return-Path: <>\r\n".to_vec(),
             received_at: 12,
             flags: crate::Flags::default(),
@@ -223,7 +226,7 @@ mod tests {
             recipients: vec![crate::QueuedRecipient { address: "c@d.test".into(), ..Default::default() }],
             ..Default::default()
         });
-        let text = String::from_utf8(trailer(&[place, mail])).unwrap();
+        let text = String::from_utf8(trailer(&[place, mail], 0)).unwrap();
         assert_eq!(
             text,
             r#"{"places":[{"account":4,"mailbox":"INBOX","received_at":12,"flags":0,"prefix":"Return-Path: <>\r\n"}],"mails":[{"sender":"a@b.test","recipients":["c@d.test"],"expires":0}]}"#

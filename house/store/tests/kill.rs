@@ -137,6 +137,7 @@ fn step(store: &Store, bob: AccountId, name: &str, number: usize) {
     let place = Op::Place {
         account: bob,
         mailbox: MailboxRef::Inbox,
+        body: 0,
         prefix: Vec::new(),
         received_at: 0,
         flags: Flags::default(),

@@ -87,7 +87,7 @@ fn commit(ops: &[Op], report: Option<Committable>) -> Commit {
     let mut commit = Commit::of(ops.to_vec());
     if let Some(report) = report {
         commit.ops.extend(report.ops);
-        commit.body = Some(report.body);
+        commit.bodies = vec![report.body];
     }
     commit
 }

@@ -199,7 +199,7 @@ fn destinations(house: &House, sender: &Address, smtputf8: bool, eight_bit: bool
         write_return_path(None, &mut prefix);
         write_delivered_to(sender, &mut prefix);
         let account = AccountId(recipient.account);
-        Op::Place { account, mailbox: MailboxRef::Inbox, prefix, received_at: now, flags: Flags::default() }
+        Op::Place { account, mailbox: MailboxRef::Inbox, body: 0, prefix, received_at: now, flags: Flags::default() }
     };
     let mut ops: Vec<Op> = local.iter().map(place).collect();
     if !remote.is_empty() {

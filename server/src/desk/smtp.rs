@@ -267,6 +267,7 @@ impl Desk {
         let place = |(account, reached_by): (&AccountId, &String)| Op::Place {
             account: *account,
             mailbox: MailboxRef::Inbox,
+            body: 0,
             prefix: delivery_fields(&mail.sender, reached_by),
             received_at: now,
             flags: Flags::default(),

@@ -120,6 +120,50 @@ pub(crate) const RULES: &[Rule] = &[
         mend: "DELETE FROM totals WHERE account NOT IN (SELECT id FROM accounts)",
         mending: "removed",
     },
+    Rule {
+        find: "SELECT format('account %d subscribes to %s and does not exist', account, name) FROM subscriptions \
+               WHERE account NOT IN (SELECT id FROM accounts)",
+        mend: "DELETE FROM subscriptions WHERE account NOT IN (SELECT id FROM accounts)",
+        mending: "removed",
+    },
+    Rule {
+        find: "SELECT format('annotation %s is of mailbox %d of account %d, which does not exist', entry, mailbox, account) \
+               FROM annotations a WHERE account NOT IN (SELECT id FROM accounts) OR (mailbox <> 0 AND NOT EXISTS \
+                   (SELECT 1 FROM mailboxes b WHERE b.id = a.mailbox AND b.account = a.account))",
+        mend: "DELETE FROM annotations WHERE account NOT IN (SELECT id FROM accounts) OR (mailbox <> 0 AND NOT EXISTS \
+                   (SELECT 1 FROM mailboxes b WHERE b.id = annotations.mailbox AND b.account = annotations.account))",
+        mending: "removed",
+    },
+    Rule {
+        find: "SELECT format('%s has rights on mailbox %d, which does not exist', who, mailbox) FROM rights \
+               WHERE mailbox NOT IN (SELECT id FROM mailboxes)",
+        mend: "DELETE FROM rights WHERE mailbox NOT IN (SELECT id FROM mailboxes)",
+        mending: "removed",
+    },
+    Rule {
+        find: "SELECT format('%d keys of discussions are of account %d, which does not exist', count(*), account) \
+               FROM threads WHERE account NOT IN (SELECT id FROM accounts) GROUP BY account",
+        mend: "DELETE FROM threads WHERE account NOT IN (SELECT id FROM accounts)",
+        mending: "removed",
+    },
+    Rule {
+        find: "SELECT format('mailbox %d is remembered as removed of account %d, which does not exist', mailbox, account) \
+               FROM removed_mailboxes WHERE account NOT IN (SELECT id FROM accounts)",
+        mend: "DELETE FROM removed_mailboxes WHERE account NOT IN (SELECT id FROM accounts)",
+        mending: "removed",
+    },
+    Rule {
+        find: "SELECT format('account %d (%s) has no INBOX', id, name) FROM accounts a \
+               WHERE NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.account = a.id AND b.name = 'INBOX')",
+        mend: "INSERT INTO mailboxes (id, account, name, uidvalidity, created_at, uidnext, modseq, messages, unseen, octets) \
+               SELECT n.mailbox + row_number() OVER (), a.id, 'INBOX', n.uidvalidity + row_number() OVER (), \
+                   a.created_at, 1, 1, 0, 0, 0 \
+               FROM accounts a, (SELECT \
+                   max(ifnull((SELECT max(id) FROM mailboxes), 0), ifnull((SELECT next FROM counters WHERE name = 'mailbox'), 0)) AS mailbox, \
+                   max(ifnull((SELECT max(uidvalidity) FROM mailboxes), 0), ifnull((SELECT next FROM counters WHERE name = 'uidvalidity'), 0)) AS uidvalidity) n \
+               WHERE NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.account = a.id AND b.name = 'INBOX')",
+        mending: "made, empty",
+    },
     // References and figures.
     Rule {
         find: "SELECT format('body %d counts %d references and has %d', b.id, b.refs, ifnull(c.number, 0)) \
@@ -159,17 +203,17 @@ pub(crate) const RULES: &[Rule] = &[
         mending: "corrected",
     },
     Rule {
-        find: "SELECT format('mailbox %d (%s) counts %d messages, %d unseen, %d octets and has %d, %d, %d', \
-                   b.id, b.name, b.messages, b.unseen, b.octets, \
-                   ifnull(c.messages, 0), ifnull(c.unseen, 0), ifnull(c.octets, 0)) \
+        find: "SELECT format('mailbox %d (%s) counts %d messages, %d unseen, %d deleted, %d octets and has %d, %d, %d, %d', \
+                   b.id, b.name, b.messages, b.unseen, b.deleted, b.octets, \
+                   ifnull(c.messages, 0), ifnull(c.unseen, 0), ifnull(c.deleted, 0), ifnull(c.octets, 0)) \
                FROM mailboxes b LEFT JOIN (SELECT mailbox, count(*) AS messages, sum(flags & 1 = 0) AS unseen, \
-                   sum(size) AS octets FROM messages GROUP BY mailbox) c ON c.mailbox = b.id \
+                   sum(flags & 8 <> 0) AS deleted, sum(size) AS octets FROM messages GROUP BY mailbox) c ON c.mailbox = b.id \
                WHERE b.messages <> ifnull(c.messages, 0) OR b.unseen <> ifnull(c.unseen, 0) \
-                   OR b.octets <> ifnull(c.octets, 0)",
-        mend: "UPDATE mailboxes SET messages = 0, unseen = 0, octets = 0; \
-               UPDATE mailboxes SET messages = c.messages, unseen = c.unseen, octets = c.octets \
-                   FROM (SELECT mailbox, count(*) AS messages, sum(flags & 1 = 0) AS unseen, sum(size) AS octets \
-                       FROM messages GROUP BY mailbox) c \
+                   OR b.deleted <> ifnull(c.deleted, 0) OR b.octets <> ifnull(c.octets, 0)",
+        mend: "UPDATE mailboxes SET messages = 0, unseen = 0, deleted = 0, octets = 0; \
+               UPDATE mailboxes SET messages = c.messages, unseen = c.unseen, deleted = c.deleted, octets = c.octets \
+                   FROM (SELECT mailbox, count(*) AS messages, sum(flags & 1 = 0) AS unseen, \
+                       sum(flags & 8 <> 0) AS deleted, sum(size) AS octets FROM messages GROUP BY mailbox) c \
                    WHERE c.mailbox = mailboxes.id;",
         mending: "counted again",
     },
@@ -193,6 +237,17 @@ pub(crate) const RULES: &[Rule] = &[
         mend: "DELETE FROM expunged WHERE EXISTS (SELECT 1 FROM messages m \
                    WHERE m.mailbox = expunged.mailbox AND m.uid BETWEEN expunged.first AND expunged.last)",
         mending: "forgotten",
+    },
+    Rule {
+        find: "SELECT format('message %d in mailbox %d has no name among the account''s messages', uid, mailbox) FROM messages \
+               WHERE email <= 0 OR thread <= 0",
+        mend: "UPDATE messages SET email = n.number, thread = iif(thread > 0, thread, n.number) \
+                   FROM (SELECT mailbox, uid, row_number() OVER (ORDER BY mailbox, uid) + \
+                       max(ifnull((SELECT max(max(email), max(thread)) FROM messages), 0), \
+                           ifnull((SELECT next FROM counters WHERE name = 'email'), 0)) AS number \
+                       FROM messages WHERE email <= 0 OR thread <= 0) n \
+                   WHERE n.mailbox = messages.mailbox AND n.uid = messages.uid",
+        mending: "named anew",
     },
     // Numbers that must not come twice.
     Rule {
@@ -226,6 +281,7 @@ pub(crate) const RULES: &[Rule] = &[
                    SELECT 'account' AS name, max(id) AS number FROM accounts \
                    UNION ALL SELECT 'mailbox', max(id) FROM mailboxes \
                    UNION ALL SELECT 'uidvalidity', max(uidvalidity) FROM mailboxes \
+                   UNION ALL SELECT 'email', max(max(email), max(thread)) FROM messages \
                    UNION ALL SELECT 'mail', max(id) FROM mails \
                    UNION ALL SELECT 'recipient', max(id) FROM recipients \
                    UNION ALL SELECT 'body', max(id) FROM bodies \
@@ -235,6 +291,7 @@ pub(crate) const RULES: &[Rule] = &[
                    SELECT 'account' AS name, max(id) AS number FROM accounts \
                    UNION ALL SELECT 'mailbox', max(id) FROM mailboxes \
                    UNION ALL SELECT 'uidvalidity', max(uidvalidity) FROM mailboxes \
+                   UNION ALL SELECT 'email', max(max(email), max(thread)) FROM messages \
                    UNION ALL SELECT 'mail', max(id) FROM mails \
                    UNION ALL SELECT 'recipient', max(id) FROM recipients \
                    UNION ALL SELECT 'body', max(id) FROM bodies \

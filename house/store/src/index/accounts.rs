@@ -1,8 +1,8 @@
 //! Accounts, their mailboxes, and the directory's entries.
 //!
-//! RFC 6154 §2 (special use), RFC 9051 §2.3.1.1 (UIDVALIDITY).
+//! RFC 6154 §2 (special use).
 //!
-//! Not here: what a record or an entry means (directory).
+//! Not here: what a record or an entry means (directory), further mailboxes (mailboxes).
 
 use rusqlite::{OptionalExtension, params};
 
@@ -10,7 +10,7 @@ use super::ledger::{AccountTotals, MailboxTotals};
 use super::{Done, Index, Trouble};
 use crate::error::CommitError;
 use crate::feed::Change;
-use crate::names::{AccountId, BodyId, MailboxId};
+use crate::names::{AccountId, BodyId, MailboxId, MailboxName};
 use crate::op::{MailboxRef, Outcome};
 
 /// What INBOX is called, in the only case it is kept in.
@@ -40,15 +40,10 @@ impl Index {
             .prepare_cached("INSERT INTO totals (account, modseq, messages, octets) VALUES (?1, 1, 0, 0)")?
             .execute(params![account.0])?;
         for (name, special_use) in FIRST_MAILBOXES {
-            let mailbox = self.ledger.mailbox.take();
-            // RFC 9051 §2.3.1.1: larger for every later mailbox of the same name; a clock that went back must not hurt.
-            let uidvalidity = self.ledger.uidvalidity.take_from(now.clamp(1, i64::from(u32::MAX / 2)));
+            self.insert_mailbox(account, name, *special_use, 1)?;
             self.conn
-                .prepare_cached(
-                    "INSERT INTO mailboxes (id, account, name, special_use, subscribed, uidvalidity, created_at, \
-                     uidnext, modseq, messages, unseen, octets) VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, 1, 1, 0, 0, 0)",
-                )?
-                .execute(params![mailbox, account.0, name, special_use, uidvalidity, now])?;
+                .prepare_cached("INSERT INTO subscriptions (account, name) VALUES (?1, ?2)")?
+                .execute(params![account.0, name])?;
         }
         done.changes.push(Change::DirectoryChanged);
         Ok(Outcome::Account(account))
@@ -78,16 +73,17 @@ impl Index {
             for (body, count) in self.bodies_in(mailbox)? {
                 self.release_body(body, count, done)?;
             }
-            for sql in [
-                "DELETE FROM messages WHERE mailbox = ?1",
-                "DELETE FROM expunged WHERE mailbox = ?1",
-                "DELETE FROM mailboxes WHERE id = ?1",
-            ] {
-                self.conn.prepare_cached(sql)?.execute(params![mailbox.0])?;
-            }
-            self.ledger.mailboxes.remove(mailbox);
+            self.delete_rows_of(mailbox)?;
+            done.removed.push(mailbox);
         }
-        for sql in ["DELETE FROM totals WHERE account = ?1", "DELETE FROM accounts WHERE id = ?1"] {
+        for sql in [
+            "DELETE FROM totals WHERE account = ?1",
+            "DELETE FROM subscriptions WHERE account = ?1",
+            "DELETE FROM annotations WHERE account = ?1",
+            "DELETE FROM threads WHERE account = ?1",
+            "DELETE FROM removed_mailboxes WHERE account = ?1",
+            "DELETE FROM accounts WHERE id = ?1",
+        ] {
             self.conn.prepare_cached(sql)?.execute(params![account.0])?;
         }
         self.ledger.accounts.remove(account);
@@ -137,8 +133,11 @@ impl Index {
     ) -> Result<(MailboxId, MailboxTotals), Trouble> {
         let id = match mailbox {
             MailboxRef::Inbox => self.inbox(account)?,
-            MailboxRef::Named(name) if name.eq_ignore_ascii_case(INBOX) => self.inbox(account)?,
-            MailboxRef::Named(name) => self.mailbox_named(account, name)?,
+            MailboxRef::Named(name) => match MailboxName::parse(name) {
+                Ok(name) if name.is_inbox() => self.inbox(account)?,
+                Ok(name) => self.mailbox_named(account, name.as_str())?,
+                Err(_) => None,
+            },
             MailboxRef::Id(id) => Some(*id),
         };
         let found = match id {
@@ -150,7 +149,7 @@ impl Index {
             .ok_or_else(|| CommitError::NoSuchMailbox(words_for(mailbox)).into())
     }
 
-    fn inbox(&mut self, account: AccountId) -> Result<Option<MailboxId>, Trouble> {
+    pub(super) fn inbox(&mut self, account: AccountId) -> Result<Option<MailboxId>, Trouble> {
         if let Some(inbox) = self.ledger.inboxes.get(&account) {
             return Ok(Some(*inbox));
         }
@@ -161,7 +160,7 @@ impl Index {
         Ok(inbox)
     }
 
-    fn mailbox_named(&self, account: AccountId, name: &str) -> Result<Option<MailboxId>, Trouble> {
+    pub(super) fn mailbox_named(&self, account: AccountId, name: &str) -> Result<Option<MailboxId>, Trouble> {
         let mut select = self.conn.prepare_cached("SELECT id FROM mailboxes WHERE account = ?1 AND name = ?2")?;
         Ok(select.query_row(params![account.0, name], |row| row.get(0).map(MailboxId)).optional()?)
     }
@@ -177,7 +176,7 @@ impl Index {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn bodies_in(&self, mailbox: MailboxId) -> Result<Vec<(BodyId, i64)>, Trouble> {
+    pub(super) fn bodies_in(&self, mailbox: MailboxId) -> Result<Vec<(BodyId, i64)>, Trouble> {
         let mut select =
             self.conn.prepare_cached("SELECT body, count(*) FROM messages WHERE mailbox = ?1 GROUP BY body")?;
         let rows = select.query_map(params![mailbox.0], |row| Ok((BodyId(row.get(0)?), row.get(1)?)))?;
@@ -185,7 +184,7 @@ impl Index {
     }
 }
 
-fn words_for(mailbox: &MailboxRef) -> String {
+pub(super) fn words_for(mailbox: &MailboxRef) -> String {
     match mailbox {
         MailboxRef::Inbox => INBOX.into(),
         MailboxRef::Named(name) => name.clone(),

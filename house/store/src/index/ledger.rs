@@ -17,6 +17,7 @@ use std::hash::Hash;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::names::{AccountId, MailboxId, ModSeq};
+use crate::op::Flags;
 
 /// How many figures of each sort are remembered between transactions.
 const ROWS_MAX: usize = 20_000;
@@ -126,19 +127,43 @@ impl Figures for AccountTotals {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MailboxTotals {
     pub(crate) account: AccountId,
+    pub(crate) uidvalidity: u32,
     /// One more than a `u32` holds when the last UID is gone.
     pub(crate) uidnext: i64,
     pub(crate) modseq: i64,
     pub(crate) messages: i64,
     pub(crate) unseen: i64,
+    pub(crate) deleted: i64,
     pub(crate) octets: i64,
+}
+
+impl MailboxTotals {
+    /// A message with these flags and this size came in.
+    pub(crate) fn add(&mut self, system: u32, size: i64) {
+        self.messages += 1;
+        self.octets += size;
+        self.count(system, 1);
+    }
+
+    /// A message with these flags and this size is gone.
+    pub(crate) fn take(&mut self, system: u32, size: i64) {
+        self.messages -= 1;
+        self.octets -= size;
+        self.count(system, -1);
+    }
+
+    /// So many messages more have these flags.
+    pub(crate) fn count(&mut self, system: u32, number: i64) {
+        self.unseen += if system & Flags::SEEN == 0 { number } else { 0 };
+        self.deleted += if system & Flags::DELETED != 0 { number } else { 0 };
+    }
 }
 
 impl Figures for MailboxTotals {
     type Key = MailboxId;
 
     fn load(conn: &Connection, key: MailboxId) -> rusqlite::Result<Option<Self>> {
-        conn.prepare_cached("SELECT account, uidnext, modseq, messages, unseen, octets FROM mailboxes WHERE id = ?1")?
+        conn.prepare_cached("SELECT account, uidnext, modseq, messages, unseen, deleted, octets, uidvalidity FROM mailboxes WHERE id = ?1")?
             .query_row(params![key.0], |row| {
                 Ok(MailboxTotals {
                     account: AccountId(row.get(0)?),
@@ -146,7 +171,9 @@ impl Figures for MailboxTotals {
                     modseq: row.get(2)?,
                     messages: row.get(3)?,
                     unseen: row.get(4)?,
-                    octets: row.get(5)?,
+                    deleted: row.get(5)?,
+                    octets: row.get(6)?,
+                    uidvalidity: row.get(7)?,
                 })
             })
             .optional()
@@ -154,9 +181,18 @@ impl Figures for MailboxTotals {
 
     fn save(&self, conn: &Connection, key: MailboxId) -> rusqlite::Result<()> {
         conn.prepare_cached(
-            "UPDATE mailboxes SET uidnext = ?2, modseq = ?3, messages = ?4, unseen = ?5, octets = ?6 WHERE id = ?1",
+            "UPDATE mailboxes SET uidnext = ?2, modseq = ?3, messages = ?4, unseen = ?5, octets = ?6, deleted = ?7 \
+             WHERE id = ?1",
         )?
-        .execute(params![key.0, self.uidnext, self.modseq, self.messages, self.unseen, self.octets])?;
+        .execute(params![
+            key.0,
+            self.uidnext,
+            self.modseq,
+            self.messages,
+            self.unseen,
+            self.octets,
+            self.deleted
+        ])?;
         Ok(())
     }
 }
@@ -260,6 +296,7 @@ pub(crate) struct Ledger {
     pub(crate) account: Number,
     pub(crate) mailbox: Number,
     pub(crate) uidvalidity: Number,
+    pub(crate) email: Number,
     pub(crate) mail: Number,
     pub(crate) recipient: Number,
     pub(crate) body: Number,
@@ -276,6 +313,7 @@ impl Ledger {
             account: Number::load(conn, "account", 1)?,
             mailbox: Number::load(conn, "mailbox", 1)?,
             uidvalidity: Number::load(conn, "uidvalidity", 1)?,
+            email: Number::load(conn, "email", STRIDE)?,
             mail: Number::load(conn, "mail", STRIDE)?,
             recipient: Number::load(conn, "recipient", STRIDE)?,
             body: Number::load(conn, "body", STRIDE)?,
@@ -310,7 +348,7 @@ impl Ledger {
         self.accounts.save(conn)?;
         self.mailboxes.save(conn)?;
         self.segments.save(conn)?;
-        let mut marks = Marks([0; 7]);
+        let mut marks = Marks([0; 8]);
         for (mark, number) in marks.0.iter_mut().zip(self.numbers()) {
             *mark = number.save(conn)?;
         }
@@ -335,11 +373,12 @@ impl Ledger {
         self.inboxes.clear();
     }
 
-    fn numbers(&mut self) -> [&mut Number; 7] {
+    fn numbers(&mut self) -> [&mut Number; 8] {
         [
             &mut self.account,
             &mut self.mailbox,
             &mut self.uidvalidity,
+            &mut self.email,
             &mut self.mail,
             &mut self.recipient,
             &mut self.body,
@@ -349,4 +388,4 @@ impl Ledger {
 }
 
 /// What the rows of the counters say after the present transaction.
-pub(crate) struct Marks([i64; 7]);
+pub(crate) struct Marks([i64; 8]);

@@ -2,15 +2,18 @@
 //!
 //! RFC 9051 §2.3.1.1 (UIDs), RFC 7162 §3.2 (what must be remembered of expunged messages).
 //!
-//! Not here: changing flags and moving messages; they come with the first dialogue that can ask for it.
+//! Not here: changing flags (flags), copying and moving (moving).
+
+use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, params};
 
 use super::ledger::Ledger;
 use super::{Done, Index, Trouble};
 use crate::error::CommitError;
-use crate::feed::Change;
-use crate::names::{AccountId, BodyId, MailboxId, ModSeq, Uid};
+use crate::essence::Essence;
+use crate::feed::{Arrival, Change};
+use crate::names::{AccountId, BodyId, EmailId, MailboxId, ModSeq, ThreadId, Uid};
 use crate::op::{Flags, MailboxRef, Op, Outcome, Placed};
 use crate::writer::Written;
 
@@ -30,52 +33,73 @@ impl Index {
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one order, and where its octets are")]
     pub(super) fn place(
         &mut self,
         account: AccountId,
         mailbox: &MailboxRef,
-        prefix: &[u8],
-        received_at: i64,
-        flags: &Flags,
-        written: &Written,
+        arriving: &Arriving<'_>,
         done: &mut Done,
     ) -> Result<Outcome, Trouble> {
+        let Arriving { written, essence, prefix, received_at, flags } = *arriving;
         let mut totals = self.account(account)?;
         let (mailbox, mut box_totals) = self.mailbox(account, mailbox)?;
-        let uid = u32::try_from(box_totals.uidnext).map_err(|_| CommitError::MailboxFull(mailbox))?;
+        let uid = Uid(u32::try_from(box_totals.uidnext).map_err(|_| CommitError::MailboxFull(mailbox))?);
         let size = written.span.length as i64 + prefix.len() as i64;
         let modseq = Ledger::next_modseq(&mut totals, &mut box_totals);
+        let system = flags.system & Flags::ALL;
         box_totals.uidnext += 1;
-        box_totals.messages += 1;
-        box_totals.unseen += i64::from(flags.system & Flags::SEEN == 0);
-        box_totals.octets += size;
+        box_totals.add(system, size);
         totals.messages += 1;
         totals.octets += size;
 
-        let keywords = (!flags.keywords.is_empty()).then(|| flags.keywords.join(" "));
+        let email = EmailId(self.ledger.email.take());
+        let thread = self.thread_for(account, email, essence)?;
+        let row = Row {
+            body: written.span.body,
+            size,
+            received_at,
+            system,
+            keywords: flags.keywords_to_sql(),
+            prefix: prefix.into(),
+            email,
+            thread,
+        };
+        self.insert_message(mailbox, uid, modseq, &row)?;
+        self.ledger.accounts.set(account, totals);
+        self.ledger.mailboxes.set(mailbox, box_totals);
+        let arrival = row.arrival(uid);
+        done.changes.push(Change::Placed { account, mailbox, modseq, messages: Arc::new([arrival]) });
+        let uidvalidity = box_totals.uidvalidity;
+        Ok(Outcome::Placed(Placed { account, mailbox, uidvalidity, uid, modseq, email, thread }))
+    }
+
+    pub(super) fn insert_message(
+        &self,
+        mailbox: MailboxId,
+        uid: Uid,
+        modseq: ModSeq,
+        row: &Row,
+    ) -> Result<(), Trouble> {
         self.conn
             .prepare_cached(
-                "INSERT INTO messages (mailbox, uid, modseq, body, size, received_at, saved_at, flags, keywords, prefix) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO messages (mailbox, uid, modseq, body, size, received_at, saved_at, flags, keywords, \
+                 prefix, email, thread, added) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?3)",
             )?
             .execute(params![
                 mailbox.0,
-                uid,
+                uid.0,
                 modseq.0,
-                written.span.body.0,
-                size,
-                received_at,
+                row.body.0,
+                row.size,
+                row.received_at,
                 self.shared.now(),
-                flags.system & Flags::ALL,
-                keywords,
-                prefix
+                row.system,
+                row.keywords,
+                row.prefix,
+                row.email.0,
+                row.thread.0
             ])?;
-        self.ledger.accounts.set(account, totals);
-        self.ledger.mailboxes.set(mailbox, box_totals);
-        let placed = Placed { account, mailbox, uid: Uid(uid), modseq };
-        done.changes.push(Change::Placed { account, mailbox, uid: placed.uid, modseq });
-        Ok(Outcome::Placed(placed))
+        Ok(())
     }
 
     pub(super) fn expunge(
@@ -83,21 +107,16 @@ impl Index {
         account: AccountId,
         mailbox: &MailboxRef,
         uids: &[Uid],
+        doomed: Doomed,
         done: &mut Done,
     ) -> Result<Outcome, Trouble> {
         let mut totals = self.account(account)?;
         let (mailbox, mut box_totals) = self.mailbox(account, mailbox)?;
-        let mut wanted = uids.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-
         let mut gone = Vec::new();
-        for uid in wanted {
-            let Some((body, size, flags)) = self.delete_message(mailbox, uid)? else { continue };
+        for uid in ascending(uids) {
+            let Some((body, size, system)) = self.delete_message(mailbox, uid, doomed)? else { continue };
             self.release_body(body, 1, done)?;
-            box_totals.messages -= 1;
-            box_totals.unseen -= i64::from(flags & Flags::SEEN == 0);
-            box_totals.octets -= size;
+            box_totals.take(system, size);
             totals.messages -= 1;
             totals.octets -= size;
             gone.push(uid);
@@ -106,21 +125,38 @@ impl Index {
             return Ok(Outcome::Expunged { uids: gone, modseq: None });
         }
         let modseq = Ledger::next_modseq(&mut totals, &mut box_totals);
-        for (first, last) in ranges(&gone) {
-            self.remember_expunged(mailbox, first, last, modseq)?;
-        }
+        self.remember_all_expunged(mailbox, &gone, modseq)?;
         self.ledger.accounts.set(account, totals);
         self.ledger.mailboxes.set(mailbox, box_totals);
-        done.changes.push(Change::Expunged { account, mailbox, uids: gone.clone(), modseq });
+        done.changes.push(Change::Expunged { account, mailbox, modseq, uids: gone.as_slice().into() });
         Ok(Outcome::Expunged { uids: gone, modseq: Some(modseq) })
     }
 
-    fn delete_message(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<(BodyId, i64, u32)>, Trouble> {
-        let mut delete = self
-            .conn
-            .prepare_cached("DELETE FROM messages WHERE mailbox = ?1 AND uid = ?2 RETURNING body, size, flags")?;
+    pub(super) fn remember_all_expunged(
+        &self,
+        mailbox: MailboxId,
+        gone: &[Uid],
+        modseq: ModSeq,
+    ) -> Result<(), Trouble> {
+        for (first, last) in ranges(gone) {
+            self.remember_expunged(mailbox, first, last, modseq)?;
+        }
+        Ok(())
+    }
+
+    fn delete_message(
+        &self,
+        mailbox: MailboxId,
+        uid: Uid,
+        doomed: Doomed,
+    ) -> Result<Option<(BodyId, i64, u32)>, Trouble> {
+        let mut delete = self.conn.prepare_cached(
+            "DELETE FROM messages WHERE mailbox = ?1 AND uid = ?2 AND flags & ?3 = ?3 RETURNING body, size, flags",
+        )?;
         let row = delete
-            .query_row(params![mailbox.0, uid.0], |row| Ok((BodyId(row.get(0)?), row.get(1)?, row.get(2)?)))
+            .query_row(params![mailbox.0, uid.0, doomed.flags()], |row| {
+                Ok((BodyId(row.get(0)?), row.get(1)?, row.get(2)?))
+            })
             .optional()?;
         Ok(row)
     }
@@ -141,6 +177,61 @@ impl Index {
             .execute(params![mailbox.0, from, to, modseq.0])?;
         Ok(())
     }
+}
+
+/// A message that is to be placed.
+#[derive(Clone, Copy)]
+pub(super) struct Arriving<'a> {
+    pub(super) written: &'a Written,
+    pub(super) essence: &'a Essence,
+    pub(super) prefix: &'a [u8],
+    pub(super) received_at: i64,
+    pub(super) flags: &'a Flags,
+}
+
+/// A message as its row has it, without what belongs to its place.
+pub(super) struct Row {
+    pub(super) body: BodyId,
+    pub(super) size: i64,
+    pub(super) received_at: i64,
+    pub(super) system: u32,
+    pub(super) keywords: Option<String>,
+    pub(super) prefix: Box<[u8]>,
+    pub(super) email: EmailId,
+    pub(super) thread: ThreadId,
+}
+
+impl Row {
+    pub(super) fn arrival(&self, uid: Uid) -> Arrival {
+        let flags = Flags::from_sql(self.system, self.keywords.as_deref());
+        Arrival { uid, size: self.size.unsigned_abs(), received_at: self.received_at, flags }
+    }
+}
+
+/// Which of the messages that are named go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Doomed {
+    All,
+    /// Those that are `\Deleted`.
+    DeletedOnly,
+}
+
+impl Doomed {
+    /// What a message must have.
+    fn flags(self) -> u32 {
+        match self {
+            Doomed::All => 0,
+            Doomed::DeletedOnly => Flags::DELETED,
+        }
+    }
+}
+
+/// Each UID once, in order.
+pub(super) fn ascending(uids: &[Uid]) -> Vec<Uid> {
+    let mut ascending = uids.to_vec();
+    ascending.sort_unstable();
+    ascending.dedup();
+    ascending
 }
 
 /// Ascending UIDs as ranges without gaps.

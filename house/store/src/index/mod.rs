@@ -14,9 +14,13 @@
 //! Not here: reading for others (read, queue), octets (segment).
 
 mod accounts;
+mod flags;
 mod ledger;
 mod mail;
+mod mailboxes;
+mod moving;
 mod spool;
+mod threads;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,12 +31,15 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use crate::Shared;
 use crate::disk::{Disk, Moment, is_full};
 use crate::error::{CommitError, OpenError};
+use crate::essence::Essence;
 use crate::feed::Change;
-use crate::names::{BodyId, RecipientId};
+use crate::names::{BodyId, MailboxId, RecipientId};
 use crate::op::{Committed, Op, Outcome};
 use crate::writer::{SegmentNote, Work, Written};
 
+pub(crate) use accounts::INBOX;
 use ledger::{Ledger, SegmentTotals};
+use mail::Doomed;
 
 /// The database's page. Small rows and many small transactions: a larger page only makes the log larger.
 const PAGE_OCTETS: u32 = 4096;
@@ -48,7 +55,7 @@ const READER_CACHE_KIB: i64 = 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Prepared statements kept by each connection: more than there are.
-const STATEMENTS_KEPT: usize = 96;
+const STATEMENTS_KEPT: usize = 160;
 
 /// With this much in the log, pages are brought home when nobody waits.
 const LOG_TIDY_OCTETS: i64 = 4 * 1024 * 1024;
@@ -132,6 +139,8 @@ pub(crate) struct Done {
     pub(crate) released: Vec<RecipientId>,
     /// Segments that no row points at any more.
     pub(crate) emptied: Vec<i64>,
+    /// Mailboxes that are gone.
+    pub(crate) removed: Vec<MailboxId>,
 }
 
 /// The writing side of the index. Lives on one thread.
@@ -215,10 +224,7 @@ impl Index {
     }
 
     /// Carries out commits in one transaction. When it returns `Ok`, all that are not refused are durable.
-    pub(crate) fn transact(
-        &mut self,
-        jobs: &[(&Work, Option<&Written>)],
-    ) -> Result<Vec<Result<Done, CommitError>>, Failure> {
+    pub(crate) fn transact(&mut self, jobs: &[(&Work, &[Written])]) -> Result<Vec<Result<Done, CommitError>>, Failure> {
         match self.try_transact(jobs) {
             Ok(done) => Ok(done),
             Err(failure) => {
@@ -231,13 +237,13 @@ impl Index {
         }
     }
 
-    fn try_transact(&mut self, jobs: &[(&Work, Option<&Written>)]) -> Result<Vec<Result<Done, CommitError>>, Failure> {
+    fn try_transact(&mut self, jobs: &[(&Work, &[Written])]) -> Result<Vec<Result<Done, CommitError>>, Failure> {
         self.reached(Moment::BodiesSynced)?;
         self.run("BEGIN IMMEDIATE")?;
         self.enter_notes()?;
         let mut results = Vec::with_capacity(jobs.len());
         for (work, written) in jobs {
-            results.push(self.carry_out(work, *written)?);
+            results.push(self.carry_out(work, written)?);
         }
         let marks = self.ledger.save(&self.conn)?;
         self.reached(Moment::RowsWritten)?;
@@ -308,8 +314,8 @@ impl Index {
     }
 
     /// One commit: done entirely, or refused and as if it had never been.
-    fn carry_out(&mut self, work: &Work, written: Option<&Written>) -> rusqlite::Result<Result<Done, CommitError>> {
-        if let Some(written) = written {
+    fn carry_out(&mut self, work: &Work, written: &[Written]) -> rusqlite::Result<Result<Done, CommitError>> {
+        for written in written {
             self.ledger.body.seen(written.span.body.0);
         }
         let with_savepoint = needs_savepoint(work);
@@ -317,8 +323,9 @@ impl Index {
             self.run("SAVEPOINT one")?;
         }
         let result = match work {
-            Work::Ops(ops) => self.apply_all(ops, written),
-            Work::Move { body, source } => self.move_body(*body, *source, written),
+            Work::Ops { ops, essences } => self.apply_all(ops, essences, written),
+            Work::Outline { body, outline } => self.enter_outline(*body, outline),
+            Work::Move { body, source } => self.move_body(*body, *source, written.first()),
             Work::Discard { segment } => self.discard_segment(*segment),
         };
         match result {
@@ -341,34 +348,65 @@ impl Index {
         }
     }
 
-    fn apply_all(&mut self, ops: &[Op], written: Option<&Written>) -> Result<Done, Trouble> {
+    fn apply_all(&mut self, ops: &[Op], essences: &[Essence], written: &[Written]) -> Result<Done, Trouble> {
         self.check_placements(ops)?;
         let mut done = Done::default();
-        let mut refs = 0;
+        let mut refs = vec![0; written.len()];
         for op in ops {
-            let outcome = self.apply(op, written, &mut done)?;
-            refs += i64::from(matches!(op, Op::Place { .. } | Op::Enqueue(_)));
+            let outcome = self.apply(op, essences, written, &mut done)?;
+            match op {
+                Op::Place { body, .. } => refs[*body] += 1,
+                Op::Enqueue(_) => refs[0] += 1,
+                _ => {}
+            }
             done.committed.outcomes.push(outcome);
         }
-        if let Some(written) = written {
-            self.enter_body(written, refs)?;
+        for ((written, essence), refs) in written.iter().zip(essences).zip(refs) {
+            self.enter_body(written, essence.outline.as_deref(), refs)?;
         }
         Ok(done)
     }
 
-    fn apply(&mut self, op: &Op, written: Option<&Written>, done: &mut Done) -> Result<Outcome, Trouble> {
+    fn apply(
+        &mut self,
+        op: &Op,
+        essences: &[Essence],
+        written: &[Written],
+        done: &mut Done,
+    ) -> Result<Outcome, Trouble> {
         match op {
             Op::CreateAccount { name, record } => self.create_account(name, record, done),
             Op::UpdateAccount { account, name, record } => self.update_account(*account, name, record, done),
             Op::RemoveAccount { account } => self.remove_account(*account, done),
             Op::PutEntry { kind, key, value } => self.put_entry(kind, key, value, done),
             Op::RemoveEntry { kind, key } => self.remove_entry(kind, key, done),
-            Op::Place { account, mailbox, prefix, received_at, flags } => {
-                let written = written.ok_or(NO_BODY)?;
-                self.place(*account, mailbox, prefix, *received_at, flags, written, done)
+            Op::CreateMailbox { account, name, special_use } => self.create_mailbox(*account, name, special_use, done),
+            Op::DeleteMailbox { account, mailbox } => self.delete_mailbox(*account, mailbox, done),
+            Op::RenameMailbox { account, source, target } => self.rename_mailbox(*account, source, target, done),
+            Op::SetSpecialUse { account, mailbox, special_use } => {
+                self.set_special_use(*account, mailbox, special_use, done)
             }
-            Op::Expunge { account, mailbox, uids } => self.expunge(*account, mailbox, uids, done),
-            Op::Enqueue(mail) => self.enqueue(mail, written.ok_or(NO_BODY)?, done),
+            Op::Subscribe { account, name } => self.subscribe(*account, name, done),
+            Op::Unsubscribe { account, name } => self.unsubscribe(*account, name, done),
+            Op::SetMetadata { account, mailbox, entries } => {
+                self.set_metadata(*account, mailbox.as_ref(), entries, done)
+            }
+            Op::SetRights { account, mailbox, who, rights } => self.set_rights(*account, mailbox, who, rights, done),
+            Op::SetFlags { account, mailbox, uids, change, unchanged_since } => {
+                self.set_flags(*account, mailbox, uids, change, *unchanged_since, done)
+            }
+            Op::Copy { account, source, uids, target } => self.copy(*account, source, uids, target, done),
+            Op::Move { account, source, uids, target } => self.move_messages(*account, source, uids, target, done),
+            Op::ExpungeDeleted { account, mailbox, uids } => {
+                self.expunge(*account, mailbox, uids, Doomed::DeletedOnly, done)
+            }
+            Op::Place { account, mailbox, body, prefix, received_at, flags } => {
+                let (written, essence) = written.get(*body).zip(essences.get(*body)).ok_or(NO_BODY)?;
+                let arriving = mail::Arriving { written, essence, prefix, received_at: *received_at, flags };
+                self.place(*account, mailbox, &arriving, done)
+            }
+            Op::Expunge { account, mailbox, uids } => self.expunge(*account, mailbox, uids, Doomed::All, done),
+            Op::Enqueue(mail) => self.enqueue(mail, written.first().ok_or(NO_BODY)?, done),
             Op::QueueDelivered { recipient } | Op::QueueFailed { recipient } => self.dequeue(*recipient, done),
             Op::QueueDeferred { recipient, at, next_attempt, host, reason, warned } => {
                 let attempt = spool::Deferral { at: *at, host: host.as_deref(), reason, warned: *warned };
@@ -382,7 +420,7 @@ impl Index {
     }
 
     /// Enters a body that `refs` rows point at; a record nobody wants stays dead.
-    fn enter_body(&mut self, written: &Written, refs: i64) -> Result<(), Trouble> {
+    fn enter_body(&mut self, written: &Written, outline: Option<&[u8]>, refs: i64) -> Result<(), Trouble> {
         let span = &written.span;
         if written.is_alone {
             // Its segment becomes known by this commit: a large message that is refused leaves no row behind.
@@ -392,7 +430,8 @@ impl Index {
         }
         self.conn
             .prepare_cached(
-                "INSERT INTO bodies (id, segment, offset, length, record, refs) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO bodies (id, segment, offset, length, record, refs, outline) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
                 span.body.0,
@@ -400,7 +439,8 @@ impl Index {
                 span.offset as i64,
                 span.length as i64,
                 written.record_len as i64,
-                refs
+                refs,
+                outline
             ])?;
         self.add_live(span.segment, written.record_len as i64)?;
         Ok(())
@@ -456,6 +496,17 @@ impl Index {
         Ok(done)
     }
 
+    /// An outline was made of a body that had none, if it is still there.
+    fn enter_outline(&mut self, body: BodyId, outline: &[u8]) -> Result<Done, Trouble> {
+        let entered = self
+            .conn
+            .prepare_cached("UPDATE bodies SET outline = ?2 WHERE id = ?1")?
+            .execute(params![body.0, outline])?;
+        let mut done = Done::default();
+        done.committed.outcomes.push(Outcome::Changed(entered));
+        Ok(done)
+    }
+
     /// A segment whose last message went before it was sealed.
     fn discard_segment(&mut self, segment: i64) -> Result<Done, Trouble> {
         let mut done = Done::default();
@@ -471,8 +522,8 @@ const NO_BODY: CommitError = CommitError::Malformed("a placement or a queued mai
 /// before the first of them changes anything, and one order alone checks itself.
 fn needs_savepoint(work: &Work) -> bool {
     match work {
-        Work::Ops(ops) => ops.len() > 1 && !ops.iter().all(|op| matches!(op, Op::Place { .. } | Op::Enqueue(_))),
-        Work::Move { .. } | Work::Discard { .. } => false,
+        Work::Ops { ops, .. } => ops.len() > 1 && !ops.iter().all(|op| matches!(op, Op::Place { .. } | Op::Enqueue(_))),
+        Work::Move { .. } | Work::Discard { .. } | Work::Outline { .. } => false,
     }
 }
 

@@ -72,6 +72,20 @@ fn every_broken_rule_between_rows_is_named_and_mended() {
         ("UPDATE mailboxes SET uidnext = 2 WHERE id = 1", "mailbox 1 (INBOX) would give UID 2 again"),
         ("UPDATE mailboxes SET modseq = 1 WHERE id = 1", "mailbox 1 (INBOX) has modseq 1 and a later change in it"),
         ("UPDATE totals SET modseq = 1", "account 1 has modseq 1 and a later change in a mailbox"),
+        ("UPDATE mailboxes SET deleted = 3 WHERE id = 1", "mailbox 1 (INBOX) counts 13 messages, 13 unseen, 3 deleted"),
+        ("INSERT INTO subscriptions VALUES (77, 'x')", "account 77 subscribes to x and does not exist"),
+        (
+            "INSERT INTO annotations VALUES (1, 99, '/private/x', x'00')",
+            "annotation /private/x is of mailbox 99 of account 1, which does not exist",
+        ),
+        ("INSERT INTO rights VALUES (99, 'alice', 'lr')", "alice has rights on mailbox 99, which does not exist"),
+        ("INSERT INTO threads VALUES (77, 5, 5)", "1 keys of discussions are of account 77, which does not exist"),
+        ("INSERT INTO removed_mailboxes VALUES (77, 3, 3)", "mailbox 3 is remembered as removed of account 77"),
+        (
+            "UPDATE messages SET email = 0 WHERE uid = 3",
+            "message 3 in mailbox 1 has no name among the account's messages",
+        ),
+        ("UPDATE counters SET next = 1 WHERE name = 'email'", "the next email would be 1, but"),
         ("UPDATE counters SET next = 1 WHERE name = 'body'", "the next body would be 1, but"),
         ("DELETE FROM counters WHERE name = 'mailbox'", "the next mailbox would be 1, but 6 is in use"),
     ];
@@ -90,6 +104,20 @@ fn every_broken_rule_between_rows_is_named_and_mended() {
         deliver(&store, &[bob], b"life goes on").unwrap();
         assert!(inbox(&store, bob).len() >= 12);
     }
+}
+
+#[test]
+fn an_account_without_an_inbox_gets_one() {
+    let (dir, bob) = furnished();
+    change_rows(dir.path(), "UPDATE mailboxes SET name = 'elsewhere' WHERE name = 'INBOX'");
+    let found = words(&crate::repair(dir.path()).unwrap());
+    assert!(found.contains("account 1 (bob) has no INBOX"), "{found}");
+    assert_sound(dir.path());
+    let store = open_swiftly(dir.path());
+    deliver(&store, &[bob], b"life goes on").unwrap();
+    assert_eq!(inbox(&store, bob).len(), 1);
+    assert_eq!(store.mailbox_named(bob, "elsewhere").unwrap().unwrap().messages, 13);
+    make_account(&store, "carol");
 }
 
 #[test]

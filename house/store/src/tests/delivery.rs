@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
-use crate::{Change, Holding, MailboxId, ModSeq, Outcome, Placed, ReadError, SPILL_AT, Uid};
+use crate::{Arrival, Change, Holding, MailboxId, ModSeq, Outcome, Placed, ReadError, SPILL_AT, Uid};
 
 #[test]
 fn a_message_is_read_as_it_was_placed() {
@@ -186,6 +186,7 @@ fn figures_follow_every_change() {
     let seen = Op::Place {
         account: bob,
         mailbox: MailboxRef::Named("Sent".into()),
+        body: 0,
         prefix: Vec::new(),
         received_at: NOW,
         flags: Flags { system: Flags::SEEN, keywords: vec!["$Forwarded".into(), "work".into()] },
@@ -211,18 +212,19 @@ fn an_account_begins_with_its_mailboxes_and_their_uses() {
     let store = open(dir.path());
     let (alice, bob) = (make_account(&store, "alice"), make_account(&store, "bob"));
     let mailboxes = store.mailboxes(alice).unwrap();
-    let found: Vec<_> = mailboxes.iter().map(|row| (row.name.as_str(), row.special_use.as_deref())).collect();
+    let found: Vec<_> = mailboxes.iter().map(|row| (row.name.as_str(), row.special_use.join(" "))).collect();
     assert_eq!(
         found,
         [
-            ("INBOX", None),
-            ("Drafts", Some("\\Drafts")),
-            ("Sent", Some("\\Sent")),
-            ("Junk", Some("\\Junk")),
-            ("Trash", Some("\\Trash")),
-            ("Archive", Some("\\Archive")),
+            ("INBOX", String::new()),
+            ("Archive", "\\Archive".into()),
+            ("Drafts", "\\Drafts".into()),
+            ("Junk", "\\Junk".into()),
+            ("Sent", "\\Sent".into()),
+            ("Trash", "\\Trash".into()),
         ]
     );
+    assert!(mailboxes.iter().all(|row| row.subscribed));
     let mut validities: Vec<_> = [mailboxes, store.mailboxes(bob).unwrap()].concat();
     validities.dedup_by_key(|row| row.uidvalidity);
     assert_eq!(validities.len(), 12);
@@ -285,6 +287,7 @@ fn a_commit_that_contradicts_itself_is_malformed() {
     let long = Op::Place {
         account: bob,
         mailbox: MailboxRef::Inbox,
+        body: 0,
         prefix: vec![b'x'; crate::PREFIX_MAX + 1],
         received_at: NOW,
         flags: Flags::default(),
@@ -292,6 +295,7 @@ fn a_commit_that_contradicts_itself_is_malformed() {
     let blank = Op::Place {
         account: bob,
         mailbox: MailboxRef::Inbox,
+        body: 0,
         prefix: Vec::new(),
         received_at: NOW,
         flags: Flags { system: 0, keywords: vec!["a b".into()] },
@@ -319,6 +323,7 @@ fn mailboxes_are_found_by_name_and_number_and_only_by_their_owner() {
     let into = |account, mailbox| Op::Place {
         account,
         mailbox,
+        body: 0,
         prefix: Vec::new(),
         received_at: NOW,
         flags: Flags::default(),
@@ -345,13 +350,17 @@ fn changes_are_told_in_commit_order() {
     expunge(&store, bob, &[1, 2]);
     let _ = deliver(&store, &[AccountId(99)], b"nobody").unwrap_err();
     make_account(&store, "carol");
-    let placed = |uid, modseq| Change::Placed { account: bob, mailbox: inbox, uid: Uid(uid), modseq: ModSeq(modseq) };
+    let placed = |uid, modseq, content: &[u8]| {
+        let size = as_read(bob, content).len() as u64;
+        let arrival = Arrival { uid: Uid(uid), size, received_at: NOW, flags: Flags::default() };
+        Change::Placed { account: bob, mailbox: inbox, modseq: ModSeq(modseq), messages: [arrival].into() }
+    };
     let expected = [
         Change::DirectoryChanged,
-        placed(1, 2),
-        placed(2, 3),
+        placed(1, 2, b"1"),
+        placed(2, 3, b"2"),
         Change::QueueChanged,
-        Change::Expunged { account: bob, mailbox: inbox, uids: vec![Uid(1), Uid(2)], modseq: ModSeq(4) },
+        Change::Expunged { account: bob, mailbox: inbox, uids: [Uid(1), Uid(2)].into(), modseq: ModSeq(4) },
         Change::DirectoryChanged,
     ];
     for change in expected {

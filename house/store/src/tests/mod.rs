@@ -8,7 +8,13 @@ mod delivery;
 mod doors;
 mod faults;
 mod faulty;
+mod folders;
+mod listing;
+mod mailboxes;
+mod migrating;
 mod model;
+mod moving;
+mod searching;
 mod spool;
 
 use std::path::Path;
@@ -53,6 +59,7 @@ pub(crate) fn place(account: AccountId) -> Op {
     Op::Place {
         account,
         mailbox: MailboxRef::Inbox,
+        body: 0,
         prefix: prefix(account),
         received_at: NOW,
         flags: Flags::default(),

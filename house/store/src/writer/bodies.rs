@@ -73,11 +73,11 @@ struct Gathered {
     notes: Vec<SegmentNote>,
 }
 
-/// A commit, and where its body is or will be.
+/// A commit, and where its bodies are or will be.
 struct Pending {
     work: Work,
     reply: Reply,
-    outcome: Result<Option<Written>, CommitError>,
+    outcome: Result<Vec<Written>, CommitError>,
 }
 
 impl Bodies {
@@ -106,7 +106,7 @@ impl Bodies {
             while let Some(order) = next {
                 match order {
                     Order::Do(job) => {
-                        octets += job.content.len();
+                        octets += job.contents.iter().map(Content::len).sum::<usize>();
                         jobs.push(job);
                     }
                     Order::Close => is_closing = true,
@@ -134,34 +134,63 @@ impl Bodies {
             return Ok(());
         }
         let mut gathered = Gathered::default();
-        for Job { work, content, reply } in jobs {
-            let outcome = self.enter(&work, content, &mut gathered);
+        for Job { work, contents, reply } in jobs {
+            let outcome = self.enter_all(&work, contents, &mut gathered);
             gathered.commits.push(Pending { work, reply, outcome });
         }
-        self.write_out(&mut gathered);
+        // Whom its failure concerns has been told by it.
+        let _ = self.write_out(&mut gathered);
         self.send_on(gathered)
     }
 
-    /// Puts a commit's record into the buffer and says where it is going to be.
+    /// Puts a commit's records into the buffer and says where they are going to be.
+    fn enter_all(
+        &mut self,
+        work: &Work,
+        contents: Vec<Content>,
+        gathered: &mut Gathered,
+    ) -> Result<Vec<Written>, CommitError> {
+        let mut all = Vec::with_capacity(contents.len());
+        for (number, content) in contents.into_iter().enumerate() {
+            match self.enter(work, number, content, !all.is_empty(), gathered) {
+                Ok(written) => all.push(written),
+                Err(error) => {
+                    self.forsake(&all);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// A commit will not be: what was sealed for it is removed. Its records in the buffer stay, and no row points at them.
+    fn forsake(&self, written: &[Written]) {
+        for written in written.iter().filter(|written| written.is_alone) {
+            let _ = self.chores.send(Chore::Remove(written.span.segment));
+        }
+    }
+
     fn enter(
         &mut self,
         work: &Work,
+        number: usize,
         content: Content,
+        is_further: bool,
         gathered: &mut Gathered,
-    ) -> Result<Option<Written>, CommitError> {
+    ) -> Result<Written, CommitError> {
         match content {
-            Content::None => Ok(None),
-            Content::Sealed(written) => Ok(Some(written)),
+            Content::Sealed(written) => Ok(written),
+            Content::Spilled { .. } => Err(CommitError::Malformed("a large message was not sealed")),
             Content::Copied { record, span } => {
-                let (segment, position) = self.place_for(record.len(), gathered)?;
+                let (segment, position) = self.place_for(record.len(), is_further, gathered)?;
                 self.buffer.extend_from_slice(&record);
                 let span = Span { segment, offset: position + HEADER_LEN as u64, ..span };
-                Ok(Some(Written { span, record_len: record.len() as u64, is_alone: false, segment_len: 0 }))
+                Ok(Written { span, record_len: record.len() as u64, is_alone: false, segment_len: 0 })
             }
             Content::Fresh { head, content, content_crc } => {
-                let trailer = trailer_of(work);
+                let trailer = trailer_of(work, number);
                 let record_len = HEADER_LEN + head.len() + content.len() + trailer.len();
-                let (segment, position) = self.place_for(record_len, gathered)?;
+                let (segment, position) = self.place_for(record_len, is_further, gathered)?;
                 let span = Span {
                     body: self.shared.next_body(),
                     segment,
@@ -172,17 +201,26 @@ impl Bodies {
                 for part in [&header.encode(), head.as_slice(), &content, &trailer] {
                     self.buffer.extend_from_slice(part);
                 }
-                Ok(Some(Written { span, record_len: record_len as u64, is_alone: false, segment_len: 0 }))
+                Ok(Written { span, record_len: record_len as u64, is_alone: false, segment_len: 0 })
             }
         }
     }
 
-    /// Where the next record goes, if it has this many octets: the segment, and the position in it.
-    fn place_for(&mut self, record_len: usize, gathered: &mut Gathered) -> Result<(i64, u64), CommitError> {
+    /// Where the next record goes, if it has this many octets: the segment, and the position in it. `is_further`: earlier records
+    /// of the same commit may lie in the buffer, and it cannot be without them.
+    fn place_for(
+        &mut self,
+        record_len: usize,
+        is_further: bool,
+        gathered: &mut Gathered,
+    ) -> Result<(i64, u64), CommitError> {
         if let Some(place) = self.place_in_open(record_len) {
             return Ok(place);
         }
-        self.write_out(gathered);
+        match self.write_out(gathered) {
+            Err(error) if is_further => return Err(error),
+            _ => {}
+        }
         if let Some(reason) = self.shared.failure() {
             return Err(CommitError::Failed(reason));
         }
@@ -201,18 +239,22 @@ impl Bodies {
     }
 
     /// Writes and syncs the buffer; what cannot be written fails those who wait for it.
-    fn write_out(&mut self, gathered: &mut Gathered) {
+    fn write_out(&mut self, gathered: &mut Gathered) -> Result<(), CommitError> {
         let result = self.try_write_out(&mut gathered.notes);
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_KEPT);
-        if let Err(error) = result {
+        if let Err(error) = &result {
             for commit in &mut gathered.commits[gathered.unwritten..] {
-                if matches!(&commit.outcome, Ok(Some(written)) if !written.is_alone) {
-                    commit.outcome = Err(error.clone());
+                if let Ok(written) = &commit.outcome
+                    && written.iter().any(|written| !written.is_alone)
+                {
+                    let written = std::mem::replace(&mut commit.outcome, Err(error.clone()));
+                    self.forsake(&written.unwrap_or_default());
                 }
             }
         }
         gathered.unwritten = gathered.commits.len();
+        result
     }
 
     fn try_write_out(&mut self, notes: &mut Vec<SegmentNote>) -> Result<(), CommitError> {
@@ -279,17 +321,17 @@ impl Content {
     /// Octets that are to be written now, trailer not counted.
     fn len(&self) -> usize {
         match self {
-            Content::None | Content::Sealed(_) => 0,
+            Content::Sealed(_) | Content::Spilled { .. } => 0,
             Content::Fresh { head, content, .. } => head.len() + content.len(),
             Content::Copied { record, .. } => record.len(),
         }
     }
 }
 
-fn trailer_of(work: &Work) -> Vec<u8> {
+fn trailer_of(work: &Work, number: usize) -> Vec<u8> {
     match work {
-        Work::Ops(ops) => record::trailer(ops),
-        Work::Move { .. } | Work::Discard { .. } => Vec::new(),
+        Work::Ops { ops, .. } => record::trailer(ops, number),
+        Work::Move { .. } | Work::Discard { .. } | Work::Outline { .. } => Vec::new(),
     }
 }
 

@@ -62,7 +62,7 @@ impl Indexer {
         if let Some(reason) = self.shared.failure() {
             return refuse(ready, &CommitError::Failed(reason));
         }
-        let jobs: Vec<_> = ready.iter().map(|job| (&job.work, job.written.as_ref())).collect();
+        let jobs: Vec<_> = ready.iter().map(|job| (&job.work, job.written.as_slice())).collect();
         match self.index.transact(&jobs) {
             Ok(results) => self.tell(ready, results),
             Err(Failure::Full) => self.refuse(ready, &CommitError::Full),
@@ -89,6 +89,9 @@ impl Indexer {
                     for segment in done.emptied {
                         self.remove_segment(segment);
                     }
+                    // Before the reply: whoever ordered it looks at the mailbox next.
+                    done.changes.iter().for_each(|change| self.shared.live.apply(change));
+                    done.removed.iter().for_each(|mailbox| self.shared.live.remove(*mailbox));
                     changes.extend(done.changes);
                     let _ = job.reply.send(Ok(done.committed));
                 }
@@ -103,10 +106,8 @@ impl Indexer {
 
     /// Refuses commits of which nothing was kept; large messages that came with them are removed.
     fn refuse(&self, ready: Vec<Ready>, error: &CommitError) {
-        for job in &ready {
-            if let Some(written) = job.written.filter(|written| written.is_alone) {
-                self.remove_segment(written.span.segment);
-            }
+        for written in ready.iter().flat_map(|job| &job.written).filter(|written| written.is_alone) {
+            self.remove_segment(written.span.segment);
         }
         refuse(ready, error);
     }

@@ -11,11 +11,12 @@
 //!
 //! Invariants: commits with bodies and without keep their order; a reply is sent once both stages are durable; after a
 //! failed sync nothing is tried again and every later commit is refused with the reason.
-//! Not here: what an order means (index).
+//! Not here: which orders make sense (orders), what they mean (index).
 
 mod bodies;
 mod chores;
 mod indexer;
+mod orders;
 mod seal;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,9 +29,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::Shared;
 use crate::draft::{Contents, Spill};
 use crate::error::{CommitError, OpenError};
+use crate::essence::Essence;
 use crate::index::{Index, Resume};
 use crate::names::BodyId;
-use crate::op::{Commit, Committed, HEAD_MAX, Op, PREFIX_MAX};
+use crate::op::{Body, Commit, Committed, Op};
 use crate::segment::Span;
 
 /// How many commits may lie in the channel.
@@ -51,30 +53,26 @@ const BATCHES_MAX: usize = 4;
 /// What is to be done with the index.
 #[derive(Debug)]
 pub(crate) enum Work {
-    /// What a caller ordered.
-    Ops(Vec<Op>),
+    /// What a caller ordered, and what the index keeps of the bodies that came with it.
+    Ops { ops: Vec<Op>, essences: Vec<Essence> },
+    /// What lists say of a body that came before outlines were kept.
+    Outline { body: BodyId, outline: Vec<u8> },
     /// A record was copied forward from the segment `source`.
     Move { body: BodyId, source: i64 },
     /// No record of this segment is needed any more.
     Discard { segment: i64 },
 }
 
-/// The octets that come with it.
+/// The octets of one body.
 pub(crate) enum Content {
-    None,
     /// A message that is to be written into the open segment.
-    Fresh {
-        head: Vec<u8>,
-        content: Vec<u8>,
-        content_crc: Hasher,
-    },
+    Fresh { head: Vec<u8>, content: Vec<u8>, content_crc: Hasher },
+    /// A large message that is still a file in `tmp/`. Sealers take it from there.
+    Spilled { head: Vec<u8>, spill: Spill, content_crc: Hasher },
     /// A large message that has become a segment already.
     Sealed(Written),
     /// A whole record, copied from another segment.
-    Copied {
-        record: Vec<u8>,
-        span: Span,
-    },
+    Copied { record: Vec<u8>, span: Span },
 }
 
 /// Where a body has been written.
@@ -92,7 +90,7 @@ pub(crate) type Reply = oneshot::Sender<Result<Committed, CommitError>>;
 /// A commit on its way.
 pub(crate) struct Job {
     pub(crate) work: Work,
-    pub(crate) content: Content,
+    pub(crate) contents: Vec<Content>,
     pub(crate) reply: Reply,
 }
 
@@ -101,15 +99,6 @@ pub(crate) enum Order {
     Do(Job),
     /// Finish what has been sent and end.
     Close,
-}
-
-/// A large message on its way.
-pub(crate) struct SealJob {
-    ops: Vec<Op>,
-    head: Vec<u8>,
-    spill: Spill,
-    content_crc: Hasher,
-    reply: Reply,
 }
 
 /// What the first stage did to a segment.
@@ -126,17 +115,17 @@ struct Batch {
     notes: Vec<SegmentNote>,
 }
 
-/// A commit whose body is durable.
+/// A commit whose bodies are durable.
 struct Ready {
     work: Work,
-    written: Option<Written>,
+    written: Vec<Written>,
     reply: Reply,
 }
 
 /// The doors of the running threads.
 pub(crate) struct Writer {
     orders: mpsc::Sender<Order>,
-    seals: mpsc::Sender<Option<SealJob>>,
+    seals: mpsc::Sender<Option<Job>>,
     waiting: Arc<AtomicUsize>,
     threads: Mutex<Option<Threads>>,
 }
@@ -180,12 +169,10 @@ impl Writer {
         let seals = self.seals.clone();
         async move {
             let place = Waiting::enter(&waiting)?;
-            let (parcel, outcome) = pack(commit)?;
-            match parcel {
-                Parcel::Straight(job) => {
-                    orders.send(Order::Do(job)).await.map_err(|_| CommitError::Closed)?;
-                }
-                Parcel::ToSeal(job) => seals.send(Some(job)).await.map_err(|_| CommitError::Closed)?,
+            let (job, outcome) = pack(commit)?;
+            match job.is_large() {
+                false => orders.send(Order::Do(job)).await.map_err(|_| CommitError::Closed)?,
+                true => seals.send(Some(job)).await.map_err(|_| CommitError::Closed)?,
             }
             drop(place);
             outcome.await.unwrap_or(Err(CommitError::Closed))
@@ -195,26 +182,24 @@ impl Writer {
     /// The same for callers that may block.
     pub(crate) fn commit_blocking(&self, commit: Commit) -> Result<Committed, CommitError> {
         let place = Waiting::enter(&self.waiting)?;
-        let (parcel, outcome) = pack(commit)?;
-        match parcel {
-            Parcel::Straight(job) => {
-                self.orders.blocking_send(Order::Do(job)).map_err(|_| CommitError::Closed)?;
-            }
-            Parcel::ToSeal(job) => self.seals.blocking_send(Some(job)).map_err(|_| CommitError::Closed)?,
+        let (job, outcome) = pack(commit)?;
+        match job.is_large() {
+            false => self.orders.blocking_send(Order::Do(job)).map_err(|_| CommitError::Closed)?,
+            true => self.seals.blocking_send(Some(job)).map_err(|_| CommitError::Closed)?,
         }
         drop(place);
         outcome.blocking_recv().unwrap_or(Err(CommitError::Closed))
     }
 
     /// Sends work of the store's own and waits for it.
-    pub(crate) fn run_blocking(&self, work: Work, content: Content) -> Result<Committed, CommitError> {
-        self.begin_blocking(work, content)?.blocking_recv().unwrap_or(Err(CommitError::Closed))
+    pub(crate) fn run_blocking(&self, work: Work) -> Result<Committed, CommitError> {
+        self.begin_blocking(work, Vec::new())?.blocking_recv().unwrap_or(Err(CommitError::Closed))
     }
 
     /// Sends work of the store's own.
-    pub(crate) fn begin_blocking(&self, work: Work, content: Content) -> Result<Outcome, CommitError> {
+    pub(crate) fn begin_blocking(&self, work: Work, contents: Vec<Content>) -> Result<Outcome, CommitError> {
         let (reply, outcome) = oneshot::channel();
-        let job = Job { work, content, reply };
+        let job = Job { work, contents, reply };
         self.orders.blocking_send(Order::Do(job)).map_err(|_| CommitError::Closed)?;
         Ok(outcome)
     }
@@ -297,55 +282,34 @@ impl Drop for Waiting {
     }
 }
 
-enum Parcel {
-    Straight(Job),
-    ToSeal(SealJob),
-}
-
 pub(crate) type Outcome = oneshot::Receiver<Result<Committed, CommitError>>;
 
-/// Checks what can be checked without the index, and decides which way the commit goes.
-fn pack(commit: Commit) -> Result<(Parcel, Outcome), CommitError> {
-    check(&commit)?;
-    let (reply, outcome) = oneshot::channel();
-    let straight = |ops, content, reply| Parcel::Straight(Job { work: Work::Ops(ops), content, reply });
-    let parcel = match commit.body {
-        None => straight(commit.ops, Content::None, reply),
-        Some(body) => match body.draft.into_contents() {
-            (Contents::InMemory(content), content_crc) => {
-                straight(commit.ops, Content::Fresh { head: body.head, content, content_crc }, reply)
-            }
-            (Contents::Spilled(spill), content_crc) => {
-                Parcel::ToSeal(SealJob { ops: commit.ops, head: body.head, spill, content_crc, reply })
-            }
-        },
-    };
-    Ok((parcel, outcome))
-}
-
-fn check(commit: &Commit) -> Result<(), CommitError> {
-    let about_a_body = |op: &Op| matches!(op, Op::Place { .. } | Op::Enqueue(_));
-    let malformed = match &commit.body {
-        Some(body) if body.head.len() > HEAD_MAX => Some("the head of the message is too long"),
-        Some(_) if !commit.ops.iter().any(about_a_body) => Some("nobody is to have the message"),
-        None if commit.ops.iter().any(about_a_body) => Some("a placement or a queued mail needs a message"),
-        _ => commit.ops.iter().find_map(flaw_of),
-    };
-    malformed.map_or(Ok(()), |flaw| Err(CommitError::Malformed(flaw)))
-}
-
-fn flaw_of(op: &Op) -> Option<&'static str> {
-    match op {
-        Op::Place { prefix, .. } if prefix.len() > PREFIX_MAX => Some("the prefix of the message is too long"),
-        Op::Place { flags, .. } if !flags.keywords.iter().all(|word| is_keyword(word)) => {
-            Some("a keyword is empty or has a blank in it")
-        }
-        Op::Enqueue(mail) if mail.recipients.is_empty() => Some("a queued mail needs a recipient"),
-        _ => None,
+impl Job {
+    /// Whether it has to be sealed first.
+    fn is_large(&self) -> bool {
+        self.contents.iter().any(|content| matches!(content, Content::Spilled { .. }))
     }
 }
 
-/// Keywords are kept with blanks between them.
-fn is_keyword(word: &str) -> bool {
-    !word.is_empty() && word.bytes().all(|octet| octet > b' ')
+/// Checks what can be checked without the index, and finds out what the index keeps of the bodies that are in memory.
+fn pack(commit: Commit) -> Result<(Job, Outcome), CommitError> {
+    orders::check(&commit)?;
+    let (reply, outcome) = oneshot::channel();
+    let Commit { ops, bodies } = commit;
+    let mut essences = Vec::with_capacity(bodies.len());
+    let mut contents = Vec::with_capacity(bodies.len());
+    for (number, Body { head, draft }) in bodies.into_iter().enumerate() {
+        match draft.into_contents() {
+            (Contents::InMemory(content), content_crc) => {
+                let is_listed = orders::is_placed(&ops, number);
+                essences.push(if is_listed { Essence::of(&head, &content) } else { Essence::default() });
+                contents.push(Content::Fresh { head, content, content_crc });
+            }
+            (Contents::Spilled(spill), content_crc) => {
+                essences.push(Essence::default());
+                contents.push(Content::Spilled { head, spill, content_crc });
+            }
+        }
+    }
+    Ok((Job { work: Work::Ops { ops, essences }, contents, reply }, outcome))
 }

@@ -1,0 +1,355 @@
+//! Looking for messages in a mailbox.
+//!
+//! RFC 9051 §6.4.4 (SEARCH), RFC 5032 (WITHIN), RFC 7162 §3.1.5 (MODSEQ), RFC 8474 §5.4, RFC 8514 §4.3 (save dates).
+//!
+//! ```text
+//! rows in memory ─cannot tell→ row and outline in the index ─cannot tell→ header, then bodies, piece by piece
+//! ```
+//!
+//! Each step decides what it can with what it has; only messages about which it cannot tell go on to the next, dearer one. All texts
+//! that are looked for in a message are looked for in one go through it.
+//!
+//! Invariants: what is found is what the message says, whatever an index believes; memory does not grow with the messages.
+//! Not here: how a dialogue writes queries (imap), ordering and threading (desks).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use message::Date;
+use message::address::{Entry, Mailbox};
+use message::find::{Pattern, Scope, find};
+use message::mime::words;
+use message::outline::Front;
+
+use crate::Store;
+use crate::error::ReadError;
+use crate::essence::fetch;
+use crate::live::{Row, Snapshot};
+use crate::names::{EmailId, ModSeq, ThreadId, Uid};
+use crate::read::{Kept, Listed};
+
+/// How many messages are taken out of the index at once.
+const LISTED_AT_ONCE: usize = 250;
+
+/// A condition on messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Query {
+    /// Every message.
+    All,
+    /// All of these hold.
+    And(Vec<Query>),
+    /// One of these holds.
+    Or(Vec<Query>),
+    /// It does not hold.
+    Not(Box<Query>),
+    /// It is in one of these ranges, both ends included.
+    Uids(Vec<(Uid, Uid)>),
+    /// It has all of these system flags.
+    Flags(u32),
+    /// It has this keyword, in whatever case.
+    Keyword(String),
+    /// It has more octets.
+    Larger(u64),
+    /// It has fewer octets.
+    Smaller(u64),
+    /// It arrived then, Unix seconds.
+    Received(Range<i64>),
+    /// It came into this mailbox then, Unix seconds.
+    Saved(Range<i64>),
+    /// Its Date field says so, its time zone passed over: Unix seconds of the same clock in Greenwich. No date, no match.
+    Sent(Range<i64>),
+    /// It was changed with this number or a later one.
+    ModSeq(ModSeq),
+    /// It is this email.
+    Email(EmailId),
+    /// It belongs to this discussion.
+    Thread(ThreadId),
+    /// This text stands in its subject.
+    Subject(String),
+    /// This text stands among these people, names or addresses.
+    People(People, String),
+    /// It has a field of this name with this text in it; an empty text asks for the field.
+    Header(String, String),
+    /// This text stands in its body.
+    Body(String),
+    /// This text stands in its header or its body.
+    Text(String),
+}
+
+/// Fields with people in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum People {
+    /// From
+    From,
+    /// To
+    To,
+    /// Cc
+    Cc,
+    /// Bcc
+    Bcc,
+}
+
+impl People {
+    fn of(self, front: &Front) -> &[Entry] {
+        match self {
+            People::From => &front.envelope.from,
+            People::To => &front.envelope.to,
+            People::Cc => &front.envelope.cc,
+            People::Bcc => &front.envelope.bcc,
+        }
+    }
+
+    fn field(self) -> &'static str {
+        match self {
+            People::From => "from",
+            People::To => "to",
+            People::Cc => "cc",
+            People::Bcc => "bcc",
+        }
+    }
+}
+
+/// A search under way. It goes on by [`step`](Search::step)s, so that it can be left and its progress told.
+#[derive(Debug)]
+pub struct Search {
+    store: Store,
+    snapshot: Arc<Snapshot>,
+    node: Node,
+    texts: Vec<(Scope, Pattern)>,
+    /// Messages about which the rows in memory could not tell, from the last to the first.
+    open: Vec<Uid>,
+    total: usize,
+    hits: Vec<Uid>,
+}
+
+impl Search {
+    pub(crate) fn new(store: Store, snapshot: Arc<Snapshot>, query: &Query) -> Search {
+        let mut texts = Vec::new();
+        let node = Node::of(query, &mut texts);
+        let (mut open, mut hits) = (Vec::new(), Vec::new());
+        for row in snapshot.rows() {
+            match node.holds(&Known::of(row, &snapshot)) {
+                Some(true) => hits.push(row.uid),
+                Some(false) => {}
+                None => open.push(row.uid),
+            }
+        }
+        open.reverse();
+        let total = open.len();
+        Search { store, snapshot, node, texts, open, total, hits }
+    }
+
+    /// Whether everything has been looked at.
+    pub fn is_over(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// How many of how many messages that need a closer look have had it.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.total - self.open.len(), self.total)
+    }
+
+    /// Looks at some more messages: a few hundred rows, or a few bodies. Blocks.
+    pub fn step(&mut self) -> Result<(), ReadError> {
+        let mut uids = self.open.split_off(self.open.len().saturating_sub(LISTED_AT_ONCE));
+        uids.reverse();
+        for listed in self.store.list(self.snapshot.mailbox, &uids)? {
+            if self.matches(&listed)? {
+                self.hits.push(listed.kept.uid);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at everything. Blocks, perhaps for long.
+    pub fn finish(mut self) -> Result<Vec<Uid>, ReadError> {
+        while !self.is_over() {
+            self.step()?;
+        }
+        Ok(self.hits())
+    }
+
+    /// What has been found, ascending.
+    pub fn hits(mut self) -> Vec<Uid> {
+        self.hits.sort_unstable();
+        self.hits
+    }
+
+    fn matches(&self, listed: &Listed) -> Result<bool, ReadError> {
+        let kept = &listed.kept;
+        let Some(row) = self.snapshot.index_of(kept.uid).and_then(|index| self.snapshot.get(index)) else {
+            return Ok(false);
+        };
+        let front = listed.front();
+        let known = Known { kept: Some(kept), front: Some(&front), ..Known::of(row, &self.snapshot) };
+        if let Some(holds) = self.node.holds(&known) {
+            return Ok(holds);
+        }
+        match self.look_inside(listed, known) {
+            // Expunged meanwhile.
+            Err(ReadError::NotFound) => Ok(false),
+            other => other,
+        }
+    }
+
+    fn look_inside(&self, listed: &Listed, known: Known<'_>) -> Result<bool, ReadError> {
+        let reader = self.store.reader(&listed.kept)?;
+        let fetch = |range: Range<usize>| fetch(range, |at, buf| reader.read(at, buf));
+        let outline = listed.outline();
+        let header = fetch(outline.tree.root().header.clone())?;
+        let known = Known { header: Some(&header), ..known };
+        if let Some(holds) = self.node.holds(&known) {
+            return Ok(holds);
+        }
+        let found = find(&outline.tree, &self.texts, fetch)?;
+        Ok(self.node.holds(&Known { found: Some(&found), ..known }).unwrap_or(false))
+    }
+}
+
+/// A query that is ready to be asked.
+#[derive(Debug)]
+enum Node {
+    All,
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+    Plain(Query),
+    Subject(Pattern),
+    People(People, Pattern),
+    Header(String, Pattern),
+    /// A text that is looked for inside, by its number.
+    Inside(usize),
+}
+
+/// What is known of a message so far.
+struct Known<'a> {
+    row: &'a Row,
+    snapshot: &'a Snapshot,
+    kept: Option<&'a Kept>,
+    front: Option<&'a Front>,
+    header: Option<&'a [u8]>,
+    found: Option<&'a [bool]>,
+}
+
+impl<'a> Known<'a> {
+    fn of(row: &'a Row, snapshot: &'a Snapshot) -> Known<'a> {
+        Known { row, snapshot, kept: None, front: None, header: None, found: None }
+    }
+}
+
+impl Node {
+    fn of(query: &Query, texts: &mut Vec<(Scope, Pattern)>) -> Node {
+        let mut inside = |scope, text: &str| {
+            texts.push((scope, Pattern::new(text)));
+            Node::Inside(texts.len() - 1)
+        };
+        match query {
+            Query::All => Node::All,
+            Query::Body(text) => inside(Scope::Body, text),
+            Query::Text(text) => inside(Scope::Text, text),
+            Query::And(all) => Node::And(all.iter().map(|query| Node::of(query, texts)).collect()),
+            Query::Or(some) => Node::Or(some.iter().map(|query| Node::of(query, texts)).collect()),
+            Query::Not(query) => Node::Not(Box::new(Node::of(query, texts))),
+            Query::Subject(text) => Node::Subject(Pattern::new(text)),
+            Query::People(people, text) => Node::People(*people, Pattern::new(text)),
+            Query::Header(name, text) => Node::Header(name.clone(), Pattern::new(text)),
+            plain => Node::Plain(plain.clone()),
+        }
+    }
+
+    /// Whether it holds; `None` if that cannot be told yet.
+    fn holds(&self, known: &Known<'_>) -> Option<bool> {
+        match self {
+            Node::All => Some(true),
+            Node::Plain(query) => plain_holds(query, known),
+            Node::And(all) => every(all.iter().map(|node| node.holds(known))),
+            Node::Or(some) => every(some.iter().map(|node| node.holds(known).map(|holds| !holds))).map(|none| !none),
+            Node::Not(node) => node.holds(known).map(|holds| !holds),
+            Node::Subject(pattern) => in_subject(pattern, known),
+            Node::People(people, pattern) => among(*people, pattern, known),
+            Node::Header(name, pattern) => known.header.map(|header| pattern.is_in_field(header, name)),
+            Node::Inside(number) => known.found.map(|found| found.get(*number).copied().unwrap_or(false)),
+        }
+    }
+}
+
+/// Whether all hold: one that does not decides, whatever the others may turn out to be.
+fn every(verdicts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
+    let mut all = Some(true);
+    for verdict in verdicts {
+        match verdict {
+            Some(false) => return Some(false),
+            Some(true) => {}
+            None => all = None,
+        }
+    }
+    all
+}
+
+fn plain_holds(query: &Query, known: &Known<'_>) -> Option<bool> {
+    let row = known.row;
+    match query {
+        Query::Uids(ranges) => Some(is_among(ranges, row.uid)),
+        Query::Flags(flags) => Some(u32::from(row.system) & flags == *flags),
+        Query::Keyword(word) => {
+            Some(known.snapshot.keywords_of(row).iter().any(|keyword| keyword.eq_ignore_ascii_case(word)))
+        }
+        Query::Larger(octets) => Some(u64::from(row.size) > *octets),
+        Query::Smaller(octets) => Some(u64::from(row.size) < *octets),
+        Query::Received(when) => Some(when.contains(&row.received_at)),
+        Query::ModSeq(modseq) => Some(row.modseq >= *modseq),
+        Query::Saved(when) => known.kept.map(|kept| when.contains(&kept.saved_at)),
+        Query::Email(email) => known.kept.map(|kept| kept.email == *email),
+        Query::Thread(thread) => known.kept.map(|kept| kept.thread == *thread),
+        Query::Sent(when) => known.front.map(|front| sent_at(front).is_some_and(|at| when.contains(&at))),
+        _ => Some(true),
+    }
+}
+
+fn is_among(ranges: &[(Uid, Uid)], uid: Uid) -> bool {
+    ranges.iter().any(|(first, last)| (*first..=*last).contains(&uid))
+}
+
+/// What the clock of the sender showed.
+fn sent_at(front: &Front) -> Option<i64> {
+    Date::parse(front.envelope.date.as_deref()?).map(|date| date.local_secs())
+}
+
+fn in_subject(pattern: &Pattern, known: &Known<'_>) -> Option<bool> {
+    let front = known.front?;
+    let subject = front.envelope.subject.as_deref().map(words::decode);
+    match subject.is_some_and(|subject| pattern.is_in(&subject)) {
+        true => Some(true),
+        // What was too long to be kept is in the header still.
+        false if front.is_cut => known.header.map(|header| pattern.is_in_field(header, "subject")),
+        false => Some(false),
+    }
+}
+
+fn among(people: People, pattern: &Pattern, known: &Known<'_>) -> Option<bool> {
+    let front = known.front?;
+    match people.of(front).iter().any(|entry| pattern.is_in(&shown(entry))) {
+        true => Some(true),
+        false if front.is_cut => known.header.map(|header| pattern.is_in_field(header, people.field())),
+        false => Some(false),
+    }
+}
+
+/// An entry of a list as people write it.
+fn shown(entry: &Entry) -> String {
+    match entry {
+        Entry::Mailbox(mailbox) => address(mailbox),
+        Entry::Group { name, members } => {
+            let members: Vec<String> = members.iter().map(address).collect();
+            format!("{}: {};", words::decode(name), members.join(", "))
+        }
+    }
+}
+
+fn address(mailbox: &Mailbox) -> String {
+    let (local, domain) = (String::from_utf8_lossy(&mailbox.local), String::from_utf8_lossy(&mailbox.domain));
+    match mailbox.display_name() {
+        Some(name) => format!("{name} <{local}@{domain}>"),
+        None => format!("{local}@{domain}"),
+    }
+}
