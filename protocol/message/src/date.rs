@@ -93,9 +93,14 @@ impl Date {
         self.zone
     }
 
+    /// What the writer's clock showed, in seconds since 1970 as if it had stood in Greenwich.
+    pub fn local_secs(&self) -> i64 {
+        self.unix_secs + self.zone.secs()
+    }
+
     /// What the writer's clock showed.
     pub fn local(&self) -> Local {
-        let secs = self.unix_secs + self.zone.secs();
+        let secs = self.local_secs();
         let (year, month, day) = civil(secs.div_euclid(DAY_SECS));
         let of_day = secs.rem_euclid(DAY_SECS);
         Local {

@@ -109,6 +109,11 @@ impl Outline {
         binary::decode(octets)
     }
 
+    /// Whether a stored outline is of a message that begins with a header section; see [`Front::has_header`].
+    pub fn has_header(octets: &[u8]) -> bool {
+        binary::has_header(octets)
+    }
+
     /// The envelope of `tree.parts[part]`, if that is a message.
     pub fn envelope(&self, part: usize) -> Option<&Envelope> {
         match part {

@@ -107,6 +107,10 @@ pub(super) fn encode(outline: &Outline) -> Vec<u8> {
     writer.out
 }
 
+pub(super) fn has_header(octets: &[u8]) -> bool {
+    Reader::new(octets).is_some_and(|reader| reader.flags & HAS_HEADER != 0)
+}
+
 pub(super) fn decode_front(octets: &[u8]) -> Option<Front> {
     let mut reader = Reader::new(octets)?;
     reader.front()
