@@ -24,6 +24,9 @@ const SALT_BYTES: usize = 16;
 /// The name of our hash in its PHC-like form `$packetboat-app$salt$hash`.
 const SCHEME: &str = "packetboat-app";
 
+/// What an app password may be for; the names are those of the configuration and the log.
+pub const SERVICES: [&str; 3] = ["smtp", "pop3", "ftp"];
+
 /// One app password as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppPassword {
@@ -35,15 +38,25 @@ pub struct AppPassword {
     pub hash: PasswordHash,
     /// Seconds since 1970.
     pub created: i64,
+    /// The services it opens, by their names in [`SERVICES`]; all of them if there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<String>,
+}
+
+impl AppPassword {
+    /// Whether it opens this service.
+    pub fn opens(&self, service: &str) -> bool {
+        self.services.is_empty() || self.services.iter().any(|one| one == service)
+    }
 }
 
 /// Makes an app password: what is kept, and the password to be shown once.
-pub(crate) fn make(id: u32, label: &str, created: i64) -> (AppPassword, Password) {
+pub(crate) fn make(id: u32, label: &str, services: Vec<String>, created: i64) -> (AppPassword, Password) {
     let bits: [u8; LENGTH] = chance::octets();
     let letters: Vec<u8> = bits.iter().map(|b| LETTERS[usize::from(b % 32)]).collect();
     let hash = hash(&chance::octets::<SALT_BYTES>(), &letters);
     let shown = letters.chunks(GROUP).collect::<Vec<_>>().join(&b'-');
-    (AppPassword { id, label: label.to_owned(), hash, created }, Password::new(shown))
+    (AppPassword { id, label: label.to_owned(), hash, created, services }, Password::new(shown))
 }
 
 /// The letters of what may be an app password, however it was copied: blanks, hyphens and case do not count.
@@ -82,7 +95,7 @@ mod tests {
 
     #[test]
     fn it_is_recognised_however_it_was_copied() {
-        let (kept, shown) = make(1, "telephone", 0);
+        let (kept, shown) = make(1, "telephone", Vec::new(), 0);
         let shown = String::from_utf8(shown.reveal().to_vec()).expect("letters");
         assert_eq!((shown.len(), shown.matches('-').count()), (23, 3));
         for copied in [shown.clone(), shown.to_uppercase(), shown.replace('-', ""), shown.replace('-', " ")] {
@@ -93,7 +106,7 @@ mod tests {
 
     #[test]
     fn another_one_does_not_fit() {
-        let ((kept, _), (_, other)) = (make(1, "a", 0), make(2, "b", 0));
+        let ((kept, _), (_, other)) = (make(1, "a", Vec::new(), 0), make(2, "b", Vec::new(), 0));
         assert!(!fits(&letters(&other).expect("has the form"), &kept.hash));
     }
 

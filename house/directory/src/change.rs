@@ -7,7 +7,7 @@
 //! Not here: hashing of passwords (secrets), writing (store), who may ask for a change (app, web).
 
 use crate::address::{Address, Malformed, hosted_domain};
-use crate::app_password;
+use crate::app_password::{self, SERVICES};
 use crate::records::{AccountRecord, AliasRecord, DomainRecord, Quota};
 use crate::resolve::{ALIAS_TARGETS_MAX, Loop, Resolution};
 use crate::secrets::{Password, Secrets};
@@ -86,6 +86,9 @@ pub enum Refused {
         /// The number asked for.
         id: u32,
     },
+    /// An app password cannot be for this.
+    #[error("`{0}` is no service that an app password can be for; those are {known}", known = SERVICES.join(", "))]
+    ServiceUnknown(String),
     /// A display name or a label that is too long or has control characters.
     #[error("a name to be shown has at most {LABEL_MAX_BYTES} octets and no control characters")]
     Label,
@@ -167,14 +170,16 @@ pub fn enable_account(directory: &Directory, name: &str) -> Result<Account, Refu
     Ok(account)
 }
 
-/// The account with one more app password, and that password, to be shown once and forgotten.
+/// The account with one more app password, and that password, to be shown once and forgotten. It opens these services,
+/// or all if none are named.
 ///
 /// # Errors
-/// There is no such account, it has too many, or the label cannot be shown.
+/// There is no such account, it has too many, a service is none of ours, or the label cannot be shown.
 pub fn add_app_password(
     directory: &Directory,
     name: &str,
     called: &str,
+    services: &[String],
     now: i64,
 ) -> Result<(Account, Password), Refused> {
     let mut account = account(directory, name)?;
@@ -183,7 +188,7 @@ pub fn add_app_password(
         return Err(Refused::TooManyAppPasswords(account.name.to_string()));
     }
     let id = kept.iter().map(|one| one.id).max().map_or(1, |highest| highest.saturating_add(1));
-    let (one, shown) = app_password::make(id, &label(called)?, now);
+    let (one, shown) = app_password::make(id, &label(called)?, known_services(services)?, now);
     kept.push(one);
     Ok((account, shown))
 }
@@ -416,6 +421,16 @@ fn known_alias<'a>(directory: &'a Directory, key: &str) -> Result<&'a Alias, Ref
 fn plain_address(text: &str) -> Result<Address, Refused> {
     let address = Address::parse(text).map_err(|why| malformed(text, why))?;
     if address.is_plain() { Ok(address) } else { Err(malformed(text, Malformed::Local)) }
+}
+
+/// Each once, in our order.
+fn known_services(named: &[String]) -> Result<Vec<String>, Refused> {
+    match named.iter().find(|name| !SERVICES.contains(&name.as_str())) {
+        Some(stranger) => Err(Refused::ServiceUnknown(stranger.clone())),
+        None => {
+            Ok(SERVICES.iter().filter(|one| named.iter().any(|name| name == *one)).map(|one| one.to_string()).collect())
+        }
+    }
 }
 
 fn label(text: &str) -> Result<String, Refused> {

@@ -60,7 +60,7 @@ fn app_passwords_are_numbered_and_bounded() {
     let mut town = Town::new();
     for n in 1..=APP_PASSWORDS_MAX as u32 {
         let (bob, shown) =
-            add_app_password(&town.clone().build(), "bob@hamburger.test", "telephone", 9).expect("added");
+            add_app_password(&town.clone().build(), "bob@hamburger.test", "telephone", &[], 9).expect("added");
         let last = bob.record.app_passwords.last().expect("added").clone();
         assert_eq!((last.id, &*last.label, last.created), (n, "telephone", 9));
         assert!(!bob.record.write().contains(std::str::from_utf8(shown.reveal()).expect("letters")));
@@ -68,8 +68,12 @@ fn app_passwords_are_numbered_and_bounded() {
     }
     let full = town.build();
     assert_eq!(
-        refusal(add_app_password(&full, "bob@hamburger.test", "one more", 0)),
+        refusal(add_app_password(&full, "bob@hamburger.test", "one more", &[], 0)),
         "account `bob@hamburger.test` has 50 app passwords already: remove one first"
+    );
+    assert_eq!(
+        refusal(add_app_password(&Town::new().build(), "bob@hamburger.test", "x", &["nntp".into()], 0)),
+        "`nntp` is no service that an app password can be for; those are smtp, pop3, ftp"
     );
     let less = remove_app_password(&full, "bob@hamburger.test", 7).expect("removed");
     assert!(less.record.app_passwords.len() == 49 && less.record.app_passwords.iter().all(|one| one.id != 7));

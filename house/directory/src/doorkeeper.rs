@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::hmac;
 
-use crate::app_password;
+use crate::app_password::{self, AppPassword};
 use crate::chance;
 use crate::login::{Denied, Login};
 use crate::secrets::{self, NOBODYS_HASH, Password, PasswordHash};
@@ -62,23 +62,35 @@ impl Doorkeeper {
         directory: &Directory,
         login: &str,
         password: &Password,
+        service: &str,
         now: Instant,
     ) -> Result<Login, Denied> {
-        match self.check_cached(directory, login, password, now) {
+        match self.check_cached(directory, login, password, service, now) {
             Some(login) => Ok(login),
-            None => self.verify_slow(directory, login, password, now),
+            None => self.verify_slow(directory, login, password, service, now),
         }
     }
 
     /// The quick look, some microseconds: a password that was right lately, or an app password.
     /// `None` means that nothing is known yet, not that it is wrong.
-    pub fn check_cached(&self, directory: &Directory, login: &str, password: &Password, now: Instant) -> Option<Login> {
+    pub fn check_cached(
+        &self,
+        directory: &Directory,
+        login: &str,
+        password: &Password,
+        service: &str,
+        now: Instant,
+    ) -> Option<Login> {
         let account = directory.account_for_login(login)?;
         let known = match &account.record.password {
             Some(hash) => self.recent().holds(&self.mark(account, hash, password), now, self.memory),
             None => false,
         };
-        if known || has_app_password(account, password) { directory.admit(account).ok() } else { None }
+        if known {
+            return directory.admit(account).ok();
+        }
+        let one = app_password_of(account, password).filter(|one| one.opens(service))?;
+        directory.admit(account).ok().map(|login| Login { app_password: Some(one.id), ..login })
     }
 
     /// The whole check: argon2id, some 20 ms of one core and 19 MiB for that time, whoever asks.
@@ -93,11 +105,15 @@ impl Doorkeeper {
         directory: &Directory,
         login: &str,
         password: &Password,
+        service: &str,
         now: Instant,
     ) -> Result<Login, Denied> {
         let account = directory.account_for_login(login);
-        if let Some(account) = account.filter(|account| has_app_password(account, password)) {
-            return directory.admit(account);
+        if let Some((account, one)) = account.and_then(|account| Some((account, app_password_of(account, password)?))) {
+            return match one.opens(service) {
+                true => directory.admit(account).map(|login| Login { app_password: Some(one.id), ..login }),
+                false => Err(Denied::OtherService),
+            };
         }
         let hash = account.and_then(|account| account.record.password.as_ref());
         let right = match hash {
@@ -143,10 +159,10 @@ impl Doorkeeper {
     }
 }
 
-fn has_app_password(account: &Account, password: &Password) -> bool {
+fn app_password_of<'a>(account: &'a Account, password: &Password) -> Option<&'a AppPassword> {
     let kept = &account.record.app_passwords;
-    let Some(letters) = app_password::letters(password).filter(|_| !kept.is_empty()) else { return false };
-    kept.iter().any(|one| app_password::fits(&letters, &one.hash))
+    let letters = app_password::letters(password).filter(|_| !kept.is_empty())?;
+    kept.iter().find(|one| app_password::fits(&letters, &one.hash))
 }
 
 type Mark = [u8; 32];

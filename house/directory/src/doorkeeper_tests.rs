@@ -17,7 +17,7 @@ fn lets_in(login: &Result<Login, Denied>) -> Option<&str> {
 #[test]
 fn the_right_password_lets_in_and_everything_else_does_not() {
     let (directory, door, now) = (Town::new().build(), Doorkeeper::new(Memory::default()), Instant::now());
-    let verify = |login, offered| door.verify(&directory, login, &password(offered), now);
+    let verify = |login, offered| door.verify(&directory, login, &password(offered), "pop3", now);
     assert_eq!(lets_in(&verify("bob@hamburger.test", "pickles")), Some("bob@hamburger.test"));
     assert_eq!(verify("bob@hamburger.test", "pickle"), Err(Denied::WrongPassword));
     assert_eq!(verify("bob@hamburger.test", ""), Err(Denied::WrongPassword));
@@ -27,10 +27,10 @@ fn the_right_password_lets_in_and_everything_else_does_not() {
 #[test]
 fn a_right_password_is_remembered_and_a_wrong_one_is_not() {
     let (directory, door, now) = (Town::new().build(), Doorkeeper::new(Memory::default()), Instant::now());
-    let cached = |login, offered| door.check_cached(&directory, login, &password(offered), now);
+    let cached = |login, offered| door.check_cached(&directory, login, &password(offered), "pop3", now);
     assert_eq!(cached("bob", "pickles"), None, "nothing is known before the first check");
-    door.verify_slow(&directory, "bob", &password("pickles"), now).expect("the right password");
-    door.verify_slow(&directory, "bob", &password("wrong"), now).expect_err("a wrong password");
+    door.verify_slow(&directory, "bob", &password("pickles"), "pop3", now).expect("the right password");
+    door.verify_slow(&directory, "bob", &password("wrong"), "pop3", now).expect_err("a wrong password");
     assert_eq!(&*cached("bob", "pickles").expect("remembered").name, "bob@hamburger.test");
     assert!(cached("BOB@hamburger.TEST", "pickles").is_some(), "under every form of the name");
     assert_eq!(cached("bob", "wrong"), None);
@@ -42,30 +42,31 @@ fn a_right_password_is_remembered_and_a_wrong_one_is_not() {
 fn a_changed_password_is_forgotten_at_once() {
     let (town, door, now) = (Town::new(), Doorkeeper::new(Memory::default()), Instant::now());
     let before = town.clone().build();
-    door.verify(&before, "bob", &password("pickles"), now).expect("the right password");
+    door.verify(&before, "bob", &password("pickles"), "pop3", now).expect("the right password");
     let after = town.edit(2, |bob| bob.password = Some(cheap_hash("ketchup"))).build();
-    assert_eq!(door.check_cached(&after, "bob", &password("pickles"), now), None);
-    assert_eq!(door.verify(&after, "bob", &password("pickles"), now), Err(Denied::WrongPassword));
+    assert_eq!(door.check_cached(&after, "bob", &password("pickles"), "pop3", now), None);
+    assert_eq!(door.verify(&after, "bob", &password("pickles"), "pop3", now), Err(Denied::WrongPassword));
 }
 
 #[test]
 fn a_disabled_account_is_shut_even_if_remembered_and_only_its_owner_learns_why() {
     let (town, door, now) = (Town::new(), Doorkeeper::new(Memory::default()), Instant::now());
-    door.verify(&town.clone().build(), "bob", &password("pickles"), now).expect("the right password");
+    door.verify(&town.clone().build(), "bob", &password("pickles"), "pop3", now).expect("the right password");
     let after = town.clone().edit(2, |bob| bob.disabled = true).build();
-    assert_eq!(door.check_cached(&after, "bob", &password("pickles"), now), None);
-    assert_eq!(door.verify(&after, "bob", &password("pickles"), now), Err(Denied::Disabled));
-    assert_eq!(door.verify(&after, "bob", &password("wrong"), now), Err(Denied::WrongPassword));
+    assert_eq!(door.check_cached(&after, "bob", &password("pickles"), "pop3", now), None);
+    assert_eq!(door.verify(&after, "bob", &password("pickles"), "pop3", now), Err(Denied::Disabled));
+    assert_eq!(door.verify(&after, "bob", &password("wrong"), "pop3", now), Err(Denied::WrongPassword));
     let closed = town.edit_crepes(|crepes| crepes.disabled = true).build();
-    assert_eq!(door.verify(&closed, "alice", &password("pickles"), now), Err(Denied::Disabled));
+    assert_eq!(door.verify(&closed, "alice", &password("pickles"), "pop3", now), Err(Denied::Disabled));
 }
 
 #[test]
 fn what_is_remembered_grows_old_and_use_does_not_make_it_young() {
     let (directory, now) = (Town::new().build(), Instant::now());
     let door = Doorkeeper::new(Memory { marks_max: 4, age_max: HOUR });
-    let known_at = |at: Duration| door.check_cached(&directory, "bob", &password("pickles"), now + at).is_some();
-    door.verify(&directory, "bob", &password("pickles"), now).expect("the right password");
+    let known_at =
+        |at: Duration| door.check_cached(&directory, "bob", &password("pickles"), "pop3", now + at).is_some();
+    door.verify(&directory, "bob", &password("pickles"), "pop3", now).expect("the right password");
     assert!(known_at(HOUR / 2));
     assert!(known_at(HOUR - Duration::from_secs(1)));
     assert!(!known_at(HOUR));
@@ -76,17 +77,31 @@ fn an_account_without_password_is_opened_by_app_passwords_only() {
     let (town, door, now) =
         (Town::new().edit(2, |bob| bob.password = None), Doorkeeper::new(Memory::default()), Instant::now());
     let directory = town.clone().build();
-    assert_eq!(door.verify(&directory, "bob", &password("pickles"), now), Err(Denied::NoPassword));
+    assert_eq!(door.verify(&directory, "bob", &password("pickles"), "pop3", now), Err(Denied::NoPassword));
     let (bob, shown) =
-        change::add_app_password(&directory, "bob@hamburger.test", "telephone", 0).expect("can have one");
+        change::add_app_password(&directory, "bob@hamburger.test", "telephone", &[], 0).expect("can have one");
     let directory = town.clone().edit(2, |it| *it = bob.record.clone()).build();
-    assert!(door.check_cached(&directory, "bob", &shown, now).is_some(), "without any hashing");
-    assert!(door.verify_slow(&directory, "bob", &shown, now).is_ok());
-    assert_eq!(door.check_cached(&directory, "alice", &shown, now), None);
+    assert!(door.check_cached(&directory, "bob", &shown, "pop3", now).is_some(), "without any hashing");
+    assert!(door.verify_slow(&directory, "bob", &shown, "pop3", now).is_ok());
+    assert_eq!(door.check_cached(&directory, "alice", &shown, "pop3", now), None);
     let without = change::remove_app_password(&directory, "bob@hamburger.test", 1).expect("has it");
     let directory = town.edit(2, |it| *it = without.record).build();
-    assert_eq!(door.check_cached(&directory, "bob", &shown, now), None);
-    assert_eq!(door.verify(&directory, "bob", &shown, now), Err(Denied::NoPassword));
+    assert_eq!(door.check_cached(&directory, "bob", &shown, "pop3", now), None);
+    assert_eq!(door.verify(&directory, "bob", &shown, "pop3", now), Err(Denied::NoPassword));
+}
+
+#[test]
+fn an_app_password_opens_the_services_it_is_for() {
+    let (town, door, now) = (Town::new(), Doorkeeper::new(Memory::default()), Instant::now());
+    let directory = town.clone().build();
+    let (bob, shown) = change::add_app_password(&directory, "bob@hamburger.test", "scanner", &["ftp".into()], 0)
+        .expect("can have one");
+    let directory = town.edit(2, |it| *it = bob.record.clone()).build();
+    let login = door.verify(&directory, "bob", &shown, "ftp", now).expect("it is for FTP");
+    assert_eq!(login.app_password, Some(1));
+    assert_eq!(door.verify(&directory, "bob", &shown, "pop3", now), Err(Denied::OtherService));
+    let own = door.verify(&directory, "bob", &password("pickles"), "pop3", now).expect("his own opens everything");
+    assert_eq!(own.app_password, None);
 }
 
 #[test]
@@ -102,7 +117,7 @@ fn a_fingerprint_tells_passwords_apart_and_not_the_forms_of_a_name() {
 #[test]
 fn a_door_prints_nothing_it_knows() {
     let (directory, door, now) = (Town::new().build(), Doorkeeper::new(Memory::default()), Instant::now());
-    door.verify(&directory, "bob", &password("pickles"), now).expect("the right password");
+    door.verify(&directory, "bob", &password("pickles"), "pop3", now).expect("the right password");
     assert!(!format!("{door:?}").contains("pickles"));
 }
 

@@ -21,6 +21,8 @@ pub struct Login {
     pub account: i64,
     /// Its name.
     pub name: Arc<str>,
+    /// The number of the app password that he proved it with.
+    pub app_password: Option<u32>,
 }
 
 /// Why a login failed, for the log. The peer is told the same for all of them but [`Denied::Disabled`],
@@ -36,6 +38,9 @@ pub enum Denied {
     /// The account has no password for this way of logging in.
     #[error("the account has no password for this mechanism")]
     NoPassword,
+    /// The app password is right, but not for this service.
+    #[error("the app password is not for this service")]
+    OtherService,
     /// The password is right, but the account or its domain is disabled.
     #[error("the account is disabled")]
     Disabled,
@@ -90,7 +95,7 @@ impl Directory {
         if account.record.disabled || domain_disabled {
             return Err(Denied::Disabled);
         }
-        Ok(Login { account: account.id, name: account.name.clone() })
+        Ok(Login { account: account.id, name: account.name.clone(), app_password: None })
     }
 }
 

@@ -223,31 +223,52 @@ impl Directory {
         aliases: impl IntoIterator<Item = Entry>,
         settings: Settings,
     ) -> Result<Directory, BuildError> {
-        let accounts = Accounts::read(accounts)?;
-        let of_setting = |setting, name: &Option<String>| {
-            name.as_deref().map_or(Ok(None), |name| match accounts.place_of(name) {
-                Some(place) => Ok(Some(place)),
-                None => Err(BuildError::NoSuchAccount { setting, name: name.to_owned() }),
-            })
+        let (directory, faults) = Directory::build_of_the_usable(accounts, domains, aliases, settings);
+        faults.into_iter().next().map_or(Ok(directory), Err)
+    }
+
+    /// The same of whatever can be used, and what is wrong with the rest: for commands that mend a directory, and not for
+    /// a server, whose mail to an account that cannot be read would bounce.
+    pub fn build_of_the_usable(
+        accounts: impl IntoIterator<Item = AccountRow>,
+        domains: impl IntoIterator<Item = Entry>,
+        aliases: impl IntoIterator<Item = Entry>,
+        settings: Settings,
+    ) -> (Directory, Vec<BuildError>) {
+        let mut faults = Vec::new();
+        let accounts = Accounts::read(accounts, &mut faults);
+        let domains = read_domains(domains, &mut faults);
+        let aliases = read_aliases(aliases, &mut faults);
+        let mut of_setting = |setting, name: &Option<String>| {
+            let name = name.as_deref()?;
+            let place = accounts.place_of(name);
+            if place.is_none() {
+                faults.push(BuildError::NoSuchAccount { setting, name: name.to_owned() });
+            }
+            place
         };
-        let catch_all = of_setting("catch-all", &settings.catch_all)?;
-        let postmaster = of_setting("postmaster", &settings.postmaster)?;
-        let first = || accounts.list.iter().position(|account| !account.record.disabled);
-        let default_domain = settings.default_domain.map(|domain| match hosted_domain(&domain) {
-            Ok(domain) => Ok(domain),
-            Err(_) => Err(BuildError::DefaultDomain(domain)),
+        let catch_all = of_setting("catch-all", &settings.catch_all);
+        let postmaster = of_setting("postmaster", &settings.postmaster);
+        let default_domain = settings.default_domain.and_then(|domain| match hosted_domain(&domain) {
+            Ok(domain) => Some(domain),
+            Err(_) => {
+                faults.push(BuildError::DefaultDomain(domain));
+                None
+            }
         });
-        Ok(Directory {
+        let first = || accounts.list.iter().position(|account| !account.record.disabled);
+        let directory = Directory {
             separator: settings.separator,
-            default_domain: default_domain.transpose()?,
+            default_domain,
             secret: settings.secret,
             postmaster: postmaster.or_else(first),
             postmaster_is_set: postmaster.is_some(),
             catch_all,
             accounts: Arc::new(accounts),
-            domains: Arc::new(read_domains(domains)?),
-            aliases: Arc::new(read_aliases(aliases)?),
-        })
+            domains: Arc::new(domains),
+            aliases: Arc::new(aliases),
+        };
+        (directory, faults)
     }
 
     /// The account with this number.
@@ -381,21 +402,24 @@ impl Directory {
 }
 
 impl Accounts {
-    fn read(rows: impl IntoIterator<Item = AccountRow>) -> Result<Accounts, BuildError> {
-        let mut list = rows.into_iter().map(Account::read).collect::<Result<Vec<_>, _>>()?;
-        list.sort_unstable_by_key(|account| account.id);
+    fn read(rows: impl IntoIterator<Item = AccountRow>, faults: &mut Vec<BuildError>) -> Accounts {
+        let mut list: Vec<Account> = rows.into_iter().filter_map(|row| usable(Account::read(row), faults)).collect();
+        list.sort_by_key(|account| account.id);
         let mut accounts = Accounts::default();
-        for (place, account) in list.iter().enumerate() {
+        for account in list {
+            if accounts.by_name.contains_key(&account.name) || accounts.by_id.contains_key(&account.id) {
+                faults.push(BuildError::Twice { kind: "account", key: account.name.to_string() });
+                continue;
+            }
+            let place = accounts.list.len();
             let local = account.name.rsplit_once('@').map_or(&*account.name, |(local, _)| local);
             let namesakes = accounts.by_local.entry(local.into());
             namesakes.and_modify(|them| *them = Namesakes::Several).or_insert(Namesakes::One(place));
-            let known = accounts.by_name.insert(account.name.clone(), place).is_some();
-            if known || accounts.by_id.insert(account.id, place).is_some() {
-                return Err(BuildError::Twice { kind: "account", key: account.name.to_string() });
-            }
+            accounts.by_name.insert(account.name.clone(), place);
+            accounts.by_id.insert(account.id, place);
+            accounts.list.push(account);
         }
-        accounts.list = list;
-        Ok(accounts)
+        accounts
     }
 
     fn place_of(&self, name: &str) -> Option<usize> {
@@ -424,29 +448,42 @@ impl Alias {
     }
 }
 
-fn read_domains(entries: impl IntoIterator<Item = Entry>) -> Result<HashMap<String, DomainRecord>, BuildError> {
+fn read_domains(
+    entries: impl IntoIterator<Item = Entry>,
+    faults: &mut Vec<BuildError>,
+) -> HashMap<String, DomainRecord> {
+    let read = |Entry { key, value }: &Entry| {
+        let record = DomainRecord::read(value).map_err(|why| unusable("domain", key, why))?;
+        Ok((hosted_domain(key).map_err(|why| misnamed("domain", key, why))?, record))
+    };
     let mut domains = HashMap::new();
-    for Entry { key, value } in entries {
-        let record = DomainRecord::read(&value).map_err(|why| unusable("domain", &key, why))?;
-        let domain = hosted_domain(&key).map_err(|why| misnamed("domain", &key, why))?;
+    for entry in entries {
+        let Some((domain, record)) = usable(read(&entry), faults) else { continue };
         if domains.insert(domain, record).is_some() {
-            return Err(BuildError::Twice { kind: "domain", key });
+            faults.push(BuildError::Twice { kind: "domain", key: entry.key });
         }
     }
-    Ok(domains)
+    domains
 }
 
-fn read_aliases(entries: impl IntoIterator<Item = Entry>) -> Result<HashMap<String, Alias>, BuildError> {
+fn read_aliases(entries: impl IntoIterator<Item = Entry>, faults: &mut Vec<BuildError>) -> HashMap<String, Alias> {
+    let read = |Entry { key, value }: &Entry| {
+        let record = AliasRecord::read(value).map_err(|why| unusable("alias", key, why))?;
+        Alias::new(alias_key(key).map_err(|why| misnamed("alias", key, why))?, record)
+    };
     let mut aliases = HashMap::new();
-    for Entry { key, value } in entries {
-        let record = AliasRecord::read(&value).map_err(|why| unusable("alias", &key, why))?;
-        let canonical = alias_key(&key).map_err(|why| misnamed("alias", &key, why))?;
-        let alias = Alias::new(canonical.clone(), record)?;
-        if aliases.insert(canonical, alias).is_some() {
-            return Err(BuildError::Twice { kind: "alias", key });
+    for entry in entries {
+        let Some(alias) = usable(read(&entry), faults) else { continue };
+        if aliases.insert(alias.key.clone(), alias).is_some() {
+            faults.push(BuildError::Twice { kind: "alias", key: entry.key });
         }
     }
-    Ok(aliases)
+    aliases
+}
+
+/// What could be read; what could not is noted.
+fn usable<T>(read: Result<T, BuildError>, faults: &mut Vec<BuildError>) -> Option<T> {
+    read.map_err(|fault| faults.push(fault)).ok()
 }
 
 fn unusable(kind: &'static str, key: &str, why: Unreadable) -> BuildError {

@@ -57,6 +57,25 @@ fn what_cannot_be_used_is_named() {
 }
 
 #[test]
+fn what_cannot_be_used_does_not_hide_the_rest() {
+    let town =
+        Town::new().edit(1, |alice| alice.version = 2).domain("cre pes.test").alias("a@crepes.test", &["nobody"]);
+    let rows = town.accounts.iter().map(|(id, name, record)| AccountRow {
+        id: *id,
+        name: name.clone(),
+        record: record.write(),
+    });
+    let entry = |key: &String, value| Entry { key: key.clone(), value };
+    let domains = town.domains.iter().map(|(key, record)| entry(key, record.write()));
+    let aliases = town.aliases.iter().map(|(key, record)| entry(key, record.write()));
+    let (directory, faults) = Directory::build_of_the_usable(rows, domains, aliases, town.settings.clone());
+    assert_eq!(directory.accounts().iter().map(|account| &*account.name).collect::<Vec<_>>(), ["bob@hamburger.test"]);
+    assert_eq!(directory.domains().len(), 2);
+    let faults: Vec<String> = faults.iter().map(|fault| fault.to_string()[..20].to_string()).collect();
+    assert_eq!(faults, ["the record of accoun", "domain `cre pes.test", "alias target `nobody"]);
+}
+
+#[test]
 fn a_number_that_is_there_twice_is_named() {
     let row = |name: &str| AccountRow { id: 1, name: name.into(), record: AccountRecord::new(None, 0).write() };
     let settings = Settings::new(InstallationSecret::new([0; 32]));
