@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Read in this order: [`drive`] is the loop, [`tap`] lets one listen in, [`listen`] takes connections in,
-//! [`mod@connect`] makes them, [`tls`] protects them, [`dns`] finds where they go; [`data`] is what FTP has beside.
+//! [`mod@connect`] makes them, [`tls`] protects them, [`dns`] finds where they go; [`data`] is what FTP has beside;
+//! [`http`] tells others what has happened.
 //!
 //! Invariants: every protocol, server or client, is driven by [`drive::converse`] and by nothing else;
 //! unread octets in clear are thrown away when TLS begins, in one place; every buffer and every wait has a named limit.
@@ -26,6 +27,8 @@ pub mod tls;
 pub mod data;
 
 pub mod dns;
+
+pub mod http;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
