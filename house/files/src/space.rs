@@ -11,7 +11,10 @@
 //!
 //! Not here: looking (`look`), changing (`change`, `upload`).
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustix::fs::{OFlags, Stat};
@@ -119,6 +122,13 @@ impl Space {
     /// The mount a path lies in, by name.
     pub(crate) fn mount_of(&self, path: &JailedPath) -> Option<&Mounted> {
         self.mounts.iter().find(|mount| path.is_within(&mount.at))
+    }
+
+    /// Where a true path lies on the host, for those outside who are told of it. It may be another file's by then.
+    pub fn on_disk(&self, path: &JailedPath) -> Option<PathBuf> {
+        let mount = self.mount_of(path)?;
+        let inside = path.names().skip(mount.at.depth());
+        Some(inside.fold(mount.volume.place().to_path_buf(), |place, name| place.join(OsStr::from_bytes(name))))
     }
 
     pub(crate) fn mount_at(&self, path: &JailedPath) -> Option<&Mounted> {
