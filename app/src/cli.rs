@@ -37,6 +37,9 @@ pub enum Command {
     /// Accounts: who has a mailbox and may log in.
     #[command(subcommand)]
     Account(AccountCommand),
+    /// App passwords: one for each program, made by us, taken back one by one.
+    #[command(subcommand)]
+    AppPassword(AppPasswordCommand),
     /// Domains: for which names mail is taken.
     #[command(subcommand)]
     Domain(DomainCommand),
@@ -46,6 +49,9 @@ pub enum Command {
     /// The outgoing queue.
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Hooks: who is told of what happens to files.
+    #[command(subcommand)]
+    Hook(HookCommand),
     /// Addresses that are refused for a while after too many failed logins.
     #[command(subcommand)]
     Ban(BanCommand),
@@ -260,6 +266,42 @@ pub enum AccountCommand {
     },
 }
 
+/// App passwords.
+#[derive(Debug, Subcommand)]
+pub enum AppPasswordCommand {
+    /// Make one. It is printed now and can never be shown again.
+    #[command(after_help = "Examples:
+  packetboat app-password add joe@example.org telephone
+  packetboat app-password add joe@example.org 'scanner in the hall' --for ftp")]
+    Add {
+        /// The account.
+        address: String,
+        /// What to call it, so that it can be told from others.
+        label: String,
+        /// What it opens: smtp, pop3 or ftp. May be said more than once; without it, everything.
+        #[arg(long = "for", value_name = "SERVICE")]
+        services: Vec<String>,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// List an account's app passwords: what they are called and open, when they were made and last used.
+    List {
+        /// The account.
+        address: String,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Take one back.
+    Remove {
+        /// The account.
+        address: String,
+        /// Its number, as `app-password list` shows it.
+        id: u32,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
 /// Domains.
 #[derive(Debug, Subcommand)]
 pub enum DomainCommand {
@@ -373,6 +415,52 @@ pub enum QueueCommand {
     Drop {
         #[command(flatten)]
         which: Which,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+/// Which events.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct WhichEvents {
+    /// The event's id, as `hook list` shows it.
+    pub event: Option<String>,
+    /// All events for this hook.
+    #[arg(long)]
+    pub hook: Option<String>,
+    /// All events.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Hooks.
+#[derive(Debug, Subcommand)]
+pub enum HookCommand {
+    /// List the hooks, and what waits for them and why.
+    List {
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Tell them now.
+    #[command(after_help = "Examples:\n  packetboat hook retry --all\n  packetboat hook retry --hook import")]
+    Retry {
+        #[command(flatten)]
+        which: WhichEvents,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Never tell them.
+    Drop {
+        #[command(flatten)]
+        which: WhichEvents,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Tell a hook of an event `test`, once and now, and say what came of it.
+    Test {
+        /// Its name.
+        hook: String,
         #[command(flatten)]
         at: Where,
     },

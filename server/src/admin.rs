@@ -3,10 +3,15 @@
 //! Invariants: a change is a commit of the store first, and holds from then on; a refusal says what to do.
 //! Not here: how a request comes here (the control socket, or the command itself), how an answer looks (app).
 
+mod app_passwords;
+mod hooking;
+
+pub use app_passwords::LastUses;
+
 use crate::control::{
     AccountLine, AliasLine, Answer, AttemptLine, DomainLine, QueueChange, QueueLine, RecipientLine, Request, Which,
 };
-use crate::house::{House, HouseError, installation_secret, read_directory, unix_now};
+use crate::house::{House, HouseError, installation_secret, read_directory, read_usable_directory, unix_now};
 use crate::judgement::Judgement;
 use crate::settings::{DirectorySettings, Person};
 use directory::{
@@ -58,7 +63,9 @@ impl From<Refused> for Trouble {
             Refused::DomainUnknown(domain) => {
                 Trouble::Missing(format!("{text}; take mail for it with `packetboat domain add {domain}`"))
             }
-            Refused::AccountUnknown(_) | Refused::AliasUnknown(_) => Trouble::Missing(text),
+            Refused::AccountUnknown(_) | Refused::AliasUnknown(_) | Refused::AppPasswordUnknown { .. } => {
+                Trouble::Missing(text)
+            }
             _ => Trouble::Refused(text),
         }
     }
@@ -82,7 +89,16 @@ impl From<HouseError> for Trouble {
     }
 }
 
-/// Answers a request on a store that no server holds.
+/// An answer, and the records that could not be used on the way, each a sentence: whoever is told the one is told the other.
+#[derive(Debug)]
+pub struct Answered {
+    /// The answer.
+    pub answer: Answer,
+    /// What is damaged.
+    pub damaged: Vec<String>,
+}
+
+/// Answers a request on a store that no server holds. Damaged records of the directory do not keep it from the others.
 ///
 /// # Errors
 /// When the store cannot be opened.
@@ -90,13 +106,14 @@ pub async fn answer_offline(
     data_dir: &Path,
     settings: DirectorySettings,
     request: &Request,
-) -> Result<Answer, HouseError> {
+) -> Result<Answered, HouseError> {
     let store = Store::open(data_dir, store::Options::default())?;
     let secret = installation_secret(&store).await?;
+    let (_, faults) = read_usable_directory(&store, &settings, &secret)?;
     let admin = Admin { store: store.clone(), place: Place::Offline { settings, secret } };
     let answer = admin.answer(request).await;
     store.close();
-    Ok(answer)
+    Ok(Answered { answer, damaged: faults.iter().map(ToString::to_string).collect() })
 }
 
 /// Mends a store that nobody has open.
@@ -160,6 +177,11 @@ impl Admin {
             Request::AccountList => self.accounts(),
             Request::AccountPasswd { address, password } => self.set_password(address, password).await,
             Request::AccountRemove { address } => self.remove_account(address).await,
+            Request::AppPasswordAdd { address, label, services } => {
+                self.add_app_password(address, label, services).await
+            }
+            Request::AppPasswordList { address } => self.app_passwords(address),
+            Request::AppPasswordRemove { address, id } => self.remove_app_password(address, *id).await,
             Request::DomainAdd { domain, catch_all } => self.add_domain(domain, catch_all.as_deref()).await,
             Request::DomainList => self.domains(),
             Request::DomainRemove { domain } => self.remove_domain(domain).await,
@@ -169,6 +191,10 @@ impl Admin {
             Request::QueueList => self.queue(),
             Request::QueueShow { mail } => self.queued_mail(mail),
             Request::QueueChange { change, which } => self.change_queue(*change, which).await,
+            Request::HookList => self.hooks(),
+            Request::HookRetry { which } => self.retry_hooks(which),
+            Request::HookDrop { which } => self.drop_hooks(which).await,
+            Request::HookTest { hook } => self.test_hook(hook).await,
             Request::BanList => Ok(Answer::Bans(self.judgement().map(Judgement::bans).unwrap_or_default())),
             Request::BanLift { address } => self.lift(*address),
             Request::StoreCheck => self.check(),
@@ -179,7 +205,10 @@ impl Admin {
     fn directory(&self) -> Result<Arc<Directory>, Trouble> {
         match &self.place {
             Place::Running(house) => Ok(house.directory()),
-            Place::Offline { settings, secret } => Ok(Arc::new(read_directory(&self.store, settings, secret)?)),
+            Place::Offline { settings, secret } => {
+                let (directory, _) = read_usable_directory(&self.store, settings, secret)?;
+                Ok(Arc::new(directory))
+            }
         }
     }
 
@@ -199,7 +228,11 @@ impl Admin {
 
     /// Commits a change of the directory, after which it holds.
     async fn change(&self, op: Op, done: String) -> Result<Answer, Trouble> {
-        self.store.commit(Commit::of(vec![op])).await?;
+        self.change_all(vec![op], done).await
+    }
+
+    async fn change_all(&self, ops: Vec<Op>, done: String) -> Result<Answer, Trouble> {
+        self.store.commit(Commit::of(ops)).await?;
         if let Place::Running(house) = &self.place {
             house.reread_directory()?;
         }
@@ -247,9 +280,31 @@ impl Admin {
     }
 
     async fn remove_account(&self, address: &str) -> Result<Answer, Trouble> {
-        let account = change::remove_account(&*self.directory()?, address)?;
+        let account = match change::remove_account(&*self.directory()?, address) {
+            Err(unknown @ Refused::AccountUnknown(_)) => return self.remove_damaged_account(address, unknown).await,
+            account => account?,
+        };
         let done = format!("account {} is removed with its mail", account.name);
-        self.change(Op::RemoveAccount { account: AccountId(account.id) }, done).await
+        let ops = app_passwords::forgotten_with(&account);
+        let ops = std::iter::once(Op::RemoveAccount { account: AccountId(account.id) }).chain(ops);
+        self.change_all(ops.collect(), done).await
+    }
+
+    /// One that the directory could not read is there all the same.
+    async fn remove_damaged_account(&self, address: &str, unknown: Refused) -> Result<Answer, Trouble> {
+        let row = self.store.accounts()?.into_iter().find(|row| row.name == address).ok_or(unknown)?;
+        let done = format!("account {address}, whose record was damaged, is removed with its mail");
+        self.change(Op::RemoveAccount { account: row.id }, done).await
+    }
+
+    /// The same of a domain or an alias.
+    async fn remove_damaged_entry(&self, kind: &str, key: &str, unknown: Refused) -> Result<Answer, Trouble> {
+        let there = self.store.entries(kind)?.into_iter().any(|(entry, _)| entry == key);
+        if !there {
+            return Err(unknown.into());
+        }
+        let done = format!("{kind} {key}, whose record was damaged, is removed");
+        self.change(Op::RemoveEntry { kind: kind.into(), key: key.into() }, done).await
     }
 
     async fn add_domain(&self, domain: &str, catch_all: Option<&str>) -> Result<Answer, Trouble> {
@@ -282,7 +337,12 @@ impl Admin {
     }
 
     async fn remove_domain(&self, domain: &str) -> Result<Answer, Trouble> {
-        let key = change::remove_domain(&*self.directory()?, domain)?;
+        let key = match change::remove_domain(&*self.directory()?, domain) {
+            Err(unknown @ (Refused::DomainUnknown(_) | Refused::Malformed { .. })) => {
+                return self.remove_damaged_entry(directory::DOMAIN_KIND, domain, unknown).await;
+            }
+            key => key?,
+        };
         let done = format!("mail for {key} is no longer taken");
         self.change(Op::RemoveEntry { kind: directory::DOMAIN_KIND.into(), key }, done).await
     }
@@ -305,7 +365,12 @@ impl Admin {
     }
 
     async fn remove_alias(&self, address: &str) -> Result<Answer, Trouble> {
-        let key = change::remove_alias(&*self.directory()?, address)?;
+        let key = match change::remove_alias(&*self.directory()?, address) {
+            Err(unknown @ (Refused::AliasUnknown(_) | Refused::Malformed { .. })) => {
+                return self.remove_damaged_entry(directory::ALIAS_KIND, address, unknown).await;
+            }
+            key => key?,
+        };
         let done = format!("alias {key} is removed");
         self.change(Op::RemoveEntry { kind: directory::ALIAS_KIND.into(), key }, done).await
     }
@@ -414,3 +479,6 @@ fn findings(report: &store::Report) -> Answer {
     );
     Answer::Findings { looked_at, wrong: report.problems.iter().map(ToString::to_string).collect() }
 }
+
+#[cfg(test)]
+mod tests;

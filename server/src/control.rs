@@ -6,6 +6,7 @@
 //! Invariants: one place answers ([`crate::admin`]), whichever way the request came.
 //! Not here: how answers look on a terminal (app).
 
+use crate::hooks;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,27 @@ pub enum Request {
     AccountRemove {
         /// Which account.
         address: String,
+    },
+    /// Make an app password.
+    AppPasswordAdd {
+        /// Whose.
+        address: String,
+        /// What its owner calls it.
+        label: String,
+        /// What it opens; everything if empty.
+        services: Vec<String>,
+    },
+    /// The app passwords of an account.
+    AppPasswordList {
+        /// Whose.
+        address: String,
+    },
+    /// Take an app password back.
+    AppPasswordRemove {
+        /// Whose.
+        address: String,
+        /// Its number.
+        id: u32,
     },
     /// Take mail for a domain.
     DomainAdd {
@@ -86,6 +108,23 @@ pub enum Request {
         change: QueueChange,
         /// With which.
         which: Which,
+    },
+    /// The hooks, and what waits for them.
+    HookList,
+    /// Tell hooks now what waits for them.
+    HookRetry {
+        /// What.
+        which: hooks::Which,
+    },
+    /// Do not tell hooks what waits for them.
+    HookDrop {
+        /// What.
+        which: hooks::Which,
+    },
+    /// Try a hook.
+    HookTest {
+        /// Its name.
+        hook: String,
     },
     /// Refused addresses.
     BanList,
@@ -134,6 +173,17 @@ pub enum Answer {
     Done(String),
     /// Accounts.
     Accounts(Vec<AccountLine>),
+    /// An app password that was made. It is shown now and never again.
+    AppPassword {
+        /// Whose.
+        address: String,
+        /// Its number.
+        id: u32,
+        /// Itself.
+        password: String,
+    },
+    /// The app passwords of an account.
+    AppPasswords(Vec<AppPasswordLine>),
     /// Domains.
     Domains(Vec<DomainLine>),
     /// Aliases.
@@ -142,6 +192,13 @@ pub enum Answer {
     Queue(Vec<QueueLine>),
     /// One mail of the queue, entire.
     Mail(Box<QueueLine>),
+    /// Hooks and what waits for them.
+    Hooks {
+        /// Those of the configuration of the running server.
+        hooks: Vec<HookLine>,
+        /// What waits, the oldest first.
+        waiting: Vec<HookEventLine>,
+    },
     /// Refused addresses.
     Bans(Vec<BanLine>),
     /// What a check of the store found; nothing is good news.
@@ -175,6 +232,21 @@ pub struct AccountLine {
     pub quota: Option<u64>,
     /// Whether it is closed.
     pub disabled: bool,
+}
+
+/// An app password in a list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AppPasswordLine {
+    /// Its number.
+    pub id: u32,
+    /// What its owner calls it.
+    pub label: String,
+    /// What it opens; everything if empty.
+    pub services: Vec<String>,
+    /// When it was made, in Unix seconds.
+    pub created: i64,
+    /// When it was last used, in Unix seconds, to a day.
+    pub last_used: Option<i64>,
 }
 
 /// A domain in a list.
@@ -243,6 +315,44 @@ pub struct AttemptLine {
     pub host: Option<String>,
     /// What was said, or what went wrong.
     pub reason: String,
+}
+
+/// A hook.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HookLine {
+    /// Its name.
+    pub name: String,
+    /// What it is told of.
+    pub events: Vec<String>,
+    /// The paths it is told of; all if empty.
+    pub paths: Vec<String>,
+    /// The accounts it is told of; all if empty.
+    pub accounts: Vec<String>,
+    /// The command or the URL.
+    pub target: String,
+}
+
+/// What waits for a hook.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HookEventLine {
+    /// The event's id.
+    pub id: String,
+    /// The hook's name.
+    pub hook: String,
+    /// What happened.
+    pub event: String,
+    /// Whose file it was.
+    pub account: String,
+    /// Which file.
+    pub path: String,
+    /// When it happened, in Unix seconds.
+    pub happened_at: i64,
+    /// Attempts since the start of the server.
+    pub attempts: u32,
+    /// When the next one is due, in Unix seconds.
+    pub next_attempt: i64,
+    /// Why the last one failed.
+    pub reason: Option<String>,
 }
 
 /// A refused address.

@@ -49,6 +49,7 @@ pub fn settings(data: &Path, listen: IpAddr, port_offset: Option<u16>) -> Settin
         people: PEOPLE,
         queue: QueueSettings::default(),
         routes: Vec::new(),
+        hooks: Vec::new(),
         dns_servers: Vec::new(),
         show_dialogue: false,
     }

@@ -3,9 +3,12 @@
 //! Invariants: the directory is an unchanging snapshot, swapped as a whole; a maildrop has one holder at a time.
 //! Not here: what a session asks (desks), how it is asked (net).
 
+use crate::admin::LastUses;
+use crate::hooks::Hooks;
 use crate::judgement::Judgement;
 use crate::settings::{DirectorySettings, Settings};
 use crate::spaces::{SeedError, Spaces};
+use crate::transfer_log::TransferLog;
 use directory::{Directory, Doorkeeper, InstallationSecret};
 use message::address::Domain;
 use std::collections::HashSet;
@@ -45,6 +48,9 @@ pub enum HouseError {
     /// Files could not be laid out.
     #[error("the first files: {0}")]
     Seed(#[from] SeedError),
+    /// The transfer log has no thread to write it.
+    #[error("a thread for the transfer log: {0}")]
+    Thread(std::io::Error),
     /// A change of the directory is not allowed.
     #[error("{0}")]
     Refused(String),
@@ -65,6 +71,12 @@ pub struct House {
     pub hashing: Semaphore,
     /// How often is too often.
     pub judgement: Arc<Judgement>,
+    /// When app passwords were used.
+    pub app_password_uses: LastUses,
+    /// The lines of transfers.
+    pub transfer_log: TransferLog,
+    /// What others still must be told.
+    pub hooks: Hooks,
     directory: RwLock<Arc<Directory>>,
     settings: RwLock<Arc<Settings>>,
     secret: InstallationSecret,
@@ -101,6 +113,8 @@ impl House {
                 spaces.seed(AccountId(account.id), person.files)?;
             }
         }
+        let transfer_log = TransferLog::open(settings.ftp.transfer_log.clone()).map_err(HouseError::Thread)?;
+        let hooks = Hooks::open(store.clone())?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Arc::new(House {
             store,
@@ -108,6 +122,9 @@ impl House {
             doorkeeper: Doorkeeper::new(directory::Memory::default()),
             hashing: Semaphore::new(processors),
             judgement: Arc::new(Judgement::new(&settings)),
+            app_password_uses: LastUses::default(),
+            hooks,
+            transfer_log,
             directory: RwLock::new(Arc::new(directory)),
             settings: RwLock::new(Arc::new(settings)),
             secret,
@@ -142,6 +159,7 @@ impl House {
     /// Takes new settings, for what begins from now on.
     pub fn change_settings(&self, settings: Settings) {
         self.judgement.change_settings(&settings);
+        self.transfer_log.reopen(settings.ftp.transfer_log.clone());
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
     }
 
@@ -250,6 +268,19 @@ pub fn read_directory(
     ours: &DirectorySettings,
     secret: &InstallationSecret,
 ) -> Result<Directory, HouseError> {
+    let (directory, faults) = read_usable_directory(store, ours, secret)?;
+    faults.into_iter().next().map_or(Ok(directory), |fault| Err(fault.into()))
+}
+
+/// The same of whatever can be used, and what is wrong with the rest. Blocks.
+///
+/// # Errors
+/// When the records cannot be read at all.
+pub fn read_usable_directory(
+    store: &Store,
+    ours: &DirectorySettings,
+    secret: &InstallationSecret,
+) -> Result<(Directory, Vec<directory::BuildError>), HouseError> {
     let accounts = store.accounts()?.into_iter();
     let accounts = accounts.map(|row| directory::AccountRow { id: row.id.0, name: row.name, record: row.record });
     let entries = |kind| -> Result<Vec<directory::Entry>, HouseError> {
@@ -263,7 +294,8 @@ pub fn read_directory(
         default_domain: ours.default_domain.clone(),
         secret: secret.clone(),
     };
-    Ok(Directory::build(accounts, entries(directory::DOMAIN_KIND)?, entries(directory::ALIAS_KIND)?, settings)?)
+    let (domains, aliases) = (entries(directory::DOMAIN_KIND)?, entries(directory::ALIAS_KIND)?);
+    Ok(Directory::build_of_the_usable(accounts, domains, aliases, settings))
 }
 
 /// The secret of this installation, made when it is first needed.

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Read in this order: [`settings`] is what it is told, [`house`] what sessions share, `desk` how questions are
-//! answered, [`courier`] how mail leaves, [`admin`] what administrators ask, [`serve`] how it all starts and stops.
+//! answered, [`courier`] how mail leaves, [`hooks`] who is told of what happened, [`admin`] what administrators ask, [`serve`] how it all starts and stops.
 //!
 //! Invariants: no lock of the house is held while something is awaited; an answer that promises is given after the commit.
 //! Not here: what is said (protocol), sockets (net), files (store), configuration files (app).
@@ -18,12 +18,14 @@ mod control_socket;
 pub mod courier;
 mod desk;
 pub mod dev;
+pub mod hooks;
 pub mod house;
 mod judgement;
 pub mod serve;
 pub mod settings;
 mod spaces;
 mod tapping;
+pub mod transfer_log;
 
 pub use serve::{Listening, Ports, Running, StartError, open_ports};
 pub use settings::{Purpose, Settings};

@@ -9,6 +9,7 @@ use crate::courier::Courier;
 use crate::courier::remote::Remote;
 use crate::desk::door::Caller;
 use crate::desk::{ftp as ftp_desk, pop3 as pop3_desk, smtp as smtp_desk};
+use crate::hooks;
 use crate::house::{House, HouseError, chance};
 use crate::settings::{CertificateFiles, FtpTls, ListenAt, Purpose, Settings};
 use crate::tapping::Tapping;
@@ -135,6 +136,7 @@ impl Ports {
             tasks.spawn(listener.serve(door, welcome, leaving.clone()));
         }
         tasks.spawn(courier(Arc::clone(&house), dns, &identity, tapping, leaving.clone())?);
+        tasks.spawn(hooks::run(Arc::clone(&house), leaving.clone()));
         let control = tokio::spawn(control_socket::answer(socket, Arc::new(Admin::of(Arc::clone(&house)))));
         let tidy = tokio::spawn(tidy(Arc::clone(&house)));
         Ok(Running { house, tls, listening, certificate, data_dir, leave, tasks, helpers: [control, tidy] })
@@ -247,8 +249,12 @@ impl Running {
         while self.tasks.join_next().await.is_some() {}
         self.helpers.iter().for_each(JoinHandle::abort);
         let _ = std::fs::remove_file(crate::control::path(&self.data_dir));
-        let store = self.house.store.clone();
-        if tokio::task::spawn_blocking(move || store.close()).await.is_err() {
+        let house = Arc::clone(&self.house);
+        let closing = move || {
+            house.transfer_log.close();
+            house.store.close();
+        };
+        if tokio::task::spawn_blocking(closing).await.is_err() {
             error!("the store could not be closed in order; it will recover at the next start");
         }
     }
@@ -279,7 +285,7 @@ impl Serving {
     async fn converse(self: Arc<Self>, purpose: Purpose, visitor: Visitor) {
         let (peer, session) = (visitor.peer, self.house.name_session());
         debug!(%session, %peer, service = purpose.name(), "connected");
-        let caller = Caller { session, peer };
+        let caller = Caller { session, peer, purpose };
         // Boxed: an idle connection is as large as the conversation it holds, not as the largest there is.
         let ended = match purpose {
             Purpose::Smtp | Purpose::Submission | Purpose::Submissions => {

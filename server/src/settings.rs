@@ -2,6 +2,7 @@
 //!
 //! Not here: keys, files and fallbacks (app's configuration).
 
+use crate::hooks::Hook;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -47,10 +48,19 @@ pub struct Settings {
     pub queue: QueueSettings,
     /// Where mail goes that does not go where DNS says.
     pub routes: Vec<Route>,
+    /// Who is told of what happens.
+    pub hooks: Vec<Hook>,
     /// Name servers; those of the system if empty.
     pub dns_servers: Vec<SocketAddr>,
     /// Whether every dialogue is printed to standard output.
     pub show_dialogue: bool,
+}
+
+impl Settings {
+    /// The hook of this name.
+    pub fn hook(&self, name: &str) -> Option<&Hook> {
+        self.hooks.iter().find(|hook| hook.name == name)
+    }
 }
 
 /// Who is who, as far as the configuration says it.
@@ -95,6 +105,8 @@ pub struct FtpSettings {
     pub idle_limit: Duration,
     /// How long nothing may move in a transfer.
     pub stall_limit: Duration,
+    /// The file of the transfer log, if there is to be one.
+    pub transfer_log: Option<PathBuf>,
 }
 
 impl Default for FtpSettings {
@@ -110,6 +122,7 @@ impl Default for FtpSettings {
             sessions_per_account_max: 50,
             idle_limit: Duration::from_secs(300),
             stall_limit: Duration::from_secs(120),
+            transfer_log: None,
         }
     }
 }
@@ -202,6 +215,15 @@ impl Purpose {
             Purpose::Pop3s => "pop3s",
             Purpose::Ftp => "ftp",
             Purpose::Ftps => "ftps",
+        }
+    }
+
+    /// The protocol, whichever way it is secured: what app passwords are for.
+    pub fn service(self) -> &'static str {
+        match self {
+            Purpose::Smtp | Purpose::Submission | Purpose::Submissions => "smtp",
+            Purpose::Pop3 | Purpose::Pop3s => "pop3",
+            Purpose::Ftp | Purpose::Ftps => "ftp",
         }
     }
 

@@ -76,6 +76,40 @@ fn the_queue_of_dev_stays_empty() {
     assert_eq!(json(&server.command(&["queue", "list", "--json"]))["queue"], serde_json::json!([]));
 }
 
+fn ftp_login(server: &harness::Server, login: &str, password: &str, answer: &str) {
+    server.speak("ftp").play(&format!("S: 220 ~\nC: USER {login}\nS: 331 ~\nC: PASS {password}\nS: {answer} ~"));
+}
+
+#[test]
+fn an_app_password_opens_what_it_is_for_until_it_is_taken_back() {
+    let server = dev();
+    let bob = "bob@hamburger.test";
+    let made = json(&server.command(&["app-password", "add", bob, "telephone", "--json"]));
+    let everywhere = made["app-password"]["password"].as_str().expect("a password").to_string();
+    let made = json(&server.command(&["app-password", "add", bob, "scanner", "--for", "ftp", "--json"]));
+    let (scanner, id) = (made["app-password"]["password"].as_str().expect("a password"), &made["app-password"]["id"]);
+
+    ftp_login(&server, bob, &everywhere, "230");
+    ftp_login(&server, bob, scanner, "230");
+    log_in(&server, bob, &everywhere);
+    let mut pop3 = server.speak("pop3");
+    pop3.play(&format!("S: +OK ~\nC: USER {bob}\nS: +OK~\nC: PASS {scanner}\nS: -ERR [AUTH] ~"));
+
+    let list = || json(&server.command(&["app-password", "list", bob, "--json"]))["app-passwords"].clone();
+    assert_eq!((&list()[1]["label"], &list()[1]["services"]), (&"scanner".into(), &serde_json::json!(["ftp"])));
+    harness::until("its use is noted", || list()[1]["last_used"].is_i64());
+    let text_of_list = text(&server.command(&["app-password", "list", bob]));
+    assert!(!text_of_list.contains(scanner) && !text_of_list.contains(&everywhere), "{text_of_list}");
+
+    let remove = ["app-password", "remove", bob, &id.to_string()];
+    assert!(server.command(&remove).status.success());
+    ftp_login(&server, bob, scanner, "530");
+    ftp_login(&server, bob, &everywhere, "230");
+    assert_eq!(server.command(&remove).status.code(), Some(4));
+    let unknown = server.command(&["app-password", "add", bob, "x", "--for", "nntp"]);
+    assert!(text(&unknown).contains("smtp, pop3, ftp"), "{}", text(&unknown));
+}
+
 #[test]
 fn a_removed_account_is_gone_with_its_mail() {
     let server = dev();

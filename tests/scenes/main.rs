@@ -4,6 +4,7 @@
 
 mod admin;
 mod bad_input;
+mod events;
 mod ftp;
 mod ftp_modes;
 mod ftp_served;

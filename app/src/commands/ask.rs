@@ -70,7 +70,11 @@ pub fn running(data_dir: &Path, request: &Request) -> Result<Option<Answer>, Fai
 
 fn offline(data_dir: &Path, directory: DirectorySettings, request: &Request) -> Result<Answer, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime
+    let answered = runtime
         .block_on(server::admin::answer_offline(data_dir, directory, request))
-        .map_err(|error| Failure::Failed(error.to_string()))
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    for damaged in &answered.damaged {
+        eprintln!("packetboat: {damaged}; the server does not start with it: remove it, or restore it from a backup");
+    }
+    Ok(answered.answer)
 }

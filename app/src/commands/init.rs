@@ -77,7 +77,7 @@ fn add_domains(init: &Init, domains: &[String]) -> Result<(), Failure> {
                 &request,
             ))
             .map_err(|error| Failure::Failed(error.to_string()))?;
-        if let Answer::Refused { why, .. } = answer {
+        if let Answer::Refused { why, .. } = answer.answer {
             eprintln!("packetboat: {why}");
         }
     }

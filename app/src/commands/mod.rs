@@ -1,10 +1,12 @@
 //! What each command does.
 
+pub mod app_password;
 pub mod ask;
 pub mod ban;
 pub mod config;
 pub mod dev;
 pub mod directory;
+pub mod hook;
 pub mod init;
 pub mod pages;
 pub mod queue;

@@ -297,6 +297,12 @@ pub const KEYS: &[Key] = &[
         "How long nothing may move in a transfer before it is given up.",
     ),
     key(
+        "ftp.transfer_log",
+        Kind::Path,
+        Fallback::Unset,
+        "A file that gets one line for each transfer, in the format of wu-ftpd and vsftpd (xferlog), opened anew on SIGHUP. Unset: there is none.",
+    ),
+    key(
         "queue.retry_first_secs",
         Kind::Count { min: 1, max: SECS_PER_DAY },
         Fallback::Count(300),
@@ -370,4 +376,59 @@ pub const ROUTE_KEYS: &[Key] = &[
     ),
     key("login", Kind::Text, Fallback::Unset, "The name to log in with, for a smarthost."),
     key("password_file", Kind::Path, Fallback::Unset, "A file with the password, readable by the server only."),
+];
+
+/// The keys of each `[[hook]]`: who is told of what happens, by a command or over HTTP.
+pub const HOOK_KEYS: &[Key] = &[
+    key(
+        "name",
+        Kind::Text,
+        Fallback::Required,
+        "Its name in the log and in `packetboat hook`, unlike that of any other.",
+    ),
+    key(
+        "events",
+        Kind::List,
+        Fallback::List(&["upload"]),
+        "What it is told of: upload, download, delete, rename, upload-interrupted.",
+    ),
+    key(
+        "paths",
+        Kind::List,
+        Fallback::List(&[]),
+        "Only of files with such a path, as their account sees it: `*` stands for anything but a slash, `**` for anything, `?` for one character. Empty: of all.",
+    ),
+    key(
+        "accounts",
+        Kind::List,
+        Fallback::List(&[]),
+        "Only of files of such accounts, as joe@example.org or *@example.org. Empty: of all.",
+    ),
+    key(
+        "command",
+        Kind::List,
+        Fallback::List(&[]),
+        "The program to run and its arguments, as [\"/usr/local/bin/import\", \"--now\"]. No shell reads them.",
+    ),
+    key("url", Kind::Text, Fallback::Unset, "The http:// or https:// URL to post to, in place of a command."),
+    key(
+        "secret_file",
+        Kind::Path,
+        Fallback::Unset,
+        "A file with the secret that posts are signed with, readable by the server only: `whsec_` and base64, or any text. Unset: they are not signed.",
+    ),
+    key("timeout_secs", Kind::Count { min: 1, max: 3_600 }, Fallback::Count(30), "How long one attempt may take."),
+    key(
+        "retry_first_secs",
+        Kind::Count { min: 1, max: SECS_PER_DAY },
+        Fallback::Count(10),
+        "The pause before the second attempt; each later one is twice as long, up to an hour.",
+    ),
+    key(
+        "give_up_after_secs",
+        Kind::Count { min: 1, max: 30 * SECS_PER_DAY },
+        Fallback::Count(SECS_PER_DAY),
+        "How long it is tried to tell it of one event.",
+    ),
+    key("parallel", Kind::Count { min: 1, max: 32 }, Fallback::Count(4), "Attempts at once."),
 ];

@@ -1,6 +1,6 @@
 //! Reads a configuration file against the tables of keys; every complaint names its line and says what to do.
 
-use super::keys::{Fallback, KEYS, Key, Kind, ROUTE_KEYS};
+use super::keys::{Fallback, HOOK_KEYS, KEYS, Key, Kind, ROUTE_KEYS};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,7 @@ pub struct Values {
 pub struct Config {
     pub values: Values,
     pub routes: Vec<Values>,
+    pub hooks: Vec<Values>,
 }
 
 /// What is wrong with a file, and where.
@@ -131,26 +132,32 @@ type Found<'i> = BTreeMap<String, Spanned<DeValue<'i>>>;
 impl<'a> Reader<'a> {
     fn config(&mut self, table: &DeTable<'a>) -> Config {
         let mut found = Found::new();
-        let mut routes = Vec::new();
+        let (mut routes, mut hooks) = (Vec::new(), Vec::new());
         for (name, value) in table {
             match (name.get_ref().as_ref(), value.get_ref()) {
-                ("route", DeValue::Array(tables)) => routes = tables.iter().map(|table| self.route(table)).collect(),
+                ("route", DeValue::Array(tables)) => routes = self.list("route", ROUTE_KEYS, tables),
+                ("hook", DeValue::Array(tables)) => hooks = self.list("hook", HOOK_KEYS, tables),
                 (name, DeValue::Table(inner)) => {
                     found.extend(inner.iter().map(|(key, value)| (format!("{name}.{}", key.get_ref()), value.clone())));
                 }
                 (name, _) => drop(found.insert(name.to_string(), value.clone())),
             }
         }
-        Config { values: self.values(KEYS, found, None), routes }
+        Config { values: self.values(KEYS, found, None), routes, hooks }
     }
 
-    fn route(&mut self, table: &Spanned<DeValue<'a>>) -> Values {
+    /// The tables of `[[name]]`.
+    fn list(&mut self, name: &str, keys: &'static [Key], tables: &[Spanned<DeValue<'a>>]) -> Vec<Values> {
+        tables.iter().map(|table| self.table(name, keys, table)).collect()
+    }
+
+    fn table(&mut self, name: &str, keys: &'static [Key], table: &Spanned<DeValue<'a>>) -> Values {
         let DeValue::Table(inner) = table.get_ref() else {
-            self.complain(table.span().start, "a route is written as [[route]]".into());
+            self.complain(table.span().start, format!("a {name} is written as [[{name}]]"));
             return Values::default();
         };
         let found = inner.iter().map(|(key, value)| (key.get_ref().to_string(), value.clone())).collect();
-        self.values(ROUTE_KEYS, found, Some(table.span().start))
+        self.values(keys, found, Some(table.span().start))
     }
 
     fn values(&mut self, keys: &'static [Key], mut found: Found<'a>, at: Option<usize>) -> Values {

@@ -1,6 +1,6 @@
 //! The sample file that `init` writes and the reference page of the documentation, both from the tables of keys.
 
-use super::keys::{Fallback, KEYS, Key, ROUTE_KEYS};
+use super::keys::{Fallback, HOOK_KEYS, KEYS, Key, ROUTE_KEYS};
 use super::read::{Value, wanted};
 use std::fmt::Write;
 
@@ -26,11 +26,14 @@ pub fn sample(host_name: &str, data_dir: &str) -> String {
         };
     }
     text += "\n# Where mail goes that does not go where DNS says; as many of these as you need.\n# [[route]]\n";
-    for key in ROUTE_KEYS {
-        text += &comment(key.sentence);
-        let _ = writeln!(text, "# {} = {}", key.name, fallback(key));
-    }
+    text += &list(ROUTE_KEYS);
+    text += "\n# Who is told of what happens to files; as many of these as you need.\n# [[hook]]\n";
+    text += &list(HOOK_KEYS);
     text
+}
+
+fn list(keys: &[Key]) -> String {
+    keys.iter().map(|key| format!("{}# {} = {}\n", comment(key.sentence), key.name, fallback(key))).collect()
 }
 
 /// The reference page, in Markdown.
@@ -40,7 +43,8 @@ pub fn reference() -> String {
          | key | value | without it | what it is for |\n|---|---|---|---|\n",
     );
     let route_keys = ROUTE_KEYS.iter().map(|key| (format!("route.{}", key.name), key));
-    for (name, key) in KEYS.iter().map(|key| (key.name.to_string(), key)).chain(route_keys) {
+    let hook_keys = HOOK_KEYS.iter().map(|key| (format!("hook.{}", key.name), key));
+    for (name, key) in KEYS.iter().map(|key| (key.name.to_string(), key)).chain(route_keys).chain(hook_keys) {
         let without = match key.fallback {
             Fallback::Required => "must be set".to_string(),
             Fallback::Unset => "unset".to_string(),

@@ -2,6 +2,11 @@
 
 use super::read::{Complaint, Config, Values};
 use crate::failure::Failure;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use net::http::Url;
+use server::hooks::pattern::Pattern;
+use server::hooks::{EventKind, Hook, Target};
 use server::settings::{
     CertificateFiles, DirectorySettings, FtpSettings, FtpTls, InClear, ListenAt, Purpose, QueueSettings, Route,
     RouteTls, Settings,
@@ -9,6 +14,9 @@ use server::settings::{
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
+
+/// The longest pause between two attempts to tell a hook.
+const HOOK_PAUSE_LONGEST_SECS: i64 = 3_600;
 
 /// Builds the settings.
 ///
@@ -59,6 +67,7 @@ impl Builder {
             people: &[],
             queue: self.queue(values),
             routes: config.routes.iter().map(|route| self.route(route)).collect(),
+            hooks: self.hooks(&config.hooks),
             dns_servers: self.addresses(values, "dns.servers"),
             show_dialogue: false,
         }
@@ -188,6 +197,7 @@ impl Builder {
             sessions_per_account_max: rate(values, "ftp.sessions_per_account_max"),
             idle_limit: secs(values, "ftp.idle_limit_secs"),
             stall_limit: secs(values, "ftp.stall_limit_secs"),
+            transfer_log: values.path("ftp.transfer_log"),
         }
     }
 
@@ -207,6 +217,86 @@ impl Builder {
             self.complain(format!("ftp.public_address: {text} is no IPv4 address"));
         }
         address
+    }
+
+    fn hooks(&mut self, tables: &[Values]) -> Vec<Hook> {
+        let hooks: Vec<Hook> = tables.iter().filter_map(|values| self.hook(values)).collect();
+        for (at, hook) in hooks.iter().enumerate() {
+            if hooks[..at].iter().any(|other| other.name == hook.name) {
+                self.complain(format!("hook: there are two of the name {}", hook.name));
+            }
+        }
+        hooks
+    }
+
+    fn hook(&mut self, values: &Values) -> Option<Hook> {
+        let name = values.text_of("name");
+        let patterns = |key| values.list(key).iter().map(|text| Pattern::new(text)).collect();
+        let events = values.list("events");
+        let events = events.iter().filter_map(|event| self.hook_event(&name, event)).collect();
+        let give_up_secs = i64::try_from(values.count("give_up_after_secs")).unwrap_or(i64::MAX);
+        let first_secs = i64::try_from(values.count("retry_first_secs")).unwrap_or(i64::MAX);
+        Some(Hook {
+            events,
+            paths: patterns("paths"),
+            accounts: patterns("accounts"),
+            limit: secs(values, "timeout_secs"),
+            schedule: policy::Schedule {
+                pauses_secs: pauses(first_secs, HOOK_PAUSE_LONGEST_SECS),
+                expire_secs: give_up_secs,
+                ..policy::Schedule::default()
+            },
+            parallel: count(values, "parallel"),
+            target: self.hook_target(&name, values)?,
+            name,
+        })
+    }
+
+    fn hook_event(&mut self, hook: &str, event: &str) -> Option<EventKind> {
+        let kind = EventKind::named(event);
+        if kind.is_none() {
+            let known = EventKind::ALL.map(EventKind::name).join(", ");
+            self.complain(format!("hook {hook}: there is no event {event}; those are {known}"));
+        }
+        kind
+    }
+
+    fn hook_target(&mut self, hook: &str, values: &Values) -> Option<Target> {
+        let (command, url) = (values.list("command"), values.text("url"));
+        let secret = values.path("secret_file").and_then(|file| self.hook_secret(hook, &file));
+        match (command.is_empty(), url) {
+            (false, None) => Some(Target::Command(command)),
+            (true, Some(text)) => match Url::parse(&text) {
+                Ok(url) => Some(Target::Web { url, secret }),
+                Err(why) => {
+                    self.complain(format!("hook {hook}: url: {why}"));
+                    None
+                }
+            },
+            _ => {
+                self.complain(format!("hook {hook}: it needs either command or url"));
+                None
+            }
+        }
+    }
+
+    /// `whsec_` says that base64 follows, as in Standard Webhooks; anything else is the secret as it stands.
+    fn hook_secret(&mut self, hook: &str, file: &Path) -> Option<line::Secret> {
+        let secret = match std::fs::read(file) {
+            Ok(secret) => line::Secret::new(secret.trim_ascii()),
+            Err(error) => {
+                self.complain(format!("hook {hook}: {}: {error}", file.display()));
+                return None;
+            }
+        };
+        let decoded = match secret.reveal().strip_prefix(b"whsec_") {
+            Some(encoded) => BASE64.decode(encoded).ok().map(line::Secret::new),
+            None => Some(secret).filter(|secret| !secret.reveal().is_empty()),
+        };
+        if decoded.is_none() {
+            self.complain(format!("hook {hook}: {}: there is no secret in it", file.display()));
+        }
+        decoded
     }
 
     fn route(&mut self, values: &Values) -> Route {
@@ -292,7 +382,7 @@ fn secs(values: &Values, key: &'static str) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::{KEYS, ROUTE_KEYS};
+    use super::super::keys::{HOOK_KEYS, KEYS, ROUTE_KEYS};
     use super::*;
 
     /// Keys that `app` uses itself and the server never sees.
@@ -306,11 +396,14 @@ mod tests {
 
     #[test]
     fn every_key_is_used() {
-        let (config, settings) = built("host_name = 'a.test'\n[[route]]\ndomain = '*'\nhost = 'b.test'\n");
+        let (config, settings) = built(
+            "host_name = 'a.test'\n[[route]]\ndomain = '*'\nhost = 'b.test'\n[[hook]]\nname = 'h'\nurl = 'http://a/'\n",
+        );
         settings.unwrap();
         let unused: Vec<_> = config.values.unasked(KEYS).into_iter().filter(|name| !OURS.contains(name)).collect();
         assert_eq!(unused, Vec::<&str>::new());
         assert_eq!(config.routes[0].unasked(ROUTE_KEYS), Vec::<&str>::new());
+        assert_eq!(config.hooks[0].unasked(HOOK_KEYS), Vec::<&str>::new());
     }
 
     #[test]
@@ -323,6 +416,12 @@ mod tests {
             "host_name = 'a.test'\n[ftp]\npublic_address = '::1'",
             "host_name = 'a.test'\n[smtp]\ntrusted_networks = ['10/8']",
             "host_name = 'a.test'\n[[route]]\ndomain = '*'\nhost = 'b'\nlogin = 'me'",
+            "host_name = 'a.test'\n[[hook]]\nname = 'h'",
+            "host_name = 'a.test'\n[[hook]]\nname = 'h'\nurl = 'http://a/'\ncommand = ['x']",
+            "host_name = 'a.test'\n[[hook]]\nname = 'h'\nurl = 'ftp://a/'",
+            "host_name = 'a.test'\n[[hook]]\nname = 'h'\ncommand = ['x']\nevents = ['uploaded']",
+            "host_name = 'a.test'\n[[hook]]\nname = 'h'\ncommand = ['x']\nsecret_file = '/no/such/file'",
+            "host_name = 'a.test'\n[[hook]]\nname = 'h'\ncommand = ['x']\n[[hook]]\nname = 'h'\ncommand = ['y']",
         ] {
             assert!(matches!(built(wrong).1, Err(Failure::Config { .. })), "{wrong}");
         }

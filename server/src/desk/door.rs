@@ -7,6 +7,7 @@
 //! Not here: the exchange of messages (sasl), what a password is compared with (directory), how many are too many (policy).
 
 use crate::house::{House, SessionId};
+use crate::settings::Purpose;
 use directory::{Denied, Login, Password};
 use sasl::server::{Answer, Ask, Denied as Refused, Proof};
 use std::net::SocketAddr;
@@ -22,6 +23,8 @@ pub struct Caller {
     pub session: SessionId,
     /// Where it comes from.
     pub peer: SocketAddr,
+    /// The port it came to.
+    pub purpose: Purpose,
 }
 
 /// Answers what an exchange asks.
@@ -56,7 +59,7 @@ async fn admit(
         Proof::Password(password) => {
             let password = Password::new(password.reveal());
             let fingerprint = house.doorkeeper.fingerprint(&directory, login, &password);
-            (verify(house, login, password).await?, Some(fingerprint))
+            (verify(house, caller.purpose.service(), login, password).await?, Some(fingerprint))
         }
         // A proof does not tell which password it was made from.
         Proof::Scram { proved: true } => (directory.scram(login).whom, None),
@@ -66,7 +69,11 @@ async fn admit(
     match verdict {
         Ok(login) => {
             house.judgement.succeeded(caller.peer.ip(), &key);
-            info!(session = %caller.session, peer = %caller.peer, account = &*login.name, "logged in");
+            if let Some(id) = login.app_password {
+                house.app_password_uses.note(house, login.account, id);
+            }
+            let (service, app_password) = (caller.purpose.name(), login.app_password);
+            info!(session = %caller.session, peer = %caller.peer, account = &*login.name, service, app_password, "logged in");
             Ok(login.name.to_string())
         }
         Err(denied) => {
@@ -80,15 +87,20 @@ async fn admit(
 }
 
 /// The cache first; a miss waits for one of the few threads that hash.
-async fn verify(house: &Arc<House>, login: &str, password: Password) -> Result<Result<Login, Denied>, Refused> {
+async fn verify(
+    house: &Arc<House>,
+    service: &'static str,
+    login: &str,
+    password: Password,
+) -> Result<Result<Login, Denied>, Refused> {
     let directory = house.directory();
-    if let Some(login) = house.doorkeeper.check_cached(&directory, login, &password, Instant::now()) {
+    if let Some(login) = house.doorkeeper.check_cached(&directory, login, &password, service, Instant::now()) {
         return Ok(Ok(login));
     }
     let permit = house.hashing.acquire().await.map_err(|_| Refused::Temporary)?;
     let (house, login) = (Arc::clone(house), login.to_string());
     let verified = tokio::task::spawn_blocking(move || {
-        house.doorkeeper.verify_slow(&directory, &login, &password, Instant::now())
+        house.doorkeeper.verify_slow(&directory, &login, &password, service, Instant::now())
     });
     let verified = verified.await.map_err(|_| Refused::Temporary);
     drop(permit);
@@ -108,6 +120,8 @@ fn only_for_itself(directory: &directory::Directory, login: Login, acting_for: O
 fn refused(denied: Denied) -> Refused {
     match denied {
         Denied::Disabled => Refused::Policy("this account is closed".into()),
-        Denied::UnknownAccount | Denied::WrongPassword | Denied::NoPassword => Refused::Credentials,
+        Denied::UnknownAccount | Denied::WrongPassword | Denied::NoPassword | Denied::OtherService => {
+            Refused::Credentials
+        }
     }
 }

@@ -4,10 +4,12 @@
 //!
 //! Not here: what is tested (scenes, torture, interop).
 
+mod letterbox;
 mod peer;
 mod server;
 mod speaker;
 
+pub use letterbox::{Letter, Letterbox};
 pub use peer::Peer;
 pub use server::{Server, command_on, unused_port};
 pub use speaker::Speaker;

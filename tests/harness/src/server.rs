@@ -67,6 +67,16 @@ impl Server {
         server
     }
 
+    /// The same, and what it logs goes into a file.
+    pub fn serve_logging_in(binary: &str, folder: &Path, configuration: &str, log: &Path) -> Server {
+        let file = folder.join("packetboat.toml");
+        std::fs::write(&file, configuration).expect("a configuration file");
+        let log = std::fs::File::create(log).expect("a file for the log");
+        let mut command = Command::new(binary);
+        command.args(["serve", "--json", "--config"]).arg(file).stderr(log);
+        Server::start(binary, command)
+    }
+
     /// Starts a command that prints its introduction as the first line of its output.
     fn start(binary: &str, mut command: Command) -> Server {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the binary starts");
@@ -118,6 +128,12 @@ impl Server {
     pub fn kill(&mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
+    }
+
+    /// SIGHUP: read the configuration again, open logs anew.
+    pub fn reload(&self) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process id");
+        kill_process(pid, Signal::HUP).expect("it can be told");
     }
 
     /// SIGTERM, and how it ended. Stopping what has stopped already does nothing.

@@ -15,11 +15,13 @@
 mod entry;
 mod filter;
 mod listing;
+mod report;
 mod shown;
 mod transfer;
 mod work;
 
 use super::door::{self, Caller};
+use crate::hooks::EventKind;
 use crate::house::{House, chance};
 use crate::judgement::LoggedIn;
 use crate::settings::FtpSettings;
@@ -31,6 +33,7 @@ use ftp::server::ask::{Denied, HostRefusal, Login, Transfer, Welcome};
 use ftp::server::{Answer, Ask, News, Server};
 use ftp::{Change, Moment, Outcome, Refusal};
 use net::{DataPort, ServerTls};
+use report::{No, Reporter};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -77,6 +80,10 @@ struct Member {
     clerk: Clerk,
     /// Counted as one of the account's sessions.
     _logged_in: LoggedIn,
+    /// What the client said of itself before it logged in.
+    agent: Option<String>,
+    /// Whether that was under TLS.
+    private: bool,
 }
 
 /// What the next transfer uses.
@@ -124,7 +131,7 @@ impl Desk {
         })?;
         info!(session = %self.caller.session, account, private, client, "file space entered");
         let clerk = Clerk::new(&account);
-        self.member = Some(Arc::new(Member { account, space, clerk, _logged_in: logged_in }));
+        self.member = Some(Arc::new(Member { account, space, clerk, _logged_in: logged_in, agent: client, private }));
         Ok(Welcome { permissions: ftp::Permissions::ALL, home: VirtualPath::root(), message: None })
     }
 
@@ -177,14 +184,17 @@ impl Desk {
     async fn begin(&mut self, transfer: Transfer) -> Answer {
         let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
         let Transfer { errand, ascii, deflate, private } = transfer;
+        let (reporter, wanted) = (self.reporter(&member), errand.clone());
         let opened = {
-            let member = Arc::clone(&member);
-            let now = Moment::from_unix_secs(self.house.now());
-            blocking(move || transfer::open(&member, errand, now)).await
+            let (reporter, now) = (reporter.clone(), Moment::from_unix_secs(self.house.now()));
+            blocking(move || transfer::open(&reporter, errand, now)).await
         };
         let errand = match opened {
             Ok(errand) => errand,
-            Err(refusal) => return Answer::Refused(refusal),
+            Err(no) => {
+                reporter.refused(&wanted, &no);
+                return Answer::Refused(no.refusal);
+            }
         };
         if let DataEnd::Port(port) = &mut self.data
             && let Ok(Some(stream)) = port.look()
@@ -193,7 +203,7 @@ impl Desk {
         }
         let begun = errand.begun(matches!(self.data, DataEnd::Here(_)));
         let job = transfer::Job {
-            member,
+            record: report::Transfer::new(reporter, &errand, ascii, private),
             caller: self.caller,
             line: Arc::clone(&self.line),
             errand,
@@ -208,51 +218,70 @@ impl Desk {
         Answer::Begun(begun)
     }
 
+    fn reporter(&self, member: &Arc<Member>) -> Reporter {
+        Reporter { house: Arc::clone(&self.house), caller: self.caller, member: Arc::clone(member) }
+    }
+
     async fn digest(&mut self, path: VirtualPath, kind: HashKind, from: u64, until: Option<u64>) -> Answer {
         let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
         let opened = {
             let member = Arc::clone(&member);
             let path = path.clone();
-            blocking(move || Ok(member.space.open_read(&jailed(&path)?).map_err(refusal)?.size)).await
+            blocking(move || match member.space.open_read(&jailed(&path)?)?.size {
+                size if from > size => Err(No::from(Refusal::BadOffset)),
+                size => Ok(size),
+            })
+            .await
         };
+        let reporter = self.reporter(&member);
         let size = match opened {
-            Ok(size) if from > size => return Answer::Refused(Refusal::BadOffset),
             Ok(size) => size,
-            Err(refusal) => return Answer::Refused(refusal),
+            Err(no) => {
+                let refusal = no.refusal;
+                reporter.changed("file hashed", path.as_bytes(), None, &Err(no));
+                return Answer::Refused(refusal);
+            }
         };
         let until = until.map_or(size, |until| until.min(size));
-        let caller = self.caller;
         self.work = Some(Work::begin_blocking(move |stop| {
-            let sum = jailed(&path).and_then(|path| {
-                member.space.checksum(&path, algorithm(kind), Some(from..until), stop).map_err(refusal)
-            });
-            match sum {
-                Ok(sum) => Outcome::Digested(ftp::Digest { octets: sum.sum.as_bytes().to_vec(), from, until }),
-                Err(Refusal::Busy) => Outcome::Aborted,
-                Err(refusal) => {
-                    warn!(session = %caller.session, account = member.account, ?refusal, "a file could not be hashed");
-                    Outcome::Refused(refusal)
+            let sum = jailed(&path)
+                .map_err(No::from)
+                .and_then(|path| Ok(member.space.checksum(&path, algorithm(kind), Some(from..until), stop)?));
+            let (outcome, hashed) = match sum {
+                Ok(sum) => {
+                    (Outcome::Digested(ftp::Digest { octets: sum.sum.as_bytes().to_vec(), from, until }), Ok(()))
                 }
-            }
+                Err(no) if no.refusal == Refusal::Busy => (Outcome::Aborted, Err(no)),
+                Err(no) => (Outcome::Refused(no.refusal), Err(no)),
+            };
+            reporter.changed("file hashed", path.as_bytes(), None, &hashed);
+            outcome
         }));
         Answer::Done
     }
 
     fn combine(&mut self, whole: VirtualPath, parts: Vec<VirtualPath>) -> Answer {
         let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
-        let caller = self.caller;
+        let (reporter, runtime) = (self.reporter(&member), tokio::runtime::Handle::current());
         self.work = Some(Work::begin_blocking(move |_| {
-            let combined = jailed(&whole).and_then(|target| {
+            let combined = jailed(&whole).map_err(No::from).and_then(|target| {
                 let parts = parts.iter().map(jailed).collect::<Result<Vec<_>, _>>()?;
-                member.space.combine(&target, &parts).map_err(refusal)
+                reporter.room_for_hooks(&target)?;
+                Ok(member.space.combine(&target, &parts)?)
             });
             match combined {
                 Ok(stored) => {
-                    info!(session = %caller.session, account = member.account, file = %stored.path, octets = stored.size,
-                        "files combined");
-                    Outcome::Combined
+                    reporter.changed("files combined", stored.path.as_bytes(), None, &Ok(()));
+                    // What was put together is a new file, however its parts came.
+                    runtime
+                        .block_on(reporter.tell_of_file(EventKind::Upload, &stored.path, None, Some(stored.size)))
+                        .map_or_else(Outcome::Refused, |()| Outcome::Combined)
                 }
-                Err(refusal) => Outcome::Refused(refusal),
+                Err(no) => {
+                    let refusal = no.refusal;
+                    reporter.changed("files combined", whole.as_bytes(), None, &Err(no));
+                    Outcome::Refused(refusal)
+                }
             }
         }));
         Answer::Done
@@ -267,19 +296,45 @@ impl Desk {
         blocking(move || doing(&member)).await.unwrap_or_else(Answer::Refused)
     }
 
-    /// The same for what changes something: it is logged.
-    async fn change<F>(&self, what: &'static str, path: VirtualPath, doing: F) -> Answer
+    /// The same for what changes something: it is logged, and hooks are told.
+    async fn change<F>(&self, change: Made, path: VirtualPath, to: Option<VirtualPath>, doing: F) -> Answer
     where
         F: FnOnce(&Space, &JailedPath) -> Result<(), Error> + Send + 'static,
     {
-        let session = self.caller.session;
-        self.in_space(move |member| {
-            let path = jailed(&path)?;
-            doing(&member.space, &path).map_err(refusal)?;
-            info!(%session, account = member.account, file = %path, "{what}");
-            Ok(Answer::Done)
-        })
-        .await
+        let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
+        let reporter = self.reporter(&member);
+        let made = {
+            let path = path.clone();
+            blocking(move || Ok(doing(&member.space, &jailed(&path)?)?)).await
+        };
+        reporter.changed(change.what, path.as_bytes(), to.as_ref().map(VirtualPath::as_bytes), &made);
+        if let Err(no) = made {
+            return Answer::Refused(no.refusal);
+        }
+        let told = match (change.kind, to.as_ref().map_or((&path, None), |to| (to, Some(&path)))) {
+            (None, _) => Ok(()),
+            (Some(kind), (now, before)) => match jailed(now) {
+                Ok(now) => reporter.tell_of_file(kind, &now, before, None).await,
+                Err(refusal) => Err(refusal),
+            },
+        };
+        told.map_or_else(Answer::Refused, |()| Answer::Done)
+    }
+
+    /// MFMT, SITE CHMOD and their kin.
+    async fn set(&self, path: VirtualPath, change: Change) -> Answer {
+        let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
+        let (reporter, what) = (self.reporter(&member), if change.mode.is_some() { "mode set" } else { "time set" });
+        let set = {
+            let path = path.clone();
+            blocking(move || set(&member, &jailed(&path)?, change)).await
+        };
+        let (answer, made) = match set {
+            Ok(answer) => (answer, Ok(())),
+            Err(no) => (Answer::Refused(no.refusal), Err(no)),
+        };
+        reporter.changed(what, path.as_bytes(), None, &made);
+        answer
     }
 
     async fn overview(&self, path: VirtualPath, itself: bool, entries_max: usize) -> Answer {
@@ -327,17 +382,25 @@ impl Desk {
                 .await
             }
             Ask::Overview { path, itself, entries_max } => self.overview(path, itself, entries_max).await,
-            Ask::MakeDirectory(path) => self.change("directory made", path, Space::make_directory).await,
-            Ask::RemoveDirectory(path) => self.change("directory removed", path, Space::remove_directory).await,
-            Ask::Delete(path) => self.change("file removed", path, Space::remove).await,
-            Ask::Rename { from, to } => {
-                let doing = move |space: &Space, from: &JailedPath| space.rename(from, &jailed_or_error(&to)?);
-                self.change("file renamed", from, doing).await
+            Ask::MakeDirectory(path) => {
+                self.change(Made::silently("directory made"), path, None, Space::make_directory).await
             }
-            Ask::Change { path, change } => self.in_space(move |member| set(member, &jailed(&path)?, change)).await,
+            Ask::RemoveDirectory(path) => {
+                self.change(Made::silently("directory removed"), path, None, Space::remove_directory).await
+            }
+            Ask::Delete(path) => {
+                let removed = Made { what: "file removed", kind: Some(EventKind::Delete) };
+                self.change(removed, path, None, Space::remove).await
+            }
+            Ask::Rename { from, to } => {
+                let (renamed, new) = (Made { what: "file renamed", kind: Some(EventKind::Rename) }, to.clone());
+                let doing = move |space: &Space, from: &JailedPath| space.rename(from, &jailed_or_error(&to)?);
+                self.change(renamed, from, Some(new), doing).await
+            }
+            Ask::Change { path, change } => self.set(path, change).await,
             Ask::Link { target, link } => {
                 let doing = move |space: &Space, link: &JailedPath| space.link(&jailed_or_error(&target)?, link);
-                self.change("link made", link, doing).await
+                self.change(Made::silently("link made"), link, None, doing).await
             }
             Ask::Space(path) => {
                 self.in_space(move |member| {
@@ -386,27 +449,42 @@ impl net::Desk<Server> for Desk {
     }
 }
 
-/// Runs what blocks on a thread that may.
-async fn blocking<T: Send + 'static>(
-    doing: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(doing).await.unwrap_or(Err(Refusal::LocalError))
+/// A change of what is there: how the log calls it, and what hooks are told.
+struct Made {
+    what: &'static str,
+    kind: Option<EventKind>,
 }
 
-fn set(member: &Member, path: &JailedPath, change: Change) -> Result<Answer, Refusal> {
+impl Made {
+    /// One that no hook is told of.
+    fn silently(what: &'static str) -> Self {
+        Made { what, kind: None }
+    }
+}
+
+/// Runs what blocks on a thread that may.
+async fn blocking<T, E>(doing: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<Refusal> + Send + 'static,
+{
+    tokio::task::spawn_blocking(doing).await.unwrap_or_else(|_| Err(Refusal::LocalError.into()))
+}
+
+fn set(member: &Member, path: &JailedPath, change: Change) -> Result<Answer, No> {
     if change.created.is_some() {
-        return Err(Refusal::Unsupported);
+        return Err(Refusal::Unsupported.into());
     }
     if let Some(modified) = change.modified {
         let secs = modified.unix_secs();
         let age = Duration::from_secs(secs.unsigned_abs());
         let time = if secs < 0 { UNIX_EPOCH.checked_sub(age) } else { UNIX_EPOCH.checked_add(age) };
-        member.space.set_modified(path, time.ok_or(Refusal::Unsupported)?).map_err(refusal)?;
+        member.space.set_modified(path, time.ok_or(Refusal::Unsupported)?)?;
     }
     if let Some(mode) = change.mode {
-        member.space.set_mode(path, mode).map_err(refusal)?;
+        member.space.set_mode(path, mode)?;
     }
-    let facts = member.clerk.reached(&member.space.stat(path).map_err(refusal)?);
+    let facts = member.clerk.reached(&member.space.stat(path)?);
     Ok(Answer::Changed(Change {
         modified: change.modified.map(|_| facts.modified),
         created: None,

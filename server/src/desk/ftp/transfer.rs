@@ -14,6 +14,7 @@
 
 use super::filter::{Folding, Unfolding};
 use super::listing::Lister;
+use super::report::{No, Reporter, Transfer};
 use super::work::Stopped;
 use super::{CONNECT_LIMIT, DataEnd, Line, Member, jailed, refusal, virtual_path};
 use crate::desk::door::Caller;
@@ -26,7 +27,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tracing::{debug, info, warn};
 
@@ -54,7 +55,8 @@ pub(super) enum Opened {
 }
 
 /// Opens it. Blocks.
-pub(super) fn open(member: &Arc<Member>, errand: Errand, now: Moment) -> Result<Opened, Refusal> {
+pub(super) fn open(reporter: &Reporter, errand: Errand, now: Moment) -> Result<Opened, No> {
+    let member = &reporter.member;
     match errand {
         Errand::Retrieve { path, from, until } => retrieve(member, &jailed(&path)?, from, until),
         Errand::Store { path, place, announced } => {
@@ -63,37 +65,41 @@ pub(super) fn open(member: &Arc<Member>, errand: Errand, now: Moment) -> Result<
                 Place::From(offset) => Mode::At(offset),
                 Place::Between(from, until) => Mode::Between(from, until),
             };
-            receive(member, &jailed(&path)?, mode, announced)
+            receive(reporter, &jailed(&path)?, mode, announced)
         }
-        Errand::Append { path, announced } => receive(member, &jailed(&path)?, Mode::Append, announced),
+        Errand::Append { path, announced } => receive(reporter, &jailed(&path)?, Mode::Append, announced),
         Errand::StoreUnique { wish, announced } => {
             let wish = jailed(&wish)?;
             let wish = match member.space.enter(&wish) {
-                Ok(()) => wish.join(NAMELESS).map_err(|error| refusal(error.into()))?,
+                Ok(()) => wish.join(NAMELESS).map_err(files::Error::from)?,
                 Err(_) => wish,
             };
-            receive(member, &wish, Mode::Unique, announced)
+            receive(reporter, &wish, Mode::Unique, announced)
         }
         Errand::List(listing) => Ok(Opened::Listing(Box::new(Lister::new(member, listing, now)?))),
     }
 }
 
-fn retrieve(member: &Member, path: &JailedPath, from: u64, until: Option<u64>) -> Result<Opened, Refusal> {
-    let download = member.space.open_read(path).map_err(refusal)?;
+fn retrieve(member: &Member, path: &JailedPath, from: u64, until: Option<u64>) -> Result<Opened, No> {
+    let download = member.space.open_read(path)?;
     if from > download.size && until.is_none() {
-        return Err(Refusal::BadOffset);
+        return Err(Refusal::BadOffset.into());
     }
     let until = until.map_or(download.size, |until| until.min(download.size));
     Ok(Opened::Sending { file: download.file, path: download.path, from: from.min(until), until })
 }
 
-fn receive(member: &Member, path: &JailedPath, mode: Mode, announced: Option<u64>) -> Result<Opened, Refusal> {
-    let mut upload = member.space.begin_upload(path, mode).map_err(refusal)?;
+fn receive(reporter: &Reporter, path: &JailedPath, mode: Mode, announced: Option<u64>) -> Result<Opened, No> {
+    let mut upload = reporter.member.space.begin_upload(path, mode)?;
+    if let Err(no) = reporter.room_for_hooks(upload.path()) {
+        upload.interrupt();
+        return Err(no);
+    }
     if let Some(octets) = announced
         && let Err(error) = upload.expect(octets)
     {
         upload.interrupt();
-        return Err(refusal(error));
+        return Err(error.into());
     }
     Ok(Opened::Receiving { upload: Box::new(upload), unique: mode == Mode::Unique })
 }
@@ -109,19 +115,11 @@ impl Opened {
             Opened::Listing(_) => Begun { connected, ..Begun::default() },
         }
     }
-
-    fn describe(&self) -> (&'static str, String) {
-        match self {
-            Opened::Sending { path, .. } => ("file sent", path.to_string()),
-            Opened::Receiving { upload, .. } => ("file stored", upload.path().to_string()),
-            Opened::Listing(_) => ("listing sent", String::new()),
-        }
-    }
 }
 
 /// A transfer that is to be done.
 pub(super) struct Job {
-    pub(super) member: Arc<Member>,
+    pub(super) record: Arc<Transfer>,
     pub(super) caller: Caller,
     pub(super) line: Arc<Line>,
     pub(super) errand: Opened,
@@ -135,26 +133,18 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Does it, and logs how it went.
+    /// Does it, and tells how it went.
     pub(super) async fn run(self, progress: Arc<AtomicU64>, mut stopped: Stopped) -> Outcome {
-        let begun = Instant::now();
-        let (what, file) = self.errand.describe();
-        let (Caller { session, peer }, member) = (self.caller, Arc::clone(&self.member));
-        let is_listing = matches!(self.errand, Opened::Listing(_));
+        let record = Arc::clone(&self.record);
         let outcome = self.transfer(&progress, &mut stopped).await;
-        let (octets, secs) = (progress.load(Ordering::Relaxed), begun.elapsed().as_secs_f64());
-        let account = &*member.account;
-        match outcome {
-            Outcome::Completed { .. } if is_listing => debug!(%session, %peer, account, octets, secs, "{what}"),
-            Outcome::Completed { .. } => info!(%session, %peer, account, file, octets, secs, "{what}"),
-            _ => info!(%session, %peer, account, file, octets, secs, ?outcome, "transfer failed"),
-        }
-        outcome
+        record.ended(outcome, &progress).await
     }
 
     async fn transfer(self, progress: &AtomicU64, stopped: &mut Stopped) -> Outcome {
         let (errand, ascii, deflate) = (self.errand, self.ascii, self.deflate);
+        let record = self.record;
         let link = Link {
+            record: Arc::clone(&record),
             caller: self.caller,
             line: self.line,
             private: self.private,
@@ -170,7 +160,7 @@ impl Job {
             Ok(data) => data,
             Err(outcome) => {
                 if let Opened::Receiving { upload, .. } = errand {
-                    interrupt(upload).await;
+                    interrupt(upload, &record).await;
                 }
                 return outcome;
             }
@@ -189,7 +179,7 @@ impl Job {
             }
             Opened::Receiving { upload, .. } => {
                 let unfolding = Unfolding::new(ascii, deflate.is_some());
-                Receiver { upload, unfolding, data, link }.receive(progress, stopped).await
+                Receiver { upload, unfolding, data, link, record }.receive(progress, stopped).await
             }
         }
     }
@@ -213,6 +203,7 @@ async fn until_stopped(
 
 /// How the data connection comes about.
 struct Link {
+    record: Arc<Transfer>,
     caller: Caller,
     line: Arc<Line>,
     private: bool,
@@ -237,20 +228,25 @@ impl Link {
     }
 
     fn unconnected(&self, error: &io::Error, met_strangers: bool) -> Outcome {
-        info!(session = %self.caller.session, peer = %self.caller.peer, %error, "no data connection");
+        let (session, peer, transfer) = (self.caller.session, self.caller.peer, self.record.id());
+        info!(%session, %peer, %transfer, %error, "no data connection");
         if met_strangers { Outcome::WrongPeer } else { Outcome::NotConnected }
     }
 
     async fn secure(&self, stream: TcpStream) -> Result<DataLine, Outcome> {
-        let (session, peer) = (self.caller.session, self.caller.peer);
+        let (session, peer, transfer) = (self.caller.session, self.caller.peer, self.record.id());
         match DataLine::secure(stream, &self.line.tls, CONNECT_LIMIT, self.stall).await {
             Ok((_, false)) if self.must_resume => {
-                warn!(%session, %peer, "a data connection did not resume the TLS session; see ftp.data_tls");
+                let client = self.record.agent();
+                warn!(%session, %peer, %transfer, client, "a data connection did not resume the TLS session; see ftp.data_tls");
                 Err(Outcome::TlsNotResumed)
             }
-            Ok((data, _)) => Ok(data),
+            Ok((data, resumed)) => {
+                self.record.note_tls(resumed);
+                Ok(data)
+            }
             Err(error) => {
-                info!(%session, %peer, %error, "no TLS on a data connection");
+                info!(%session, %peer, %transfer, %error, "no TLS on a data connection");
                 Err(Outcome::TlsFailed)
             }
         }
@@ -326,13 +322,14 @@ struct Receiver {
     unfolding: Unfolding,
     data: DataLine,
     link: Link,
+    record: Arc<Transfer>,
 }
 
 impl Receiver {
     async fn receive(self, progress: &AtomicU64, stopped: &mut Stopped) -> Outcome {
-        let Receiver { upload, unfolding, mut data, link } = self;
+        let Receiver { upload, unfolding, mut data, link, record } = self;
         let at_once = if unfolding.is_of_mode_z() { RECEIVE_FOLDED_OCTETS } else { RECEIVE_OCTETS };
-        let mut sink = Sink { upload, unfolding };
+        let mut sink = Sink { upload, unfolding, record };
         let mut buffer = Vec::with_capacity(at_once);
         loop {
             let arrival = tokio::select! {
@@ -380,6 +377,7 @@ async fn is_stopped_soon(stopped: &mut Stopped) -> bool {
 struct Sink {
     upload: Box<Upload>,
     unfolding: Unfolding,
+    record: Arc<Transfer>,
 }
 
 /// What came of the end of a stream.
@@ -438,7 +436,10 @@ impl Sink {
 
     fn publish(self, octets: u64) -> Outcome {
         match self.upload.commit() {
-            Ok(_) => Outcome::Completed { octets },
+            Ok(stored) => {
+                self.record.note_stored(stored);
+                Outcome::Completed { octets }
+            }
             Err(error) => Outcome::Refused(refusal(error)),
         }
     }
@@ -450,7 +451,7 @@ impl Sink {
                 // Of a damaged stream nobody knows where the damage began.
                 Err(Outcome::Garbled) => self.upload.abandon(),
                 // What cannot be written cannot be kept; the rest of it can.
-                Ok(()) | Err(_) => drop(self.upload.interrupt()),
+                Ok(()) | Err(_) => self.record.note_kept(self.upload.interrupt()),
             }
         });
         let _ = kept.await;
@@ -458,18 +459,19 @@ impl Sink {
     }
 
     fn put(&mut self, octets: &[u8]) -> Result<(), Outcome> {
-        let Sink { upload, unfolding } = self;
+        let Sink { upload, unfolding, .. } = self;
         unfolding.put(octets, |octets| upload.write_all(octets).map_err(|error| Outcome::Refused(refusal(error))))
     }
 
     fn end(&mut self) -> Result<(), Outcome> {
-        let Sink { upload, unfolding } = self;
+        let Sink { upload, unfolding, .. } = self;
         unfolding.end(|octets| upload.write_all(octets).map_err(|error| Outcome::Refused(refusal(error))))
     }
 }
 
-async fn interrupt(upload: Box<Upload>) {
-    let _ = tokio::task::spawn_blocking(move || upload.interrupt()).await;
+async fn interrupt(upload: Box<Upload>, record: &Transfer) {
+    let kept = tokio::task::spawn_blocking(move || upload.interrupt()).await;
+    record.note_kept(kept.ok().flatten());
 }
 
 fn broken(broken: Broken) -> Outcome {
