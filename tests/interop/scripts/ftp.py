@@ -2,6 +2,7 @@
 
 import ftplib
 import io
+import socket
 import ssl
 import sys
 
@@ -10,6 +11,8 @@ content = sys.stdin.buffer.read()
 bob, password = bob.split(":")
 HOST = "localhost"
 PATIENCE = 50
+VAST = (1 << 32) + 1000
+TAIL = b"behind four gigabytes of nothing"
 
 
 class Resuming(ftplib.FTP_TLS):
@@ -20,6 +23,17 @@ class Resuming(ftplib.FTP_TLS):
         if self._prot_p:
             data = self.context.wrap_socket(data, server_hostname=self.host, session=self.sock.session)
         return data, size
+
+
+class Implicit(Resuming):
+    """The same with TLS from the first octet, which ftplib does not know by itself."""
+
+    def connect(self, host, port):
+        raw = socket.create_connection((host, port), PATIENCE)
+        self.host, self.timeout, self.af = host, PATIENCE, raw.family
+        self.sock = self.context.wrap_socket(raw, server_hostname=host)
+        self.file = self.sock.makefile("r", encoding=self.encoding)
+        self.welcome = self.getresp()
 
 
 def fetched(client, name, rest=None):
@@ -47,6 +61,13 @@ def check_all(client):
     assert fetched(client, "lines") == b"one\ntwo\n"
     facts = dict(client.mlsd(facts=["type", "size"]))
     assert facts == {"f.bin": {"type": "file", "size": str(len(content) + 4)}, "lines": {"type": "file", "size": "8"}}, facts
+    names = ["two  words", "dr\u00fcben \u2603", "[x] & 'y' #1.txt"]
+    for name in names:
+        client.storbinary("STOR " + name, io.BytesIO(content))
+        assert fetched(client, name) == content
+    assert sorted(client.nlst()) == sorted(names + ["f.bin", "lines"])
+    for name in names:
+        client.delete(name)
     client.rename("lines", "../lines")
     client.delete("f.bin")
     client.cwd("..")
@@ -62,12 +83,35 @@ def check_all(client):
     assert client.quit().startswith("221")
 
 
-def in_clear(passive=True):
+def open_in_clear(host=HOST):
     client = ftplib.FTP(timeout=PATIENCE)
-    client.connect(HOST, int(ftp))
+    client.connect(host, int(ftp))
     client.login(bob, password)
+    return client
+
+
+def in_clear(passive=True, host=HOST):
+    client = open_in_clear(host)
     client.set_pasv(passive)
     check_all(client)
+
+
+def over_ipv6():
+    in_clear(host="::1")
+
+
+def active_over_ipv6():
+    in_clear(passive=False, host="::1")
+
+
+def beyond_four_gigabytes():
+    client = open_in_clear()
+    assert client.voidcmd("TYPE I") and client.size("vast") == VAST
+    at = VAST - len(TAIL)
+    assert fetched(client, "vast", rest=at) == TAIL
+    client.storbinary("STOR vast", io.BytesIO(b"tail of another kind"), rest=at)
+    assert client.size("vast") == at + 20
+    assert fetched(client, "vast", rest=at - 1) == b"\0tail of another kind"
 
 
 def active():
@@ -80,7 +124,7 @@ def trusting():
 
 def protected(kind, context):
     client = kind(context=context, timeout=PATIENCE)
-    client.connect(HOST, int(ftp))
+    client.connect(HOST, int(ftps if kind is Implicit else ftp))
     client.login(bob, password)
     client.prot_p()
     return client
@@ -94,6 +138,16 @@ def auth_tls_1_2():
     context = trusting()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     check_all(protected(Resuming, context))
+
+
+def active_tls():
+    client = protected(Resuming, trusting())
+    client.set_pasv(False)
+    check_all(client)
+
+
+def implicit_tls():
+    check_all(protected(Implicit, trusting()))
 
 
 def auth_tls_without_resumption():

@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use tempfile::TempDir;
 
@@ -71,15 +71,9 @@ impl Foreign {
         fs::read(self.home().join(name)).map(|octets| String::from_utf8_lossy(&octets).into_owned()).unwrap_or_default()
     }
 
-    /// Runs it to its end.
-    pub fn run(&self, arguments: &[&str], input: &[u8]) -> Outcome {
-        self.run_with(&[], arguments, input)
-    }
-
-    /// The same with more in its environment.
-    pub fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Outcome {
-        let words = format!("{} {}", self.program.display(), arguments.join(" "));
-        let mut child = Command::new(&self.program)
+    /// Starts it, with pipes for its input and both of its outputs.
+    pub fn start(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Child {
+        Command::new(&self.program)
             .args(arguments)
             .env_clear()
             .envs([("PATH", PATH), ("LANG", "C.UTF-8"), ("TERM", "xterm"), ("PYTHONIOENCODING", "utf-8")])
@@ -90,7 +84,18 @@ impl Foreign {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap_or_else(|error| panic!("{words}: {error}"));
+            .unwrap_or_else(|error| panic!("{} {}: {error}", self.program.display(), arguments.join(" ")))
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self, arguments: &[&str], input: &[u8]) -> Outcome {
+        self.run_with(&[], arguments, input)
+    }
+
+    /// The same with more in its environment.
+    pub fn run_with(&self, environment: &[(&str, &str)], arguments: &[&str], input: &[u8]) -> Outcome {
+        let words = format!("{} {}", self.program.display(), arguments.join(" "));
+        let mut child = self.start(environment, arguments);
         let pid = Pid::from_raw(child.id().cast_signed()).expect("a process id");
         let (mut stdin, input) = (child.stdin.take().expect("its input"), input.to_vec());
         // A program that ends early does not read all of its input, and need not.

@@ -1,0 +1,78 @@
+//! wget: files and trees, one way.
+
+use super::{NAMES, Site, VAST, Way, assert_same, assert_vast, content, make_tree, make_vast};
+use interop::{bob, foreign};
+use std::fs;
+
+fn options(site: &Site) -> Vec<String> {
+    let mut options = vec![if site.way == Way::Ipv6 { "-6" } else { "-4" }.to_string()];
+    if site.is_active() {
+        options.push("--no-passive-ftp".into());
+    }
+    if let Some(version) = site.version() {
+        options.push(format!("--ca-certificate={}", site.certificate()));
+        options.push(format!("--secure-protocol=TLSv{}", version.replace('.', "_")));
+        if matches!(site.way, Way::Implicit(_)) {
+            options.push("--ftps-implicit".into());
+        }
+    }
+    options
+}
+
+fn everything(way: Way) {
+    let Some(wget) = foreign("wget") else { return };
+    let site = Site::new(way);
+    // To wget `ftps` is AUTH TLS, too.
+    let url = if site.is_private() { site.url().replacen("ftp:", "ftps:", 1) } else { site.url() };
+    let (options, user, password) = (options(&site), format!("--user={}", bob().address), "--password=hungry");
+    let run = |arguments: &[&str]| {
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        let all = [&["-nv", "--tries=1", "--restrict-file-names=nocontrol", &user, password], &options[..], arguments];
+        wget.run(&all.concat(), b"").succeeded()
+    };
+    make_tree(&site.file("kept"));
+    run(&["-r", "-nH", &format!("{url}kept/")]);
+    for name in NAMES {
+        assert_same(wget.home().join("kept").join(name));
+    }
+    run(&["-O", &wget.path("list"), "--no-remove-listing", &format!("{url}recipes/")]);
+    assert!(wget.read("list").contains("pickles.txt"), "{}", wget.read("list"));
+
+    fs::write(wget.path("one"), &content()[..1_000_000]).expect("a part of a file");
+    run(&["-c", &format!("{url}kept/one")]);
+    assert_same(wget.path("one"));
+    make_vast(site.file("vast"), VAST);
+    make_vast(wget.path("vast"), VAST - 50);
+    run(&["-c", &format!("{url}vast")]);
+    assert_vast(wget.path("vast"));
+}
+
+#[test]
+fn wget_in_clear() {
+    everything(Way::Clear);
+}
+
+#[test]
+fn wget_by_active_connections() {
+    everything(Way::Active);
+}
+
+#[test]
+fn wget_over_ipv6() {
+    everything(Way::Ipv6);
+}
+
+#[test]
+fn wget_by_auth_tls_1_2() {
+    everything(Way::AuthTls("1.2"));
+}
+
+#[test]
+fn wget_by_auth_tls_1_3() {
+    everything(Way::AuthTls("1.3"));
+}
+
+#[test]
+fn wget_by_implicit_tls() {
+    everything(Way::Implicit("1.3"));
+}
