@@ -248,6 +248,14 @@ fn abor_is_heard_behind_urgent_data_wherever_the_mark_is() {
     }
 }
 
+/// Waits until the progress shows that so many octets of an upload have arrived.
+fn has_arrived(control: &mut Speaker, octets: usize) {
+    harness::until("what was sent has arrived", || {
+        control.say("STAT");
+        control.expect("213 ~").contains(&format!("({octets} bytes)"))
+    });
+}
+
 #[test]
 fn an_aborted_upload_leaves_the_old_file_and_can_be_continued() {
     let server = dev();
@@ -255,13 +263,7 @@ fn an_aborted_upload_leaves_the_old_file_and_can_be_continued() {
     let mut data = connect(passive(&mut control));
     control.play("C: STOR readme.txt\nS: 125 ~");
     data.write_all(b"half of it").expect("the server takes it");
-    // The progress shows that it has arrived.
-    loop {
-        control.say("STAT");
-        if control.expect("213 ~").contains("(10 bytes)") {
-            break;
-        }
-    }
+    has_arrived(&mut control, 10);
     control.play("C: ABOR\nS: 426 ~\nS: 226 ~");
     assert!(get(&mut control, "RETR readme.txt").starts_with(b"These are Bob's files."));
     control.play("C: REST 10\nS: 350 ~");
@@ -295,6 +297,7 @@ fn a_client_that_dies_in_the_middle_can_go_on() {
         let mut data = connect(passive(&mut control));
         control.play("C: STOR half\nS: 125 ~");
         data.write_all(b"the first half").expect("the server takes it");
+        has_arrived(&mut control, 14);
         drop(control);
         drop(data);
         let mut control = bob(&server);
@@ -564,6 +567,18 @@ fn sums_are_those_of_everybody_else() {
          C: HASH nothing
          S: 550 ~",
     );
+}
+
+#[test]
+fn room_is_told_of_directories() {
+    let server = dev();
+    let carol = ["account", "add", "carol@crepes.test", "--quota", "1000000"];
+    assert!(harness::command_on(super::BINARY, &server.data_dir(), &carol, "cucumber").status.success());
+    let mut control = server.speak("ftp");
+    control.play("S: 220 ~\nC: USER carol@crepes.test\nS: 331 ~\nC: PASS cucumber\nS: 230 ~\nC: TYPE I\nS: 200 ~");
+    control.play("C: AVBL\nS: 213 1000000");
+    assert!(put(&mut control, "STOR f", &[7; 400_000]).starts_with("226"));
+    control.play("C: AVBL /\nS: 213 600000\nC: AVBL f\nS: 550 ~\nC: AVBL nothing\nS: 550 ~");
 }
 
 #[test]

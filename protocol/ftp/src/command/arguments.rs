@@ -70,6 +70,7 @@ pub fn read(verb: Verb, text: &[u8]) -> Result<Command, Reply> {
         Verb::Quit => Ok(Command::Quit),
         Verb::Host => host(word).map(Command::Host),
         Verb::Lang => lang(word).map(Command::Lang),
+        Verb::Clnt if word.is_empty() => Err(words::ARGUMENT_MISSING.clone()),
         Verb::Clnt => Ok(Command::Clnt(label(word))),
         Verb::Csid => Ok(Command::Csid(label(word))),
         Verb::Auth => auth(word).map(Command::Auth),
@@ -148,7 +149,8 @@ fn utf8(word: &[u8]) -> Result<String, Reply> {
 /// What a client says for people and logs only: cut, and made harmless.
 fn label(word: &[u8]) -> String {
     let text = String::from_utf8_lossy(word);
-    text.chars().take(CLIENT_MAX_CHARS).map(|c| if c.is_control() { '?' } else { c }).collect()
+    let cut: String = text.chars().take(CLIENT_MAX_CHARS).map(|c| if c.is_control() { '?' } else { c }).collect();
+    cut.trim_end().to_owned()
 }
 
 /// Digits without sign.

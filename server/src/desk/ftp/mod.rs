@@ -404,7 +404,9 @@ impl Desk {
             }
             Ask::Space(path) => {
                 self.in_space(move |member| {
-                    Ok(Answer::Space(member.space.room(&jailed(&path)?).map_err(refusal)?.bytes()))
+                    let path = jailed(&path)?;
+                    member.space.enter(&path).map_err(refusal)?;
+                    Ok(Answer::Space(member.space.room(&path).map_err(refusal)?.bytes()))
                 })
                 .await
             }

@@ -1,7 +1,9 @@
 //! lftp: trees both ways, several connections at once, parts of files.
 
 use super::{Site, VAST, Way, assert_same, assert_tree, assert_vast, content, local_file, make_tree, make_vast};
-use interop::{bob, foreign};
+use crate::place;
+use harness::Server;
+use interop::{binary, bob, foreign};
 use std::fs;
 
 fn settings(site: &Site) -> String {
@@ -111,4 +113,20 @@ fn lftp_in_mode_z() {
     assert!(heard.stdout.contains(" kept"), "{}", heard.stdout);
     assert!(heard.stderr.contains("200 Mode is deflate."), "{}", heard.stderr);
     assert!(fs::read_to_string(&back).expect("the fetched file") == content);
+}
+
+#[test]
+fn lftp_from_server_to_server() {
+    let Some(lftp) = foreign("lftp") else { return };
+    let allowed = "[ftp]\nforeign_data = 'allowed'\n";
+    let servers = ["127.0.0.2", "127.0.0.3"].map(|address| Server::serve_files(binary(), address, allowed));
+    let [source, target] =
+        servers.each_ref().map(|server| format!("ftp://bob%40hamburger.test:very-hungry@{}", place(server, "ftp")));
+    let (local, back) = (local_file(&lftp), lftp.path("back"));
+    let script = format!(
+        "set cmd:fail-exit yes; set net:max-retries 2; set ftp:ssl-allow no; set ftp:use-fxp yes; set ftp:fxp-force yes; \
+         put {local} -o {source}/letter; get {source}/letter -o {target}/letter; get {target}/letter -o {back}"
+    );
+    lftp.run(&["-c", &script], b"").succeeded();
+    assert_same(&back);
 }
