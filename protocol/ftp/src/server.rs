@@ -71,6 +71,8 @@ pub struct Server {
     exposure: Exposure,
     /// The house closes as soon as nothing runs.
     leaving: bool,
+    /// The peer has said all it will; what waits is still obeyed.
+    peer_closed: bool,
     now: Instant,
     /// When the login must be done.
     login_until: Instant,
@@ -141,6 +143,7 @@ impl Server {
             then: None,
             exposure: Exposure::Open,
             leaving: false,
+            peer_closed: false,
             now,
             login_until,
             idle_until,
@@ -443,6 +446,7 @@ impl Session for Server {
         // RFC 959 §4.1.1: who has said QUIT waits for the transfer, even with nothing more to say. Who has not has
         // broken off, and that is an ABOR.
         if self.is_busy() && self.queue.has(is_quit) {
+            self.peer_closed = true;
             return;
         }
         self.stage = self.close();
@@ -515,6 +519,8 @@ impl Session for Server {
                 Stage::Busy(_) => return Step::Wait { until: self.until() },
                 _ => match self.queue.pop() {
                     Some(waiting) => self.heard(waiting),
+                    // AUTH or CCC has thrown its QUIT away; nothing else will come.
+                    None if self.peer_closed => self.stage = self.close(),
                     None => return Step::Wait { until: self.until() },
                 },
             }
