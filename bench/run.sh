@@ -4,11 +4,13 @@
 #   bench/run.sh                      everything: about ten minutes
 #   ROUNDS=1 MESSAGES=500 bench/run.sh smtp pop3       a quick look at some of it
 #
-# What it measures: smtp, visible, pop3, login, idle (all of them unless named).
+# What it measures: smtp, visible, pop3, login, idle, ftp, ftptls, ftpsmall, ftplist, ftplogin (all of them unless named).
 # Settings (environment):
 #   PACKETBOAT          the binary to measure (default: target/dist, else target/release, else it is built)
 #   PACKETBOAT_PEERS    the folder of the peers' start scripts (default: ../shared/peers beside this repository)
 #   ROUNDS=3 MESSAGES=3000 SIZE=4096 IDLERS=10000 SECONDS_EACH=5 QUIET_SECONDS=30
+#   FILES=10000 BIG=1073741824 FTP_IDLERS=1000         what FTP carries: small files, the octets of a large one, idle sessions
+#   FTP_PEERS='vsftpd proftpd pure-ftpd pyftpdlib'     the servers to compare with
 #   WORK                where servers keep their data; a real disk, or durability costs nothing (default: a new
 #                       directory below $TMPDIR)
 #   OUT                 a file for the raw figures, one JSON object a line (default: below WORK)
@@ -18,6 +20,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROUNDS=${ROUNDS:-3} MESSAGES=${MESSAGES:-3000} SIZE=${SIZE:-4096} IDLERS=${IDLERS:-10000} SECONDS_EACH=${SECONDS_EACH:-5} QUIET_SECONDS=${QUIET_SECONDS:-30}
+FILES=${FILES:-10000} BIG=${BIG:-1073741824} FTP_IDLERS=${FTP_IDLERS:-1000} FTP_PEERS=${FTP_PEERS-vsftpd proftpd pure-ftpd pyftpdlib}
 PEERS=${PACKETBOAT_PEERS:-../shared/peers}
 TARGET=${CARGO_TARGET_DIR:-target}
 WORK=${WORK:-$(mktemp -d "${TMPDIR:-/tmp}/packetboat-bench.XXXXXX")}
@@ -28,10 +31,12 @@ export PASS=ketchup-and-pickles
 # Servers may allow one address only so many connections; idlers come from many.
 ADDRESSES='127.0.0.{1..100}'
 WHAT=("$@")
-[ ${#WHAT[@]} -gt 0 ] || WHAT=(smtp visible pop3 login idle)
+[ ${#WHAT[@]} -gt 0 ] || WHAT=(idle smtp visible pop3 login ftpidle ftp ftptls ftpsmall ftplist ftplogin)
 
 say() { echo "$*" >&2; }
 wanted() { [[ " ${WHAT[*]} " == *" $1 "* ]]; }
+wanted_any() { local what; for what; do ! wanted "$what" || return 0; done; return 1; }
+MAIL=(idle smtp visible pop3 login) FTP=(ftpidle ftp ftptls ftpsmall ftplist ftplogin)
 
 build() {
     # The image that builds a clone has the toolchain; nothing is fetched that the lock file does not name.
@@ -57,10 +62,44 @@ start_ours() {
         [ $tries -lt 200 ] && kill -0 $OURS_PID 2>/dev/null || { cat "$WORK/packetboat.log" >&2; exit 1; }
         sleep 0.05
     done
-    OURS_SMTP=$(port_of "$intro" smtp) OURS_SUBMISSION=$(port_of "$intro" submission) OURS_POP3=$(port_of "$intro" pop3)
+    OURS_SMTP=$(port_of "$intro" smtp) OURS_SUBMISSION=$(port_of "$intro" submission) OURS_POP3=$(port_of "$intro" pop3) OURS_FTP=$(port_of "$intro" ftp)
     "$PACKETBOAT" domain add example.test --data "$data" >/dev/null
     for n in $(seq 0 99); do printf %s "$PASS" | "$PACKETBOAT" account add "u$n@example.test" --data "$data" >/dev/null; done
 }
+
+# The same without syncs of uploads, as the established servers have it: what the promise costs is the difference.
+start_unsynced() {
+    local data=$WORK/packetboat-unsynced
+    mkdir -p "$data"
+    cat >"$data/packetboat.toml" <<TOML
+host_name = "bench.example.test"
+data_dir = "$data/data"
+[listen]
+smtp = []
+submission = []
+submissions = []
+pop3 = []
+pop3s = []
+ftps = []
+ftp = ["127.0.0.1:$UNSYNCED_FTP"]
+[limits]
+connections_per_address_max = 20000
+[ftp]
+passive_ports = "20000-29999"
+sync_uploads = "never"
+TOML
+    PACKETBOAT_LOG=${PACKETBOAT_LOG:-warn} "$PACKETBOAT" serve --config "$data/packetboat.toml" >"$data/log" 2>&1 &
+    UNSYNCED_PID=$!
+    local tries=0
+    until (exec 3<>"/dev/tcp/127.0.0.1/$UNSYNCED_FTP") 2>/dev/null; do
+        tries=$((tries + 1))
+        [ $tries -lt 200 ] && kill -0 $UNSYNCED_PID 2>/dev/null || { cat "$data/log" >&2; exit 1; }
+        sleep 0.05
+    done
+    "$PACKETBOAT" domain add example.test --config "$data/packetboat.toml" >/dev/null
+    printf %s "$PASS" | "$PACKETBOAT" account add u0@example.test --config "$data/packetboat.toml" >/dev/null
+}
+UNSYNCED_FTP=32121
 
 port_of() {
     python3 - "$1" "$2" <<'PY'
@@ -73,6 +112,8 @@ PY
 # Each peer is a process of its own below WORK; what is absent is left out of the table, loudly.
 POSTFIX_HOLD='' POSTFIX_DISCARD='' POSTFIX_LMTP='' DOVECOT=''
 start_peers() {
+    ! wanted_any "${FTP[@]}" || start_ftp_peers
+    wanted_any "${MAIL[@]}" || return 0
     if [ ! -x "$PEERS/postfix" ] || [ ! -x "$PEERS/dovecot" ]; then
         say "SKIPPED: no peers in $PEERS (set PACKETBOAT_PEERS); only Packetboat is measured"
         return
@@ -83,6 +124,17 @@ start_peers() {
     if [ -n "$DOVECOT" ]; then
         POSTFIX_LMTP=$(MODE=lmtp SMTP_PORT=32027 LMTP_PORT=$(env_of dovecot LMTP_PORT) start_peer postfix postfix-lmtp)
     fi
+}
+
+declare -A FTP_PID FTP_PORT
+start_ftp_peers() {
+    local peer
+    for peer in $FTP_PEERS; do
+        if [ ! -x "$PEERS/$peer" ]; then say "SKIPPED: no $peer in $PEERS (set PACKETBOAT_PEERS)"; continue; fi
+        FTP_PID[$peer]=$(start_peer "$peer" "$peer")
+        [ -n "${FTP_PID[$peer]}" ] || { unset "FTP_PID[$peer]"; continue; }
+        FTP_PORT[$peer]=$(env_of "$peer" FTP_PORT)
+    done
 }
 
 # start_peer SCRIPT NAME: its pid, or nothing and a loud word.
@@ -99,6 +151,8 @@ stop_all() {
     for name in postfix-hold postfix-discard postfix-lmtp; do
         [ ! -e "$WORK/$name/pid" ] || "$PEERS/postfix" stop "$WORK/$name" >/dev/null 2>&1 || true
     done
+    [ -z "${UNSYNCED_PID:-}" ] || { kill "$UNSYNCED_PID" 2>/dev/null || true; wait "$UNSYNCED_PID" 2>/dev/null || true; }
+    for name in "${!FTP_PID[@]}"; do "$PEERS/$name" stop "$WORK/$name" >/dev/null 2>&1 || true; done
     [ ! -e "$WORK/dovecot/pid" ] || "$PEERS/dovecot" stop "$WORK/dovecot" >/dev/null 2>&1 || true
 }
 
@@ -117,6 +171,8 @@ idle_ticks() { awk '/^cpu /{print $5 + $6}' /proc/stat; }
 measure() {
     local server=$1 row=$2 warm=0; shift 2
     [ "$round" -gt 1 ] || warm=1
+    # What one server has not written to the disk yet is not the next one's to wait for.
+    sync
     quiet
     say "round $round  $row  $server"
     "$BENCH" --json --server "$server" --row "$row" "$@" --runs 1 --warm-up $warm >>"$OUT" || { say "FAILED: $server, $row"; FAILED=1; }
@@ -180,20 +236,77 @@ idle() {
     [ -z "$DOVECOT" ] || idle_row dovecot 'idle, POP3' pop3 "$(env_of dovecot POP3_PORT)" "$DOVECOT" "$IDLERS"
 }
 idle_row() {
+    local server=$1 row=$2 load=(idle --dialogue "$3" --to "127.0.0.1:$4" --pid "$5" --connections "$6"); shift 6
     quiet
-    say "round $round  $2  $1"
-    "$BENCH" --json --server "$1" --row "$2" idle --dialogue "$3" --to "127.0.0.1:$4" --pid "$5" --connections "$6" --from "$ADDRESSES" >>"$OUT" ||
-        { say "FAILED: $1, $2"; FAILED=1; }
+    say "round $round  $row  $server"
+    "$BENCH" --json --server "$server" --row "$row" "${load[@]}" --from "$ADDRESSES" "$@" >>"$OUT" ||
+        { say "FAILED: $server, $row"; FAILED=1; }
+}
+
+# ftp_row ROW ARGUMENTS…: every FTP server in turn. Where it stores, ours is there without syncs as well.
+ftp_row() {
+    local row=$1 peer; shift
+    local load=(ftp "$@" --pass "$PASS")
+    measure packetboat "$row" "${load[@]}" --user u0@example.test --to "127.0.0.1:$OURS_FTP" --pid "$OURS_PID"
+    [ "$1" != stor ] || measure packetboat-unsynced "$row" "${load[@]}" --user u0@example.test --to "127.0.0.1:$UNSYNCED_FTP" --pid "$UNSYNCED_PID"
+    for peer in $FTP_PEERS; do
+        [ -n "${FTP_PID[$peer]:-}" ] || continue
+        # It has no MLSD.
+        [ "$peer $row" != "vsftpd FTP MLSD of $FILES" ] || continue
+        measure "$peer" "$row" "${load[@]}" --user u0 --to "127.0.0.1:${FTP_PORT[$peer]}" --pid "${FTP_PID[$peer]}"
+    done
+}
+
+ftp() {
+    local n
+    for n in 1 2; do
+        ftp_row "FTP RETR of $BIG octets, $n sessions" retr --size "$BIG" --files $n --connections $n --threads $n
+        ftp_row "FTP STOR of $BIG octets, $n sessions" stor --size "$BIG" --files $n --connections $n --threads $n
+    done
+}
+ftptls() {
+    local n
+    for n in 1 2; do
+        ftp_row "FTPS RETR of $BIG octets, $n sessions" retr --starttls --size "$BIG" --files $n --connections $n --threads $n
+        ftp_row "FTPS STOR of $BIG octets, $n sessions" stor --starttls --size "$BIG" --files $n --connections $n --threads $n
+    done
+}
+ftpsmall() {
+    local n
+    for n in 1 4 10; do
+        ftp_row "FTP RETR of $FILES files of $SIZE octets, $n sessions" retr --size "$SIZE" --files "$FILES" --connections $n
+        ftp_row "FTP STOR of $FILES files of $SIZE octets, $n sessions" stor --size "$SIZE" --files "$FILES" --connections $n
+    done
+}
+ftplist() {
+    local form
+    for form in list nlst mlsd; do ftp_row "FTP ${form^^} of $FILES" list --form $form --size "$SIZE" --files "$FILES"; done
+}
+ftplogin() {
+    local row='FTP logins, 4 connections' load=(ftp login --connections 4 --seconds "$SECONDS_EACH" --pass "$PASS") peer
+    measure packetboat "$row" "${load[@]}" --user "$DROPS" --to "127.0.0.1:$OURS_FTP" --pid "$OURS_PID"
+    for peer in "${!FTP_PID[@]}"; do
+        measure "$peer" "$row" "${load[@]}" --user 'u{0..99}' --to "127.0.0.1:${FTP_PORT[$peer]}" --pid "${FTP_PID[$peer]}"
+    done
+}
+ftpidle() {
+    [ "$round" -eq 1 ] || return 0
+    local peer
+    idle_row packetboat 'idle, FTP, logged in' ftp "$OURS_FTP" "$OURS_PID" "$FTP_IDLERS" --user "$DROPS" --pass "$PASS"
+    for peer in "${!FTP_PID[@]}"; do
+        idle_row "$peer" 'idle, FTP, logged in' ftp "${FTP_PORT[$peer]}" "${FTP_PID[$peer]}" "$FTP_IDLERS" --user 'u{0..99}' --pass "$PASS"
+    done
 }
 
 build
 trap stop_all EXIT
 start_ours
+! wanted_any ftp ftptls ftpsmall || start_unsynced
 start_peers
 # The idlers come first, on servers that are fresh.
 FAILED=''
 for round in $(seq "$ROUNDS"); do
-    for what in idle smtp visible pop3 login; do
+    for what in "${MAIL[@]}" "${FTP[@]}"; do
         ! wanted $what || $what
     done
 done

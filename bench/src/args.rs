@@ -6,7 +6,7 @@ use crate::pattern::Pattern;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
-/// A load generator for mail servers. It checks every answer and every octet.
+/// A load generator for mail and file servers. It checks every answer and every octet.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub struct Args {
@@ -31,6 +31,8 @@ const EXAMPLES: &str = "Examples:
   bench smtp send --to 127.0.0.1:10025 --connections 10 --messages 5000 --rcpt 'u{0..99}@example.test'
   bench pop3 retr --to 127.0.0.1:10110 --user 'u{0..9}' --pass pw --in-flight 50
   bench visible --smtp 127.0.0.1:10025 --pop3 127.0.0.1:10110 --user 'u{0..9}' --rcpt 'u{0..9}@example.test' --pass pw
+  bench ftp retr --to 127.0.0.1:10021 --starttls --user u0 --pass pw --files 2 --connections 2 --size 1073741824
+  bench ftp list --to 127.0.0.1:10021 --form mlsd --files 10000
   bench idle --to 127.0.0.1:10025 --connections 10000 --pid 4711";
 
 /// The kinds of load.
@@ -42,6 +44,9 @@ pub enum Command {
     /// Read mail, or log in to read it
     #[command(subcommand)]
     Pop3(Pop3),
+    /// Fetch, store and list files, or log in for it
+    #[command(subcommand)]
+    Ftp(Ftp),
     /// Send by SMTP and wait until a new POP3 login sees it
     Visible(Visible),
     /// Hold connections open and weigh the server
@@ -70,6 +75,19 @@ pub enum Pop3 {
     Empty(Pop3Empty),
 }
 
+/// FTP.
+#[derive(Debug, Subcommand)]
+pub enum Ftp {
+    /// Fetch files and compare every octet; what is not there is stored first
+    Retr(FtpFiles),
+    /// Store files; afterwards they are fetched, compared and deleted
+    Stor(FtpFiles),
+    /// List a directory of such files
+    List(FtpList),
+    /// Connect, USER, PASS, QUIT
+    Login(Login),
+}
+
 /// Where to connect to, and how.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Target {
@@ -79,7 +97,7 @@ pub struct Target {
     /// TLS from the first octet; the certificate is not looked at
     #[arg(long, conflicts_with = "starttls")]
     pub tls: bool,
-    /// TLS by STARTTLS or STLS; the certificate is not looked at
+    /// TLS by STARTTLS, STLS or AUTH TLS (then on data connections too); the certificate is not looked at
     #[arg(long)]
     pub starttls: bool,
     /// Connect from these addresses in turn, such as '127.0.0.{1..20}'
@@ -139,7 +157,7 @@ pub struct SmtpSend {
     pub auth: Option<String>,
 }
 
-/// `bench smtp login`, `bench pop3 login`
+/// `bench smtp login`, `bench pop3 login`, `bench ftp login`
 #[derive(Debug, clap::Args)]
 pub struct Login {
     /// Where
@@ -194,6 +212,71 @@ pub struct Pop3Empty {
     /// Everybody's password
     #[arg(long, default_value = "pw")]
     pub pass: String,
+}
+
+/// `bench ftp retr`, `bench ftp stor`
+#[derive(Debug, clap::Args)]
+pub struct FtpFiles {
+    /// Where
+    #[command(flatten)]
+    pub target: Target,
+    /// How often
+    #[command(flatten)]
+    pub effort: Effort,
+    /// Whose space
+    #[arg(long, default_value = "u0")]
+    pub user: String,
+    /// The password
+    #[arg(long, default_value = "pw")]
+    pub pass: String,
+    /// Sessions at a time, each with one transfer at a time
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
+    /// Files in a run, shared among the sessions
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub files: u32,
+    /// So many of them are different ones; the others are fetched again
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub distinct: Option<u32>,
+    /// Octets of each
+    #[arg(long, default_value_t = 4096)]
+    pub size: u64,
+}
+
+/// `bench ftp list`
+#[derive(Debug, clap::Args)]
+pub struct FtpList {
+    /// Which files are to be there, and where
+    #[command(flatten)]
+    pub files: FtpFiles,
+    /// The kind of listing
+    #[arg(long, value_enum, default_value_t = FtpForm::List)]
+    pub form: FtpForm,
+    /// Listings in a run
+    #[arg(long, default_value_t = 10)]
+    pub times: u32,
+}
+
+/// The kinds of listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FtpForm {
+    /// For people, as `ls -l` has it
+    List,
+    /// Names alone
+    Nlst,
+    /// For machines
+    Mlsd,
+}
+
+impl FtpForm {
+    /// The command.
+    pub fn verb(self) -> &'static str {
+        match self {
+            FtpForm::List => "LIST",
+            FtpForm::Nlst => "NLST",
+            FtpForm::Mlsd => "MLSD",
+        }
+    }
 }
 
 /// `bench visible`
@@ -255,6 +338,12 @@ pub struct Idle {
     /// Say nothing, not even EHLO or CAPA
     #[arg(long)]
     pub mute: bool,
+    /// Who logs in, where idlers are logged in (FTP)
+    #[arg(long, value_name = "PATTERN", default_value = "u{0..99}")]
+    pub user: Pattern,
+    /// Everybody's password
+    #[arg(long, default_value = "pw")]
+    pub pass: String,
     /// The server's process; its children are weighed too
     #[arg(long)]
     pub pid: u32,
@@ -270,6 +359,8 @@ pub enum Dialogue {
     Smtp,
     /// +OK, CAPA
     Pop3,
+    /// 220, USER, PASS: a session that could transfer at once
+    Ftp,
 }
 
 /// `bench ratios`

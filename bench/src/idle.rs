@@ -1,10 +1,11 @@
-//! Idlers: connections that are greeted and then do nothing, and what they weigh.
+//! Idlers: connections that are greeted (FTP: logged in) and then do nothing, and what they weigh.
 //!
 //! Invariants: every idler got its greeting, and after the weighing every one of them still gets a farewell.
 //! Not here: memory of the client.
 
 use crate::args::{Dialogue, Idle};
 use crate::figures::{Figure, Report};
+use crate::ftp::Session;
 use crate::procs::{Memory, memory};
 use crate::wire::{Door, Wire};
 use anyhow::{Context, Result};
@@ -39,7 +40,9 @@ async fn open_all(args: &Idle, door: &Arc<Door>) -> Result<Vec<Wire>> {
         if opening.len() == OPENED_AT_ONCE {
             idlers.extend(opening.join_next().await.transpose()?.transpose()?);
         }
-        opening.spawn(open(door.clone(), nth, args.dialogue, args.mute));
+        let (user, pass) = (args.user.nth(nth).to_owned(), args.pass.clone());
+        let (door, dialogue, mute) = (door.clone(), args.dialogue, args.mute);
+        opening.spawn(async move { open(&door, nth, dialogue, mute, &user, &pass).await });
     }
     while let Some(idler) = opening.join_next().await {
         idlers.push(idler??);
@@ -47,14 +50,18 @@ async fn open_all(args: &Idle, door: &Arc<Door>) -> Result<Vec<Wire>> {
     Ok(idlers)
 }
 
-async fn open(door: Arc<Door>, nth: usize, dialogue: Dialogue, mute: bool) -> Result<Wire> {
+async fn open(door: &Door, nth: usize, dialogue: Dialogue, mute: bool, user: &str, pass: &str) -> Result<Wire> {
+    if dialogue == Dialogue::Ftp && !mute {
+        return Ok(Session::open(door, nth, user, pass).await?.into_control());
+    }
     let mut wire = door.open(nth).await?;
     match dialogue {
-        Dialogue::Smtp => wire.reply("220", "the connection").await?,
+        Dialogue::Smtp | Dialogue::Ftp => wire.reply("220", "the connection").await?,
         Dialogue::Pop3 => drop(wire.ok("the connection").await?),
     }
     match dialogue {
         _ if mute => {}
+        Dialogue::Ftp => {}
         Dialogue::Smtp => {
             wire.send(b"EHLO bench.example.test\r\n").await?;
             wire.reply("250", "EHLO").await?;
@@ -70,7 +77,7 @@ async fn open(door: Arc<Door>, nth: usize, dialogue: Dialogue, mute: bool) -> Re
 async fn farewell(wire: &mut Wire, dialogue: Dialogue) -> Result<()> {
     wire.send(b"QUIT\r\n").await?;
     match dialogue {
-        Dialogue::Smtp => wire.reply("221", "QUIT").await?,
+        Dialogue::Smtp | Dialogue::Ftp => wire.reply("221", "QUIT").await?,
         Dialogue::Pop3 => drop(wire.ok("QUIT").await?),
     }
     wire.end().await

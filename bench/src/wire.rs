@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// A server that is silent for longer has failed. RFC 5321 §4.5.3.2 allows minutes; nobody benchmarks that.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Room made for one read: small, since ten thousand idlers have one each; reads of content grow it.
 const ROOM: usize = 4 * 1024;
 /// A content that does not end within this is a mistake.
@@ -94,12 +94,26 @@ impl Door {
 impl Wire {
     /// Begins TLS, for any certificate.
     pub async fn secure(&mut self) -> Result<()> {
+        self.secure_by(tls_config()?).await
+    }
+
+    /// Begins TLS by this configuration.
+    pub async fn secure_by(&mut self, config: Arc<ClientConfig>) -> Result<()> {
         ensure!(self.start == self.held.len(), "the server spoke before TLS began");
         let Stream::Plain(stream) = std::mem::replace(&mut self.stream, Stream::Gone) else { bail!("TLS within TLS") };
         let name = ServerName::try_from("localhost")?;
-        let stream = tokio::time::timeout(PATIENCE, TlsConnector::from(tls_config()?).connect(name, stream)).await??;
+        let stream = tokio::time::timeout(PATIENCE, TlsConnector::from(config).connect(name, stream)).await??;
         self.stream = Stream::Tls(Box::new(stream));
         Ok(())
+    }
+
+    /// Where the server is.
+    pub fn peer(&self) -> Result<SocketAddr> {
+        Ok(match &self.stream {
+            Stream::Plain(stream) => stream.peer_addr()?,
+            Stream::Tls(stream) => stream.get_ref().0.peer_addr()?,
+            Stream::Gone => bail!("the connection is gone"),
+        })
     }
 
     /// Sends octets at once.
@@ -234,6 +248,14 @@ fn tls_config() -> Result<Arc<ClientConfig>> {
     // Every login is a full handshake, so that servers with and without tickets are measured alike.
     config.resumption = Resumption::disabled();
     Ok(CONFIG.get_or_init(|| Arc::new(config)).clone())
+}
+
+/// The same for connections that belong together: each resumes from a ticket that an earlier one was given, as data
+/// connections must that prove whose they are. A ticket is used once (RFC 8446 §C.4), and most servers give two.
+pub fn resuming_config() -> Result<Arc<ClientConfig>> {
+    let mut config = ClientConfig::clone(&*tls_config()?);
+    config.resumption = Resumption::in_memory_sessions(8);
+    Ok(Arc::new(config))
 }
 
 /// Takes any certificate but checks that the server holds its key: the peers' certificates are made at their start.
