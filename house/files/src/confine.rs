@@ -25,6 +25,9 @@ pub(crate) enum Confinement {
     NameByName,
 }
 
+/// What the kernel is asked to keep to.
+const BENEATH: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+
 /// A handle to look from; it can be made even where reading is not permitted.
 pub(crate) const LOOK: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -57,12 +60,21 @@ impl Confinement {
             Confinement::NameByName => by_name(root, below, flags),
         }
     }
+
+    /// The same without waiting for the disk: only what the kernel has in memory, and only if it says so (Linux 5.12).
+    /// None says nothing of what is there.
+    pub(crate) fn open_at_once(self, root: BorrowedFd<'_>, below: &[u8], flags: OFlags) -> Option<OwnedFd> {
+        let resolve = BENEATH | ResolveFlags::CACHED;
+        match self {
+            Confinement::Kernel if !below.is_empty() => openat2(root, below, flags, Mode::empty(), resolve).ok(),
+            _ => None,
+        }
+    }
 }
 
 fn by_kernel(root: BorrowedFd<'_>, below: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     loop {
-        match openat2(root, below, flags, Mode::empty(), resolve) {
+        match openat2(root, below, flags, Mode::empty(), BENEATH) {
             // Somebody renamed on the way and the kernel is not sure: it asks to be asked again.
             Err(Errno::AGAIN | Errno::INTR) => {}
             other => return other,

@@ -65,4 +65,4 @@ pub use space::{Mount, Space};
 pub use sums::{Algorithm, Checksum, Sum, Summing};
 pub use survey::Swept;
 pub use upload::{Stored, Upload};
-pub use volume::{Terms, Volume};
+pub use volume::{Syncs, Terms, Volume};

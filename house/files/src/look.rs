@@ -6,6 +6,7 @@
 //! be able to enter a drop box. Names with CR or LF cannot be asked for, so they are not listed either.
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{OFlags, fcntl_setfl, fstat, fstatvfs};
 
@@ -28,6 +29,20 @@ pub struct Download {
     pub facts: Facts,
     /// Where it truly is.
     pub path: JailedPath,
+}
+
+impl Download {
+    fn new(handle: OwnedFd, path: JailedPath) -> Result<Download, Error> {
+        let facts = Facts::new(&fstat(&handle)?);
+        match facts.kind {
+            Kind::File => {}
+            Kind::Directory => return Err(Error::IsADirectory),
+            Kind::Link | Kind::Other => return Err(Error::NotAFile),
+        }
+        // It was there for pipes.
+        fcntl_setfl(&handle, OFlags::empty())?;
+        Ok(Download { file: File::from(handle), size: facts.size, facts, path })
+    }
 }
 
 /// Room that is left at a place.
@@ -79,16 +94,14 @@ impl Space {
     /// Opens a file to be fetched. Needs read.
     pub fn open_read(&self, path: &JailedPath) -> Result<Download, Error> {
         let opened = self.open(path, Wanted::Octets)?;
-        let handle = opened.handle.ok_or(Error::IsADirectory)?;
-        let facts = Facts::new(&fstat(&handle)?);
-        match facts.kind {
-            Kind::File => {}
-            Kind::Directory => return Err(Error::IsADirectory),
-            Kind::Link | Kind::Other => return Err(Error::NotAFile),
-        }
-        // It was there for pipes.
-        fcntl_setfl(&handle, OFlags::empty())?;
-        Ok(Download { file: File::from(handle), size: facts.size, facts, path: opened.path })
+        Download::new(opened.handle.ok_or(Error::IsADirectory)?, opened.path)
+    }
+
+    /// The same for callers that must not wait: what the kernel has in memory and no link leads to. None says nothing;
+    /// then [`Space::open_read`] knows.
+    pub fn open_read_at_once(&self, path: &JailedPath) -> Option<Download> {
+        let handle = self.open_at_once(path, Wanted::Octets)?;
+        Download::new(handle, path.clone()).ok()
     }
 
     /// How much can be stored at a path, which need not be there yet but stands in a directory that is.

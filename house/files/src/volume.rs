@@ -25,7 +25,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::confine::Confinement;
-use crate::disk::{Directory, Disk, RealDisk};
+use crate::disk::{Directory, Disk, RealDisk, UnsyncedDisk};
 use crate::error::{Error, OpenError};
 use crate::group::GroupSync;
 use crate::hidden::Claims;
@@ -49,6 +49,18 @@ pub struct Terms {
     pub fixed: Vec<JailedPath>,
     /// Whether the directory is made when it is missing. Not for what should be a mounted disk.
     pub make_missing: bool,
+    /// Whether what is acknowledged is on the disk.
+    pub syncs: Syncs,
+}
+
+/// Whether what is acknowledged is on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Syncs {
+    /// It is.
+    #[default]
+    Always,
+    /// It will be, if the machine lives for another half minute or so. For what can be fetched or made again.
+    Never,
 }
 
 /// No quota; files for owner and group; interrupted uploads are kept for a day.
@@ -61,6 +73,7 @@ impl Default for Terms {
             keep_interrupted: Duration::from_secs(24 * 60 * 60),
             fixed: Vec::new(),
             make_missing: false,
+            syncs: Syncs::Always,
         }
     }
 }
@@ -87,7 +100,11 @@ pub struct Volume {
 impl Volume {
     /// Opens a directory. Blocks; with a quota, what lies there is counted first, which takes some microseconds an entry.
     pub fn open(path: &Path, terms: Terms) -> Result<Arc<Volume>, OpenError> {
-        Volume::open_on(path, terms, Box::new(RealDisk), None)
+        let disk: Box<dyn Disk> = match terms.syncs {
+            Syncs::Always => Box::new(RealDisk),
+            Syncs::Never => Box::new(UnsyncedDisk),
+        };
+        Volume::open_on(path, terms, disk, None)
     }
 
     pub(crate) fn open_on(
