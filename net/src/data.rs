@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! DataPort::open ─the client comes→ TcpStream ─┐
-//! connect ───────────we dial──────→ TcpStream ─┴→ DataLine::clear | DataLine::secure ─→ send · send_file · receive ─→ finish
+//! connect ───────────we dial──────→ TcpStream ─┴→ DataLine::clear | DataLine::secure ─→ send · send_file · receive · take_in ─→ finish
 //! ```
 //!
 //! Invariants: only the client's own address gets in; nothing waits longer than it is told; the end of an upload in TLS is
@@ -13,10 +13,14 @@
 //! Not here: which file, which line ends, who may (server).
 
 mod port;
+mod secure;
+mod straight;
+mod throttle;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use port::{DataPort, PortRange};
-pub use wire::{Arrival, Broken, DataLine};
+pub use throttle::{Bucket, Throttle};
+pub use wire::{Arrival, Broken, DataLine, Fault, Sink, Taken};

@@ -73,7 +73,7 @@ impl TlsError {
         }
     }
 
-    fn from_rustls(error: &Error) -> Self {
+    pub(crate) fn from_rustls(error: &Error) -> Self {
         match error {
             Error::InvalidCertificate(reason) => TlsError::Untrusted(explain(reason)),
             Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {

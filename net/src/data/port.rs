@@ -7,11 +7,18 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::str::FromStr;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use rustix::io::Errno;
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
+
+/// Where we look for a port when the system finds none. It passes over those that connections of the last minute have had
+/// (TIME_WAIT), which after some ten thousand files are all; who asks for one of them gets it.
+const ANY: PortRange = PortRange { first: 32_768, last: 60_999 };
 
 /// Connections that may wait to be taken: the client's, and a few strangers before it.
 const BACKLOG: i32 = 8;
@@ -71,7 +78,7 @@ impl fmt::Display for PortRange {
 /// A port that waits for one client.
 #[derive(Debug)]
 pub struct DataPort {
-    socket: TcpListener,
+    socket: Socket,
     address: SocketAddr,
     client: Option<IpAddr>,
     strangers: usize,
@@ -90,18 +97,19 @@ impl DataPort {
         client: Option<IpAddr>,
         mut chance: impl FnMut() -> u64,
     ) -> io::Result<Self> {
-        let mut tries = 0;
+        let (mut tries, mut range) = (0, range);
         loop {
             let mut address = local;
             // Without a range the system chooses, which it does by chance (RFC 6056).
             address.set_port(range.map_or(0, |range| range.port(chance())));
             match listen(address) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && range.is_some() && tries < TRIES => {
-                    tries += 1
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < TRIES => {
+                    tries += 1;
+                    range = range.or(Some(ANY));
                 }
                 Err(error) => return Err(error),
                 Ok(socket) => {
-                    let address = socket.local_addr()?;
+                    let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
                     let client = client.map(|client| client.to_canonical());
                     return Ok(DataPort { socket, address, client, strangers: 0 });
                 }
@@ -125,15 +133,14 @@ impl DataPort {
     /// What the system says.
     pub fn look(&mut self) -> io::Result<Option<TcpStream>> {
         loop {
-            let accepted = SockRef::from(&self.socket).accept();
-            let (socket, peer) = match accepted {
+            match accept(&self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                other => other?,
-            };
-            socket.set_nonblocking(true)?;
-            let stream = TcpStream::from_std(socket.into())?;
-            if let Some(stream) = self.admit(stream, peer.as_socket())? {
-                return Ok(Some(stream));
+                Err(error) => return Err(error),
+                Ok((socket, peer)) => {
+                    if self.admits(peer)? {
+                        return TcpStream::from_std(socket.into()).map(Some);
+                    }
+                }
             }
         }
     }
@@ -143,10 +150,12 @@ impl DataPort {
     /// # Errors
     /// [`io::ErrorKind::TimedOut`]; [`io::ErrorKind::PermissionDenied`] if only others came, and many; what the system says.
     pub async fn wait(&mut self, limit: Duration) -> io::Result<TcpStream> {
+        // Most clients have come before they are waited for, and then the reactor need not know of the port.
+        let listener = TcpListener::from_std(self.socket.try_clone()?.into())?;
         let arrived = async {
             loop {
-                let (stream, peer) = self.socket.accept().await?;
-                if let Some(stream) = self.admit(stream, Some(peer))? {
+                let (stream, peer) = listener.accept().await?;
+                if self.admits(Some(peer))? {
                     return Ok(stream);
                 }
             }
@@ -155,23 +164,34 @@ impl DataPort {
     }
 
     /// RFC 2577 §4: who comes from elsewhere than the control connection is not the client.
-    fn admit(&mut self, stream: TcpStream, peer: Option<SocketAddr>) -> io::Result<Option<TcpStream>> {
-        let Some(client) = self.client else { return Ok(Some(stream)) };
+    fn admits(&mut self, peer: Option<SocketAddr>) -> io::Result<bool> {
+        let Some(client) = self.client else { return Ok(true) };
         if peer.is_some_and(|peer| peer.ip().to_canonical() == client) {
-            return Ok(Some(stream));
+            return Ok(true);
         }
         tracing::warn!(port = self.address.port(), %client, ?peer, "closed a stranger's data connection");
         self.strangers += 1;
-        if self.strangers < STRANGERS_MAX { Ok(None) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+        if self.strangers < STRANGERS_MAX { Ok(false) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn listen(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     // Connections of the transfer before may be on their way out still.
     socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
+}
+
+fn accept(socket: &Socket) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+    loop {
+        match acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Err(Errno::INTR | Errno::CONNABORTED) => {}
+            accepted => {
+                let (socket, peer) = accepted?;
+                return Ok((socket, peer.and_then(|peer| peer.try_into().ok())));
+            }
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -262,4 +262,171 @@ async fn a_file_arrives_whole_under_tls_and_its_end_is_said() {
     // Without close_notify this would be an error.
     read.expect("the end in good order");
     assert!(heard == content);
+}
+
+/// A file that takes so many octets.
+struct Shelf {
+    file: std::fs::File,
+    room: u64,
+}
+
+#[derive(Debug)]
+struct Full;
+
+impl From<std::io::Error> for Full {
+    fn from(error: std::io::Error) -> Self {
+        panic!("a file of our own: {error}")
+    }
+}
+
+impl Shelf {
+    fn new(room: usize) -> Self {
+        Shelf { file: tempfile::tempfile().expect("a file"), room: room as u64 }
+    }
+
+    fn content(&self) -> Vec<u8> {
+        use std::os::unix::fs::FileExt;
+        let mut content = vec![0; self.file.metadata().expect("facts").len() as usize];
+        self.file.read_exact_at(&mut content, 0).expect("read");
+        content
+    }
+}
+
+impl Sink for Shelf {
+    type Error = Full;
+
+    fn room(&mut self, wanted: u64) -> Result<u64, Full> {
+        if self.room == 0 { Err(Full) } else { Ok(wanted.min(self.room)) }
+    }
+
+    fn file(&self) -> &std::fs::File {
+        &self.file
+    }
+
+    fn wrote(&mut self, octets: u64) {
+        self.room -= octets;
+    }
+
+    fn put(&mut self, octets: &[u8]) -> Result<(), Full> {
+        if self.room < octets.len() as u64 {
+            return Err(Full);
+        }
+        self.file.write_all(octets).expect("written");
+        self.wrote(octets.len() as u64);
+        Ok(())
+    }
+}
+
+/// Takes in all that comes, and says how that ended and how many octets were counted.
+async fn take_all(data: &mut DataLine, shelf: &mut Shelf) -> (Result<(), Fault<Full>>, u64) {
+    let (stop, counted) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut ended = Ok(Taken::Some);
+    while let Ok(Taken::Some) = ended {
+        data.ready().await.expect("something comes");
+        ended = data.take_in(shelf, &stop, |octets| _ = counted.fetch_add(octets, Ordering::Relaxed));
+    }
+    (ended.map(drop), counted.into_inner())
+}
+
+#[tokio::test]
+async fn what_comes_in_clear_may_fill_a_file_to_the_last_octet_and_no_further() {
+    let content = octets(3_000_000);
+    for (room, fits) in [(3_000_000, true), (4_000_000, true), (2_999_999, false)] {
+        let (mut theirs, ours) = pair().await;
+        let (mut ours, mut shelf) = (DataLine::clear(ours, LIMIT), Shelf::new(room));
+        let sending = async {
+            // Who is refused closes before all was sent.
+            let _ = theirs.write_all(&content).await;
+            drop(theirs);
+        };
+        let taking = async {
+            let ended = take_all(&mut ours, &mut shelf).await;
+            drop(ours);
+            ended
+        };
+        let ((), (ended, counted)) = tokio::join!(sending, taking);
+        assert_eq!(ended.is_ok(), fits, "{ended:?}");
+        assert_eq!(counted, room.min(3_000_000) as u64);
+        assert!(shelf.content() == content[..counted as usize]);
+    }
+}
+
+#[tokio::test]
+async fn what_comes_under_tls_goes_into_a_file_and_a_cut_is_seen_behind_it() {
+    let content = octets(3_000_000);
+    let (server, client) = tls();
+    for proper in [true, false] {
+        let (mut ours, _, mut theirs) = data(&server.for_one_session(), &client).await;
+        let mut shelf = Shelf::new(3_000_000);
+        let sending = async {
+            theirs.write_all(&content).await.expect("written");
+            theirs.flush().await.expect("flushed");
+            if proper {
+                theirs.shutdown().await.expect("closed");
+            } else {
+                theirs.get_mut().0.shutdown().await.expect("closed below TLS");
+            }
+        };
+        let ((), (ended, counted)) = tokio::join!(sending, take_all(&mut ours, &mut shelf));
+        assert_eq!(ended.is_ok(), proper, "{ended:?}");
+        assert_eq!(matches!(ended, Err(Fault::Line(Broken::Cut))), !proper);
+        assert_eq!(counted, 3_000_000);
+        assert!(shelf.content() == content, "what came before the cut is there");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_ends_a_turn() {
+    let (mut theirs, ours) = pair().await;
+    theirs.write_all(&octets(10_000)).await.expect("written");
+    let (mut ours, mut shelf) = (DataLine::clear(ours, LIMIT), Shelf::new(10_000));
+    ours.ready().await.expect("something comes");
+    let taken = ours.take_in(&mut shelf, &AtomicBool::new(true), |_| ());
+    assert!(matches!(taken, Ok(Taken::Some)));
+    assert_eq!(shelf.content(), b"");
+}
+
+/// A line that moves 10,000 octets a second.
+fn slow(stream: TcpStream) -> DataLine {
+    let bucket = Bucket::new(std::num::NonZeroU64::new(10_000).expect("a rate"));
+    DataLine::clear(stream, LIMIT).throttled(Throttle::new(vec![std::sync::Arc::new(bucket)]))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_holds_for_what_is_sent() {
+    let content = octets(50_000);
+    let file = file_of(&content);
+    let (mut theirs, ours) = pair().await;
+    let begun = tokio::time::Instant::now();
+    let mut data = slow(ours);
+    data.send_file(&file, 0, 25_000, |_| ()).await.expect("sent");
+    data.send(&content[25_000..], |_| ()).await.expect("sent");
+    let secs = begun.elapsed().as_secs_f64();
+    assert!((4.5..5.1).contains(&secs), "{secs} s");
+    data.finish().await.expect("finished");
+    let mut heard = Vec::new();
+    theirs.read_to_end(&mut heard).await.expect("read");
+    assert!(heard == content);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_holds_for_what_comes() {
+    let content = octets(50_000);
+    for filtered in [true, false] {
+        let (mut theirs, ours) = pair().await;
+        theirs.write_all(&content).await.expect("written");
+        theirs.shutdown().await.expect("closed");
+        let begun = tokio::time::Instant::now();
+        let (mut data, mut shelf) = (slow(ours), Shelf::new(50_000));
+        if filtered {
+            let mut heard = Vec::with_capacity(60_000);
+            while let Arrival::Octets(_) = data.receive(&mut heard).await.expect("octets") {}
+            shelf.put(&heard).expect("room");
+        } else {
+            take_all(&mut data, &mut shelf).await.0.expect("taken");
+        }
+        let secs = begun.elapsed().as_secs_f64();
+        assert!((4.5..5.1).contains(&secs), "{secs} s");
+        assert!(shelf.content() == content);
+    }
 }

@@ -226,6 +226,13 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
             if self.post.is_lost() {
                 return Break(());
             }
+            // What has happened already is told in the same packet as what is gathered.
+            if self.post.has_gathered()
+                && let Some(news) = at_once(self.desk.news()).await
+            {
+                self.session.news(news, now());
+                return Continue(());
+            }
             let unread = self.post.unread().len();
             self.post.flush().await;
             // A peer that does not read may be heard while we write; what he said comes first then.
@@ -297,6 +304,16 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
         })
         .await
     }
+}
+
+/// What a future says when it is asked once.
+async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(said) => Poll::Ready(Some(said)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// The handshake of our side.

@@ -116,6 +116,10 @@ impl<'a> Post<'a> {
         &mut self.wire
     }
 
+    pub(super) fn has_gathered(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     pub(super) fn gather_is_full(&self) -> bool {
         self.outbox.len() >= GATHER_MAX
     }

@@ -160,15 +160,11 @@ impl ClientTls {
         self.tickets.as_ref().is_some_and(|tickets| tickets.any())
     }
 
-    /// The handshake of a data connection.
-    pub(crate) async fn connect_data(
-        &self,
-        stream: TcpStream,
-        host: &str,
-    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, TlsError> {
+    /// What a data connection goes by, and the name that is expected there.
+    pub(crate) fn config_for_data(&self, host: &str) -> Result<(Arc<ClientConfig>, ServerName<'static>), TlsError> {
         let bare = host.strip_suffix('.').unwrap_or(host);
         let name = ServerName::try_from(bare).map_err(|_| TlsError::BadHost(host.into()))?.to_owned();
-        TlsConnector::from(self.config.clone()).connect(name, stream).await.map_err(TlsError::from_io)
+        Ok((self.config.clone(), name))
     }
 
     /// The same, offering these protocols (RFC 7301).

@@ -116,17 +116,14 @@ impl ServerTls {
         Ok((Box::new(stream.into()), facts))
     }
 
-    /// The handshake of a data connection: the same, but no tickets are given out on it. A client that uploads never reads
-    /// there; its system would answer our tickets with a reset when it closes, and the tail of the file would be lost.
-    pub(crate) async fn accept_data(
-        &self,
-        stream: TcpStream,
-    ) -> Result<tokio_rustls::server::TlsStream<TcpStream>, TlsError> {
-        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await.map_err(TlsError::from_io)?;
-        let shown = self.choose(&start.client_hello());
+    /// What a data connection with this greeting goes by: the same, but no tickets are given out on it. A client that
+    /// uploads never reads there; its system would answer our tickets with a reset when it closes, and the tail of the file
+    /// would be lost.
+    pub(crate) fn config_for_data(&self, hello: &ClientHello<'_>) -> Result<Arc<ServerConfig>, TlsError> {
+        let shown = self.choose(hello);
         let mut config = ServerConfig::clone(&*self.config(&shown)?);
         config.send_tls13_tickets = 0;
-        start.into_stream(Arc::new(config)).await.map_err(TlsError::from_io)
+        Ok(Arc::new(config))
     }
 
     fn config(&self, shown: &Shown) -> Result<Arc<ServerConfig>, TlsError> {
