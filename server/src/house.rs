@@ -8,6 +8,7 @@ use crate::hooks::Hooks;
 use crate::judgement::Judgement;
 use crate::settings::{DirectorySettings, Settings};
 use crate::spaces::{SeedError, Spaces};
+use crate::throttles::Throttles;
 use crate::transfer_log::TransferLog;
 use directory::{Directory, Doorkeeper, InstallationSecret};
 use message::address::Domain;
@@ -65,6 +66,8 @@ pub struct House {
     pub store: Store,
     /// The accounts' files.
     pub spaces: Spaces,
+    /// How fast they may travel.
+    pub throttles: Throttles,
     /// Who was here lately with the right password.
     pub doorkeeper: Doorkeeper,
     /// Leave to hash a password: as many at once as there are processors.
@@ -107,7 +110,7 @@ impl House {
         let secret = installation_secret(&store).await?;
         crate::admin::ensure_people(&store, settings.people, &secret).await?;
         let directory = read_directory(&store, &settings.directory, &secret)?;
-        let spaces = Spaces::new(&settings.data_dir);
+        let spaces = Spaces::new(&settings.data_dir, settings.ftp.syncs);
         for person in settings.people {
             if let Some(account) = directory.account_named(person.address) {
                 spaces.seed(AccountId(account.id), person.files)?;
@@ -119,6 +122,7 @@ impl House {
         Ok(Arc::new(House {
             store,
             spaces,
+            throttles: Throttles::default(),
             doorkeeper: Doorkeeper::new(directory::Memory::default()),
             hashing: Semaphore::new(processors),
             judgement: Arc::new(Judgement::new(&settings)),

@@ -25,6 +25,7 @@ pub mod serve;
 pub mod settings;
 mod spaces;
 mod tapping;
+mod throttles;
 pub mod transfer_log;
 
 pub use serve::{Listening, Ports, Running, StartError, open_ports};

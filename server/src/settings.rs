@@ -4,6 +4,7 @@
 
 use crate::hooks::Hook;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -107,6 +108,12 @@ pub struct FtpSettings {
     pub stall_limit: Duration,
     /// The file of the transfer log, if there is to be one.
     pub transfer_log: Option<PathBuf>,
+    /// Whether an upload is on the disk when the client hears that it is stored. Holds from the start on.
+    pub syncs: FtpSyncs,
+    /// How many octets of files a session may move in a second, both directions together.
+    pub rate_per_session: Option<NonZeroU64>,
+    /// The same for all sessions of an account together.
+    pub rate_per_account: Option<NonZeroU64>,
 }
 
 impl Default for FtpSettings {
@@ -123,9 +130,14 @@ impl Default for FtpSettings {
             idle_limit: Duration::from_secs(300),
             stall_limit: Duration::from_secs(120),
             transfer_log: None,
+            syncs: FtpSyncs::Always,
+            rate_per_session: None,
+            rate_per_account: None,
         }
     }
 }
+
+pub use files::Syncs as FtpSyncs;
 
 /// Who must use TLS with FTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 //! store is what its quota says when its space is opened.
 //! Not here: what is done in a space (files), who may in (desk).
 
-use files::{Error, JailedPath, Mode, Mount, OpenError, Permissions, Quota, Space, Terms, Volume};
+use files::{Error, JailedPath, Mode, Mount, OpenError, Permissions, Quota, Space, Syncs, Terms, Volume};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +22,7 @@ const DIRECTORY: &str = "files";
 /// All spaces that were opened so far.
 pub struct Spaces {
     directory: PathBuf,
+    syncs: Syncs,
     open: Mutex<HashMap<AccountId, Open>>,
 }
 
@@ -33,8 +34,8 @@ struct Open {
 
 impl Spaces {
     /// Those below a data directory. Nothing is made yet.
-    pub fn new(data_dir: &Path) -> Self {
-        Spaces { directory: data_dir.join(DIRECTORY), open: Mutex::default() }
+    pub fn new(data_dir: &Path, syncs: Syncs) -> Self {
+        Spaces { directory: data_dir.join(DIRECTORY), syncs, open: Mutex::default() }
     }
 
     /// The space of an account. Blocks when it is opened for the first time.
@@ -47,7 +48,8 @@ impl Spaces {
         if let Some(Open { space, .. }) = open.get(&account) {
             return Ok(space.clone());
         }
-        let terms = Terms { quota: Quota { bytes_max, files_max: None }, make_missing: true, ..Terms::default() };
+        let quota = Quota { bytes_max, files_max: None };
+        let terms = Terms { quota, make_missing: true, syncs: self.syncs, ..Terms::default() };
         let volume = Volume::open(&self.directory.join(account.0.to_string()), terms)?;
         let mount = Mount {
             at: JailedPath::root(),
@@ -59,6 +61,12 @@ impl Spaces {
         let space = Space::new(&account.0.to_be_bytes(), vec![mount])?;
         open.insert(account, Open { space: space.clone(), volume });
         Ok(space)
+    }
+
+    /// The same if it is open already; never blocks.
+    pub fn at_once(&self, account: AccountId) -> Option<Space> {
+        let open = self.open.try_lock().ok()?;
+        open.get(&account).map(|open| open.space.clone())
     }
 
     /// Removes interrupted uploads that were kept long enough, in the spaces that are open: one that nobody has opened
@@ -121,7 +129,7 @@ mod tests {
     #[test]
     fn an_upload_that_broke_off_goes_with_its_day() {
         let data = tempfile::tempdir().expect("a directory");
-        let spaces = Spaces::new(data.path());
+        let spaces = Spaces::new(data.path(), Syncs::Always);
         let space = spaces.of(AccountId(1), None).expect("a space");
         let path = JailedPath::parse(b"half.txt", &JailedPath::root()).expect("a path");
         let mut upload = space.begin_upload(&path, Mode::Store).expect("an upload");

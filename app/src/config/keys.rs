@@ -53,6 +53,9 @@ const fn key(name: &'static str, kind: Kind, fallback: Fallback, sentence: &'sta
 
 const SECS_PER_DAY: u64 = 86_400;
 
+/// A terabyte a second: beyond it there is nothing to limit.
+const RATE_MAX: u64 = 1_000_000_000_000;
+
 /// The keys outside of lists, in the order of the sample file.
 pub const KEYS: &[Key] = &[
     key(
@@ -301,6 +304,24 @@ pub const KEYS: &[Key] = &[
         Kind::Path,
         Fallback::Unset,
         "A file that gets one line for each transfer, in the format of wu-ftpd and vsftpd (xferlog), opened anew on SIGHUP. Unset: there is none.",
+    ),
+    key(
+        "ftp.sync_uploads",
+        Kind::Choice(&["always", "never"]),
+        Fallback::Text("always"),
+        "`always`: who hears 226 has a file that outlives a power cut. `never` is faster for many small files and breaks that promise: a crash of the machine may lose files that clients were told are stored, or leave them empty. Only for what can be sent again. Takes a restart.",
+    ),
+    key(
+        "ftp.rate_per_session_bytes",
+        Kind::Count { min: 0, max: RATE_MAX },
+        Fallback::Count(0),
+        "Octets of files and listings that a session may move in a second, both directions together. 0: as fast as it goes.",
+    ),
+    key(
+        "ftp.rate_per_account_bytes",
+        Kind::Count { min: 0, max: RATE_MAX },
+        Fallback::Count(0),
+        "The same for all sessions of an account together. 0: as fast as it goes.",
     ),
     key(
         "queue.retry_first_secs",

@@ -8,10 +8,11 @@ use net::http::Url;
 use server::hooks::pattern::Pattern;
 use server::hooks::{EventKind, Hook, Target};
 use server::settings::{
-    CertificateFiles, DirectorySettings, FtpSettings, FtpTls, InClear, ListenAt, Purpose, QueueSettings, Route,
-    RouteTls, Settings,
+    CertificateFiles, DirectorySettings, FtpSettings, FtpSyncs, FtpTls, InClear, ListenAt, Purpose, QueueSettings,
+    Route, RouteTls, Settings,
 };
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::time::Duration;
 
@@ -198,6 +199,12 @@ impl Builder {
             idle_limit: secs(values, "ftp.idle_limit_secs"),
             stall_limit: secs(values, "ftp.stall_limit_secs"),
             transfer_log: values.path("ftp.transfer_log"),
+            syncs: match values.text_of("ftp.sync_uploads").as_str() {
+                "never" => FtpSyncs::Never,
+                _ => FtpSyncs::Always,
+            },
+            rate_per_session: NonZeroU64::new(values.count("ftp.rate_per_session_bytes")),
+            rate_per_account: NonZeroU64::new(values.count("ftp.rate_per_account_bytes")),
         }
     }
 

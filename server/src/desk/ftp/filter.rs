@@ -59,6 +59,11 @@ impl Unfolding {
         Unfolding { lines: ascii.then(FromWire::new), inflater, text: Vec::new() }
     }
 
+    /// Whether octets go into the file as they come.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.lines.is_none() && self.inflater.is_none()
+    }
+
     /// Whether few octets may become many.
     pub(super) fn is_of_mode_z(&self) -> bool {
         self.inflater.is_some()

@@ -15,6 +15,7 @@
 mod entry;
 mod filter;
 mod listing;
+mod receive;
 mod report;
 mod shown;
 mod transfer;
@@ -32,7 +33,7 @@ use ftp::path::VirtualPath;
 use ftp::server::ask::{Denied, HostRefusal, Login, Transfer, Welcome};
 use ftp::server::{Answer, Ask, News, Server};
 use ftp::{Change, Moment, Outcome, Refusal};
-use net::{DataPort, ServerTls};
+use net::{DataPort, ServerTls, Throttle};
 use report::{No, Reporter};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -78,6 +79,8 @@ struct Member {
     account: String,
     space: Space,
     clerk: Clerk,
+    /// How fast files may travel.
+    throttle: Throttle,
     /// Counted as one of the account's sessions.
     _logged_in: LoggedIn,
     /// What the client said of itself before it logged in.
@@ -123,16 +126,25 @@ impl Desk {
             info!(session = %self.caller.session, account, "too many sessions of one account");
             Denied::TooMany
         })?;
-        let house = Arc::clone(&self.house);
-        let space = tokio::task::spawn_blocking(move || house.spaces.of(id, bytes_max)).await;
-        let space = space.map_err(|_| Denied::Temporary)?.map_err(|error| {
-            warn!(session = %self.caller.session, account, %error, "a file space could not be opened");
-            Denied::Temporary
-        })?;
+        let space = match self.house.spaces.at_once(id) {
+            Some(space) => space,
+            None => self.open_space(id, bytes_max, &account).await?,
+        };
         info!(session = %self.caller.session, account, private, client, "file space entered");
         let clerk = Clerk::new(&account);
-        self.member = Some(Arc::new(Member { account, space, clerk, _logged_in: logged_in, agent: client, private }));
+        let throttle = self.house.throttles.of(id, &self.settings);
+        let (_logged_in, agent) = (logged_in, client);
+        self.member = Some(Arc::new(Member { account, space, clerk, throttle, _logged_in, agent, private }));
         Ok(Welcome { permissions: ftp::Permissions::ALL, home: VirtualPath::root(), message: None })
+    }
+
+    async fn open_space(&self, id: AccountId, bytes_max: Option<u64>, account: &str) -> Result<Space, Denied> {
+        let house = Arc::clone(&self.house);
+        let space = tokio::task::spawn_blocking(move || house.spaces.of(id, bytes_max)).await;
+        space.map_err(|_| Denied::Temporary)?.map_err(|error| {
+            warn!(session = %self.caller.session, account, %error, "a file space could not be opened");
+            Denied::Temporary
+        })
     }
 
     /// RFC 7151 §3: at a host of ours a name without a domain is one of its domain.
@@ -187,7 +199,10 @@ impl Desk {
         let (reporter, wanted) = (self.reporter(&member), errand.clone());
         let opened = {
             let (reporter, now) = (reporter.clone(), Moment::from_unix_secs(self.house.now()));
-            blocking(move || transfer::open(&reporter, errand, now)).await
+            match transfer::open_at_once(&member, &errand) {
+                Some(opened) => Ok(opened),
+                None => blocking(move || transfer::open(&reporter, errand, now)).await,
+            }
         };
         let errand = match opened {
             Ok(errand) => errand,
@@ -213,8 +228,9 @@ impl Desk {
             private,
             must_resume: self.settings.data_must_resume,
             stall: self.settings.stall_limit,
+            throttle: member.throttle.clone(),
         };
-        self.work = Some(Work::begin(|progress, stopped| job.run(progress, stopped)));
+        self.work = Some(Work::begin(|progress, stopped| job.run(progress, stopped)).await);
         Answer::Begun(begun)
     }
 

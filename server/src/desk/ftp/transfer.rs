@@ -5,23 +5,23 @@
 //! ```text
 //! open ─→ Job ─ connect ─ TLS ─┬─ send: file ─(ASCII)─(MODE Z)─→ line ─→ close_notify, FIN
 //!                              ├─ list: stretch by stretch ─(MODE Z)─→ line ─→ the same
-//!                              └─ receive: line ─(MODE Z)─(ASCII)─→ upload ─end→ commit
-//!                                                             └─anything else→ kept to be continued, never committed
+//!                              └─ Receiver (receive)
 //! ```
 //!
-//! Invariants: an upload is committed only after an end in good order, and while the client is still there.
-//! Not here: when (session), how a file becomes durable (files).
+//! Invariants: a data connection is used once, and closed with its transfer.
+//! Not here: when (session), what comes (receive), how octets travel (net), what is told of it (report).
 
 use super::filter::{Folding, Unfolding};
 use super::listing::Lister;
+use super::receive::{Receiver, interrupt};
 use super::report::{No, Reporter, Transfer};
 use super::work::Stopped;
-use super::{CONNECT_LIMIT, DataEnd, Line, Member, jailed, refusal, virtual_path};
+use super::{CONNECT_LIMIT, DataEnd, Line, Member, jailed, virtual_path};
 use crate::desk::door::Caller;
-use files::{JailedPath, Mode, Upload};
+use files::{Download, JailedPath, Mode, Upload};
 use ftp::server::ask::{Begun, Errand, Place};
 use ftp::{Moment, Outcome, Refusal};
-use net::{Arrival, Broken, DataLine};
+use net::{Broken, DataLine, Throttle};
 use rustix::net::RecvFlags;
 use std::fs::File;
 use std::io;
@@ -30,16 +30,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tracing::{debug, info, warn};
-
-/// So much is received before it is written, in octets: large writes cost least, and thousands of uploads must fit.
-const RECEIVE_OCTETS: usize = 256 * 1024;
-
-/// The same in MODE Z. They may become a thousand times as many, and ABOR is heard only when these are written.
-const RECEIVE_FOLDED_OCTETS: usize = 16 * 1024;
-
-/// How long the session may take to notice that its client has gone. A client that has said QUIT and closed its half waits
-/// so long for its 226.
-const GONE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The name of what is stored without one (STOU).
 const NAMELESS: &[u8] = b"upload";
@@ -81,7 +71,17 @@ pub(super) fn open(reporter: &Reporter, errand: Errand, now: Moment) -> Result<O
 }
 
 fn retrieve(member: &Member, path: &JailedPath, from: u64, until: Option<u64>) -> Result<Opened, No> {
-    let download = member.space.open_read(path)?;
+    sending(member.space.open_read(path)?, from, until)
+}
+
+/// Opens it if that needs no waiting for the disk. Whatever is in the way of that, an error too, is for [`open`] to find.
+pub(super) fn open_at_once(member: &Member, errand: &Errand) -> Option<Opened> {
+    let Errand::Retrieve { path, from, until } = errand else { return None };
+    let download = member.space.open_read_at_once(&jailed(path).ok()?)?;
+    sending(download, *from, *until).ok()
+}
+
+fn sending(download: Download, from: u64, until: Option<u64>) -> Result<Opened, No> {
     if from > download.size && until.is_none() {
         return Err(Refusal::BadOffset.into());
     }
@@ -130,6 +130,7 @@ pub(super) struct Job {
     pub(super) private: bool,
     pub(super) must_resume: bool,
     pub(super) stall: Duration,
+    pub(super) throttle: Throttle,
 }
 
 impl Job {
@@ -140,7 +141,7 @@ impl Job {
         record.ended(outcome, &progress).await
     }
 
-    async fn transfer(self, progress: &AtomicU64, stopped: &mut Stopped) -> Outcome {
+    async fn transfer(self, progress: &Arc<AtomicU64>, stopped: &mut Stopped) -> Outcome {
         let (errand, ascii, deflate) = (self.errand, self.ascii, self.deflate);
         let record = self.record;
         let link = Link {
@@ -150,6 +151,7 @@ impl Job {
             private: self.private,
             must_resume: self.must_resume,
             stall: self.stall,
+            throttle: self.throttle,
         };
         let connected = tokio::select! {
             biased;
@@ -202,13 +204,14 @@ async fn until_stopped(
 }
 
 /// How the data connection comes about.
-struct Link {
+pub(super) struct Link {
     record: Arc<Transfer>,
     caller: Caller,
-    line: Arc<Line>,
+    pub(super) line: Arc<Line>,
     private: bool,
     must_resume: bool,
     stall: Duration,
+    throttle: Throttle,
 }
 
 impl Link {
@@ -224,7 +227,8 @@ impl Link {
             }
             DataEnd::Nothing => return Err(Outcome::NotConnected),
         };
-        if self.private { self.secure(stream).await } else { Ok(DataLine::clear(stream, self.stall)) }
+        let data = if self.private { self.secure(stream).await? } else { DataLine::clear(stream, self.stall) };
+        Ok(data.throttled(self.throttle.clone()))
     }
 
     fn unconnected(&self, error: &io::Error, met_strangers: bool) -> Outcome {
@@ -255,7 +259,7 @@ impl Link {
 
 impl Line {
     /// Whether the client has closed the control connection, as far as the system knows.
-    fn client_is_gone(&self) -> bool {
+    pub(super) fn client_is_gone(&self) -> bool {
         let Some(control) = &self.control else { return false };
         let mut scratch = [0u8; 1];
         match rustix::net::recv(control, &mut scratch, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
@@ -267,7 +271,7 @@ impl Line {
 }
 
 /// Adds to the count of what has moved.
-fn count(progress: &AtomicU64) -> impl Fn(u64) {
+pub(super) fn count(progress: &AtomicU64) -> impl Fn(u64) {
     |octets| {
         progress.fetch_add(octets, Ordering::Relaxed);
     }
@@ -316,165 +320,7 @@ async fn send_listing(
     }
 }
 
-/// An upload and what it comes through.
-struct Receiver {
-    upload: Box<Upload>,
-    unfolding: Unfolding,
-    data: DataLine,
-    link: Link,
-    record: Arc<Transfer>,
-}
-
-impl Receiver {
-    async fn receive(self, progress: &AtomicU64, stopped: &mut Stopped) -> Outcome {
-        let Receiver { upload, unfolding, mut data, link, record } = self;
-        let at_once = if unfolding.is_of_mode_z() { RECEIVE_FOLDED_OCTETS } else { RECEIVE_OCTETS };
-        let mut sink = Sink { upload, unfolding, record };
-        let mut buffer = Vec::with_capacity(at_once);
-        loop {
-            let arrival = tokio::select! {
-                biased;
-                () = stopped.wait() => Err(Outcome::Aborted),
-                arrival = data.receive(&mut buffer) => arrival.map_err(broken),
-            };
-            match arrival {
-                Ok(Arrival::Octets(octets)) => {
-                    progress.fetch_add(octets as u64, Ordering::Relaxed);
-                    // Nearly full: another read would be a small one.
-                    if buffer.len() < at_once * 3 / 4 {
-                        continue;
-                    }
-                    match sink.write(buffer).await {
-                        Ok((same, emptied)) => (sink, buffer) = (same, emptied),
-                        Err(outcome) => return outcome,
-                    }
-                }
-                Ok(Arrival::End) => {
-                    let octets = progress.load(Ordering::Relaxed);
-                    let outcome = match sink.commit_unless_gone(buffer, octets, link.line).await {
-                        Committed::Ended(outcome) => outcome,
-                        // A dead client's session is about to notice it.
-                        Committed::Doubted(sink) if is_stopped_soon(stopped).await => {
-                            return sink.keep(Vec::new(), Outcome::Aborted).await;
-                        }
-                        Committed::Doubted(sink) => sink.commit(octets).await,
-                    };
-                    // The file is stored; how the farewell goes changes nothing.
-                    let _ = data.finish().await;
-                    return outcome;
-                }
-                Err(outcome) => return sink.keep(buffer, outcome).await,
-            }
-        }
-    }
-}
-
-async fn is_stopped_soon(stopped: &mut Stopped) -> bool {
-    tokio::time::timeout(GONE_LIMIT, stopped.wait()).await.is_ok()
-}
-
-/// Where what arrives goes. All of it happens on threads that may wait.
-struct Sink {
-    upload: Box<Upload>,
-    unfolding: Unfolding,
-    record: Arc<Transfer>,
-}
-
-/// What came of the end of a stream.
-enum Committed {
-    Ended(Outcome),
-    /// The control connection has ended, too. Perhaps the client has only said all it had to say.
-    Doubted(Sink),
-}
-
-impl Sink {
-    /// Writes what is in the buffer and gives it back empty. When that fails, the upload is over.
-    async fn write(mut self, mut buffer: Vec<u8>) -> Result<(Self, Vec<u8>), Outcome> {
-        let written = tokio::task::spawn_blocking(move || match self.put(&buffer) {
-            Ok(()) => {
-                buffer.clear();
-                Ok((self, buffer))
-            }
-            Err(outcome) => {
-                self.upload.abandon();
-                Err(outcome)
-            }
-        });
-        written.await.unwrap_or(Err(Outcome::Refused(Refusal::LocalError)))
-    }
-
-    /// The stream has ended, which looks the same whether the client is done or dead. A dead one's system closes the control
-    /// connection too, in no certain order: so we look for that once the octets are on disk, when both have had time to come.
-    async fn commit_unless_gone(mut self, rest: Vec<u8>, octets: u64, line: Arc<Line>) -> Committed {
-        let committed = tokio::task::spawn_blocking(move || {
-            if let Err(outcome) = self.put(&rest) {
-                self.upload.abandon();
-                return Committed::Ended(outcome);
-            }
-            if let Err(outcome) = self.end() {
-                // In MODE Z we can tell that there was more to come.
-                self.upload.interrupt();
-                return Committed::Ended(outcome);
-            }
-            match self.upload.sync() {
-                Ok(()) if line.client_is_gone() => Committed::Doubted(self),
-                Ok(()) => Committed::Ended(self.publish(octets)),
-                Err(error) => {
-                    self.upload.abandon();
-                    Committed::Ended(Outcome::Refused(refusal(error)))
-                }
-            }
-        });
-        committed.await.unwrap_or(Committed::Ended(Outcome::Refused(Refusal::LocalError)))
-    }
-
-    /// This was all.
-    async fn commit(self, octets: u64) -> Outcome {
-        let committed = tokio::task::spawn_blocking(move || self.publish(octets));
-        committed.await.unwrap_or(Outcome::Refused(Refusal::LocalError))
-    }
-
-    fn publish(self, octets: u64) -> Outcome {
-        match self.upload.commit() {
-            Ok(stored) => {
-                self.record.note_stored(stored);
-                Outcome::Completed { octets }
-            }
-            Err(error) => Outcome::Refused(refusal(error)),
-        }
-    }
-
-    /// It broke off: what came is kept, so that the client can go on from there.
-    async fn keep(mut self, rest: Vec<u8>, outcome: Outcome) -> Outcome {
-        let kept = tokio::task::spawn_blocking(move || {
-            match self.put(&rest) {
-                // Of a damaged stream nobody knows where the damage began.
-                Err(Outcome::Garbled) => self.upload.abandon(),
-                // What cannot be written cannot be kept; the rest of it can.
-                Ok(()) | Err(_) => self.record.note_kept(self.upload.interrupt()),
-            }
-        });
-        let _ = kept.await;
-        outcome
-    }
-
-    fn put(&mut self, octets: &[u8]) -> Result<(), Outcome> {
-        let Sink { upload, unfolding, .. } = self;
-        unfolding.put(octets, |octets| upload.write_all(octets).map_err(|error| Outcome::Refused(refusal(error))))
-    }
-
-    fn end(&mut self) -> Result<(), Outcome> {
-        let Sink { upload, unfolding, .. } = self;
-        unfolding.end(|octets| upload.write_all(octets).map_err(|error| Outcome::Refused(refusal(error))))
-    }
-}
-
-async fn interrupt(upload: Box<Upload>, record: &Transfer) {
-    let kept = tokio::task::spawn_blocking(move || upload.interrupt()).await;
-    record.note_kept(kept.ok().flatten());
-}
-
-fn broken(broken: Broken) -> Outcome {
+pub(super) fn broken(broken: Broken) -> Outcome {
     debug!(%broken, "a transfer broke off");
     match broken {
         Broken::Stalled(limit) => Outcome::Stalled(limit),

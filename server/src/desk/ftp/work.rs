@@ -4,9 +4,10 @@
 //! Not here: what is done (transfer).
 
 use ftp::Outcome;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use tokio::sync::oneshot;
 
 /// Something that runs.
@@ -20,28 +21,40 @@ pub(super) struct Work {
 }
 
 /// The end that the one who runs has.
-pub(super) struct Stopped(oneshot::Receiver<()>);
+pub(super) struct Stopped {
+    gone: oneshot::Receiver<()>,
+    flag: Arc<AtomicBool>,
+}
 
 impl Stopped {
     /// Ends when he is to stop. May be asked again only until then.
     pub(super) async fn wait(&mut self) {
         // Nothing is ever sent; the other end just goes.
-        let _ = (&mut self.0).await;
+        let _ = (&mut self.gone).await;
+    }
+
+    /// The same for a part of it that blocks: set when it is to stop.
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.flag)
     }
 }
 
 impl Work {
-    /// Begins what waits for sockets.
-    pub(super) fn begin<F>(run: impl FnOnce(Arc<AtomicU64>, Stopped) -> F) -> Self
+    /// Begins what waits for sockets. What is small is done when this returns; the rest goes on in a task of its own.
+    pub(super) async fn begin<F>(run: impl FnOnce(Arc<AtomicU64>, Stopped) -> F) -> Self
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
         let (work, end, stopped) = Work::new();
-        let running = run(Arc::clone(&work.progress), stopped);
-        tokio::spawn(async move {
-            // The session may be gone.
-            let _ = end.send(running.await);
-        });
+        let mut running = Box::pin(run(Arc::clone(&work.progress), stopped));
+        match poll_fn(|cx| Poll::Ready(running.as_mut().poll(cx))).await {
+            // The session is there: it has just called.
+            Poll::Ready(outcome) => drop(end.send(outcome)),
+            Poll::Pending => drop(tokio::spawn(async move {
+                // The session may be gone.
+                let _ = end.send(running.await);
+            })),
+        }
         work
     }
 
@@ -55,8 +68,9 @@ impl Work {
 
     fn new() -> (Self, oneshot::Sender<Outcome>, Stopped) {
         let ((end, ended), (running, stopped)) = (oneshot::channel(), oneshot::channel());
-        let (progress, stop) = (Arc::default(), Arc::default());
-        (Work { progress, ended, running: Some(running), stop }, end, Stopped(stopped))
+        let (progress, stop) = (Arc::default(), Arc::<AtomicBool>::default());
+        let stopped = Stopped { gone: stopped, flag: Arc::clone(&stop) };
+        (Work { progress, ended, running: Some(running), stop }, end, stopped)
     }
 
     /// Octets that have moved so far.
