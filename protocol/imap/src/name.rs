@@ -94,6 +94,11 @@ pub fn from_wire(wire: &[u8], utf8: bool) -> Reading<String> {
     from_utf7(text).ok_or(Misread("a mailbox name is not modified UTF-7, where & stands as &-"))
 }
 
+/// How a pattern or the beginning of a name travels in modified UTF-7.
+pub(crate) fn pattern_to_wire(text: &str) -> String {
+    to_utf7(text)
+}
+
 /// RFC 9051 §5.1: INBOX is not case-sensitive. What lies below it follows.
 fn canonical(name: &str) -> String {
     let (first, rest) = name.split_at(name.find(SEPARATOR).unwrap_or(name.len()));

@@ -1,0 +1,354 @@
+//! FETCH: batch by batch, message by message, stretch by stretch.
+//!
+//! RFC 9051 §6.4.5 and §7.5.2; RFC 7162 §3.1.4 (CHANGEDSINCE, MODSEQ) and §3.2.6 (VANISHED); RFC 3516 (BINARY); RFC 9394
+//! §3.2 (PARTIAL); RFC 9586 §3.3 (UIDFETCH); RFC 2180 §4.1 (messages that are gone); RFC 5530 §3 (EXPUNGEISSUED).
+//!
+//! ```text
+//! Fetch ─Fetched→ messages are written ─a piece is full→ sent, and on
+//!                                      ─a stretch→ Read ─Octets→ sent as they came ─→ … ─→ on
+//!                                      ─batch at its end→ Fetch … or the reply
+//! ```
+//!
+//! Invariants: what is held is one batch and one piece; content that the house has read is not copied; a literal whose
+//! octets cannot be had ends the connection, never the literal.
+//! Not here: where the octets come from (house).
+
+use super::ask::{Ask, Content, FETCH_BATCH_MAX, Fetch, Fetched, Message, Refusal};
+use super::stage::{Flow, Member, Pending, Stage, Turn};
+use super::{Server, refusal};
+use crate::capability::Capability as C;
+use crate::command::{self, Window};
+use crate::fetch::{Form, Item};
+use crate::reply::{Code, Pen, Reply};
+use crate::set::NumberSet;
+use std::collections::VecDeque;
+
+/// A FETCH under way.
+#[derive(Debug)]
+pub(super) struct FetchWork {
+    /// Messages that were not asked for yet.
+    left: NumberSet,
+    /// What is asked of each; its set is the batch at hand.
+    fetch: Fetch,
+    /// What the house has given and was not written yet.
+    messages: VecDeque<Message>,
+    /// The message that is written right now.
+    partway: Option<Partway>,
+    /// Something is gone that was asked for.
+    missing: bool,
+    reply: Reply,
+}
+
+/// A message, and how far it was written.
+#[derive(Debug)]
+struct Partway {
+    message: Message,
+    /// The next item.
+    item: usize,
+    /// The next section.
+    section: usize,
+    /// No item was written yet.
+    first: bool,
+    /// What is left of a stretch: reader, first octet, first beyond.
+    stretch: Option<(u64, u64, u64)>,
+}
+
+impl FetchWork {
+    pub(super) fn new(left: NumberSet, fetch: Fetch, reply: Reply) -> Self {
+        FetchWork { left, fetch, messages: VecDeque::new(), partway: None, missing: false, reply }
+    }
+}
+
+impl Server {
+    pub(super) fn fetch(&mut self, mut member: Box<Member>, turn: Turn, fetch: command::Fetch) -> Stage {
+        let command::Fetch { messages, items, changed_since, vanished, window } = fetch;
+        if let Some(reply) = self.fetch_unknown(&items, changed_since, window) {
+            return self.finish(member, turn, reply);
+        }
+        if vanished && !(turn.uid && member.enabled.qresync) {
+            return self.finish(member, turn, Reply::bad("VANISHED is for UID FETCH behind ENABLE QRESYNC"));
+        }
+        let uids = match self.uids_named(&member, &turn, &messages) {
+            Ok(uids) => uids,
+            Err(reply) => return self.finish(member, turn, reply),
+        };
+        member.enabled.condstore |= changed_since.is_some() || items.contains(&Item::ModSeq);
+        let Some(mailbox) = &member.mailbox else {
+            return self.finish(member, turn, Reply::bad("select a mailbox first"));
+        };
+        let mark_seen = !mailbox.read_only && items.iter().any(Item::sets_seen);
+        let here = uids.difference(mailbox.view.gone());
+        let missing = here != uids && !turn.uid;
+        let left = window.map_or(here.clone(), |window| window.of(&here));
+        let fetch = Fetch { uids: NumberSet::new(), items, changed_since, mark_seen };
+        let mut work = FetchWork::new(left, fetch, Reply::ok("fetched"));
+        work.missing = missing;
+        if let (true, command::Named::Set(set), Some(since)) = (vanished, &messages, changed_since) {
+            // Numbers that no message has, too: those are what it is about.
+            let uids = set.resolve(mailbox.view.last_uid()).difference(&mailbox.view.uids());
+            if !uids.is_empty() {
+                return self.await_answer(member, turn, Ask::Vanished { since, uids }, Pending::FetchVanished(work));
+            }
+        }
+        self.fetch_begin(member, turn, work)
+    }
+
+    /// An item or a modifier that belongs to what is not offered.
+    fn fetch_unknown(&self, items: &[Item], changed_since: Option<u64>, window: Option<Window>) -> Option<Reply> {
+        let belongs = |item: &Item| match item {
+            Item::ModSeq => Some(C::Condstore),
+            Item::EmailId | Item::ThreadId => Some(C::ObjectId),
+            Item::SaveDate => Some(C::Savedate),
+            Item::Preview { .. } => Some(C::Preview),
+            Item::BinarySize(_) => Some(C::Binary),
+            Item::Section(section) if section.form == Form::Binary => Some(C::Binary),
+            _ => None,
+        };
+        let modifiers = [changed_since.map(|_| C::Condstore), window.map(|_| C::Partial)];
+        let mut needed = items.iter().filter_map(belongs).chain(modifiers.into_iter().flatten());
+        needed.any(|capability| !self.offers(capability)).then(|| Reply::bad("no such item can be fetched"))
+    }
+
+    pub(super) fn fetch_vanished(
+        &mut self,
+        member: Box<Member>,
+        turn: Turn,
+        work: FetchWork,
+        uids: &NumberSet,
+    ) -> Stage {
+        let here = member.mailbox.as_ref().map_or(NumberSet::new(), |mailbox| mailbox.view.uids());
+        let vanished = uids.difference(&here);
+        if !vanished.is_empty() {
+            self.pen().word("* VANISHED (EARLIER) ").set(&vanished).end();
+        }
+        self.fetch_begin(member, turn, work)
+    }
+
+    /// Asks for the next batch, or ends.
+    pub(super) fn fetch_begin(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork) -> Stage {
+        if work.left.is_empty() {
+            let reply = match work.missing && work.reply.condition == crate::reply::Condition::Ok {
+                true => refusal::reply_to(Refusal::ExpungeIssued),
+                false => work.reply,
+            };
+            return self.finish(member, turn, reply);
+        }
+        work.fetch.uids = work.left.take_front(FETCH_BATCH_MAX);
+        self.await_answer(member, turn, Ask::Fetch(work.fetch.clone()), Pending::Fetch(work))
+    }
+
+    pub(super) fn fetched(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork, fetched: Fetched) -> Stage {
+        let asked = std::mem::take(&mut work.fetch.uids);
+        if let Some(until) = fetched.looked_until.filter(|until| asked.first().is_some_and(|first| *until >= first)) {
+            let rest = asked.difference(&NumberSet::range(1, until));
+            work.left = rest.union(&work.left);
+        }
+        let answered = asked.difference(&work.left);
+        let complete = fetched.messages.len() as u64 == answered.count();
+        work.missing |= !complete && work.fetch.changed_since.is_none() && !turn.uid;
+        work.messages = fetched.messages.into();
+        self.fetch_on(member, turn, work)
+    }
+
+    /// Writes until a piece is full, a stretch must be read, or the batch is at its end.
+    pub(super) fn fetch_on(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork) -> Stage {
+        loop {
+            if let Some(mut partway) = work.partway.take() {
+                if let Some((reader, from, to)) = partway.stretch {
+                    work.partway = Some(partway);
+                    return self.await_answer(member, turn, Ask::Read { reader, from, to }, Pending::Read(work));
+                }
+                self.write_items(&member, &turn, &mut work, &mut partway);
+                if partway.stretch.is_some() {
+                    work.partway = Some(partway);
+                }
+                continue;
+            }
+            if self.piece_is_full() {
+                return Stage::Flowing { member, turn, flow: Box::new(Flow::Fetch(work)) };
+            }
+            let Some(message) = work.messages.pop_front() else { return self.fetch_begin(member, turn, work) };
+            if let Some(first) = self.write_opening(&member, &turn, &work, &message) {
+                work.partway = Some(Partway { message, item: 0, section: 0, first, stretch: None });
+            }
+        }
+    }
+
+    /// `* 12 FETCH (`; says whether nothing stands behind it yet. `None` for a message that the client does not know.
+    fn write_opening(&mut self, member: &Member, turn: &Turn, work: &FetchWork, message: &Message) -> Option<bool> {
+        let number = member.mailbox.as_ref()?.view.number_of(message.uid)?;
+        if member.enabled.uid_only {
+            self.pen().word("* ").number(message.uid).word(" UIDFETCH (");
+            return Some(true);
+        }
+        let mut pen = self.pen();
+        pen.word("* ").number(number).word(" FETCH (");
+        let told = turn.uid && !work.fetch.items.contains(&Item::Uid);
+        if told {
+            pen.word("UID ").number(message.uid);
+        }
+        Some(!told)
+    }
+
+    /// Writes items until a stretch must be read, or the message is at its end.
+    fn write_items(&mut self, member: &Member, turn: &Turn, work: &mut FetchWork, partway: &mut Partway) {
+        while let Some(item) = work.fetch.items.get(partway.item) {
+            partway.item += 1;
+            let mut pen = Pen(&mut self.said);
+            pen.gap(&mut partway.first);
+            if matches!(item, Item::Section(_) | Item::BinarySize(_)) {
+                let content = partway.message.sections.get_mut(partway.section);
+                partway.section += 1;
+                let content = content.map_or(Content::Nil, |content| std::mem::replace(content, Content::Nil));
+                if content == Content::UnknownEncoding {
+                    work.reply = refusal::reply_to(Refusal::UnknownEncoding);
+                }
+                partway.stretch = write_content(&mut pen, item, &content);
+                self.says_content = true;
+                if partway.stretch.is_some() {
+                    return;
+                }
+            } else {
+                write_item(&mut pen, item, &partway.message);
+            }
+        }
+        let mut pen = Pen(&mut self.said);
+        let wants = |wanted: &Item| work.fetch.items.contains(wanted);
+        if partway.message.seen_now && !wants(&Item::Flags) {
+            pen.gap(&mut partway.first).word("FLAGS ").flags(&partway.message.flags);
+        }
+        if member.enabled.condstore && !wants(&Item::ModSeq) {
+            pen.gap(&mut partway.first).word("MODSEQ (").number(partway.message.modseq).word(")");
+        }
+        // RFC 9051 §7.5.2: a flag that changes by itself is told with the UID.
+        let tells_uid = partway.message.seen_now && !turn.uid && !wants(&Item::Uid);
+        if tells_uid && (member.enabled.rev2 || member.enabled.qresync) {
+            pen.gap(&mut partway.first).word("UID ").number(partway.message.uid);
+        }
+        pen.word(")").end();
+    }
+
+    /// Octets of a stretch: they go out as they came.
+    pub(super) fn read(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork, mut octets: Vec<u8>) -> Stage {
+        let Some((partway, (reader, from, to))) =
+            work.partway.as_mut().and_then(|partway| partway.stretch.map(|stretch| (partway, stretch)))
+        else {
+            return Stage::Closing;
+        };
+        octets.truncate(usize::try_from(to - from).unwrap_or(usize::MAX));
+        if octets.is_empty() {
+            // The client was promised more.
+            return Stage::Closing;
+        }
+        let from = from + octets.len() as u64;
+        partway.stretch = (from < to).then_some((reader, from, to));
+        if self.said.is_empty() {
+            self.said = octets;
+        } else {
+            self.said.extend_from_slice(&octets);
+        }
+        self.says_content = true;
+        Stage::Flowing { member, turn, flow: Box::new(Flow::Fetch(work)) }
+    }
+
+    /// ENABLE CONDSTORE and its like in the middle of a mailbox: RFC 7162 §3.1.2.
+    pub(super) fn tell_highest(&mut self, member: &Member) {
+        if let Some(mailbox) = &member.mailbox {
+            let code = Code::HighestModSeq(mailbox.highestmodseq);
+            Reply::ok("the last change").with(code).write(None, &mut self.said);
+        }
+    }
+}
+
+impl Window {
+    /// Those of a set that stand in this stretch of it.
+    pub(super) fn of(self, set: &NumberSet) -> NumberSet {
+        let count = u32::try_from(set.count()).unwrap_or(u32::MAX);
+        let (first, last) = match self.from_end {
+            false => (self.first, self.last.min(count)),
+            true => (count.saturating_sub(self.last - 1).max(1), count.saturating_sub(self.first - 1)),
+        };
+        if first > last {
+            return NumberSet::new();
+        }
+        let mut rest = set.clone();
+        rest.take_front(first - 1);
+        rest.take_front(last - first + 1)
+    }
+}
+
+fn write_item(pen: &mut Pen<'_>, item: &Item, message: &Message) {
+    match item {
+        Item::Flags => pen.word("FLAGS ").flags(&message.flags),
+        Item::Uid => pen.word("UID ").number(message.uid),
+        Item::Size => pen.word("RFC822.SIZE ").number(message.size),
+        Item::ModSeq => pen.word("MODSEQ (").number(message.modseq).word(")"),
+        Item::InternalDate => match &message.internal_date {
+            Some(date) => pen.word("INTERNALDATE ").moment(date),
+            None => pen.word("INTERNALDATE ").moment(&crate::moment::Moment::utc(0)),
+        },
+        Item::SaveDate => match &message.save_date {
+            Some(date) => pen.word("SAVEDATE ").moment(date),
+            None => pen.word("SAVEDATE NIL"),
+        },
+        Item::Envelope => formed(pen.word("ENVELOPE "), message.envelope.as_deref()),
+        Item::Body => formed(pen.word("BODY "), message.body.as_deref()),
+        Item::BodyStructure => formed(pen.word("BODYSTRUCTURE "), message.body_structure.as_deref()),
+        Item::EmailId => match &message.email_id {
+            Some(id) => pen.word("EMAILID ").object_id(id.as_str()),
+            None => pen.word("EMAILID NIL"),
+        },
+        Item::ThreadId => match &message.thread_id {
+            Some(id) => pen.word("THREADID ").object_id(id.as_str()),
+            None => pen.word("THREADID NIL"),
+        },
+        Item::Preview { .. } => pen.word("PREVIEW ").nstring(message.preview.as_deref().map(str::as_bytes)),
+        Item::Section(_) | Item::BinarySize(_) => pen,
+    };
+}
+
+fn formed<'a, 'b>(pen: &'a mut Pen<'b>, octets: Option<&[u8]>) -> &'a mut Pen<'b> {
+    match octets {
+        Some(octets) => pen.formed(octets),
+        None => pen.word("NIL"),
+    }
+}
+
+/// Writes a section; what is left of a stretch comes behind it.
+fn write_content(pen: &mut Pen<'_>, item: &Item, content: &Content) -> Option<(u64, u64, u64)> {
+    let binary = matches!(item, Item::Section(section) if section.form == Form::Binary);
+    match item {
+        Item::Section(section) => pen.section(section).word(" "),
+        item => pen.item(item).word(" "),
+    };
+    match content {
+        Content::Octets(octets) if octets.is_empty() => {
+            pen.word("\"\"");
+        }
+        Content::Octets(octets) => {
+            let size = octets.len() as u64;
+            match binary && memchr::memchr(0, octets).is_some() {
+                true => pen.literal8_head(size).formed(octets),
+                false => pen.literal_head(size).formed(octets),
+            };
+        }
+        Content::Stretch { from, to, .. } if to <= from => {
+            pen.word("\"\"");
+        }
+        Content::Stretch { reader, from, to } => {
+            // What will be in it is not known yet.
+            match binary {
+                true => pen.literal8_head(to - from),
+                false => pen.literal_head(to - from),
+            };
+            return Some((*reader, *from, *to));
+        }
+        Content::Size(octets) => {
+            pen.number(*octets);
+        }
+        Content::Nil | Content::UnknownEncoding => {
+            pen.word(if binary || matches!(item, Item::Section(_)) { "NIL" } else { "0" });
+        }
+    }
+    None
+}
