@@ -202,8 +202,7 @@ pub struct Resync {
     pub modseq: u64,
     /// The UIDs that it knows.
     pub known: Option<NumberSet>,
-    /// Some numbers and their UIDs, which may spare us to tell what it knows. It is not looked at: who remembers every
-    /// UID that was expunged, as we do, has nothing to gain.
+    /// Some numbers and their UIDs: as far as they are right, the client knows who is gone.
     pub matched: Option<(NumberSet, NumberSet)>,
 }
 

@@ -462,7 +462,7 @@ impl Server {
     fn flow(&mut self, member: Box<Member>, turn: Turn, flow: Flow) -> Stage {
         match flow {
             Flow::Changes { flags, more, then } => self.announce(member, turn, flags, more, then),
-            Flow::Fetch(work) => self.fetch_on(member, turn, work),
+            Flow::Fetch(work) => self.fetch_on(member, turn, *work),
             Flow::List(work) => self.list_on(member, turn, work),
         }
     }
@@ -657,8 +657,8 @@ impl Server {
                 let reply = self.refusal_of(answer);
                 self.reply(Stage::Member(member), &turn.tag, &reply)
             }
-            (Pending::ResyncVanished { reply, known, since }, Answer::Vanished(uids)) => {
-                self.resynced(member, turn, reply, &known, since, &uids)
+            (Pending::ResyncVanished(work, among), Answer::Vanished(uids)) => {
+                self.resynced(member, turn, work, &uids.intersection(&among))
             }
             (Pending::CloseExpunge, answer) => self.close_expunged(member, turn, &answer),
             (Pending::Deselect(reply), _) => {

@@ -13,7 +13,7 @@ use std::time::Instant;
 /// Between two waits no session has more to say than this in one go, with what the houses of our targets know.
 const STEPS_MAX: usize = 20_000;
 /// A session that leaves more than this untaken would make its driver's buffer grow without end.
-const UNTAKEN_MAX: usize = 16 * 1024;
+const UNTAKEN_MAX: usize = 64 * 1024;
 
 /// What could be seen from outside, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]

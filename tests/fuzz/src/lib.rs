@@ -8,6 +8,7 @@
 
 mod dialogue;
 mod ftp;
+mod imap;
 mod line;
 mod message;
 mod pop3;
@@ -57,6 +58,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "ftp_telnet", run: ftp::telnet },
     Target { name: "ftp_ascii", run: ftp::ascii },
     Target { name: "ftp_deflate", run: ftp::deflate },
+    Target { name: "imap_command", run: imap::command },
+    Target { name: "imap_words", run: imap::words },
+    Target { name: "imap_server", run: imap::server },
 ];
 
 /// Runs the target of that name.

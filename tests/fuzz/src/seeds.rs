@@ -45,6 +45,8 @@ pub fn of(target: &str) -> Vec<Seed> {
             seeds.extend(foreign("fuzz-seeds-ftp"));
         }
         "ftp_command" => seeds.extend(lines(spoken("ftp", "server", "C"))),
+        "imap_server" => seeds.extend(spoken("imap", "server", "C")),
+        "imap_command" => seeds.extend(lines(spoken("imap", "server", "C"))),
         "ftp_reply" => seeds.extend(spoken("ftp", "server", "S")),
         "message_header" | "message_mime" => {
             seeds.extend(foreign("mime-python"));

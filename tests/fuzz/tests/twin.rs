@@ -80,4 +80,7 @@ twins! {
     ftp_telnet
     ftp_ascii
     ftp_deflate
+    imap_command
+    imap_words
+    imap_server
 }

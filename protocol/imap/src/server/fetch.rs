@@ -165,7 +165,7 @@ impl Server {
                 continue;
             }
             if self.piece_is_full() {
-                return Stage::Flowing { member, turn, flow: Box::new(Flow::Fetch(work)) };
+                return Stage::Flowing { member, turn, flow: Box::new(Flow::Fetch(Box::new(work))) };
             }
             let Some(message) = work.messages.pop_front() else { return self.fetch_begin(member, turn, work) };
             if let Some(first) = self.write_opening(&member, &turn, &work, &message) {
@@ -248,7 +248,7 @@ impl Server {
             self.said.extend_from_slice(&octets);
         }
         self.says_content = true;
-        Stage::Flowing { member, turn, flow: Box::new(Flow::Fetch(work)) }
+        Stage::Flowing { member, turn, flow: Box::new(Flow::Fetch(Box::new(work))) }
     }
 
     /// ENABLE CONDSTORE and its like in the middle of a mailbox: RFC 7162 §3.1.2.

@@ -25,6 +25,17 @@ const BATCH_MIN: u32 = 500;
 /// RFC 10022 §3: one command must not span more messages.
 const BATCHED_MAX: u64 = 100_000;
 
+/// A client that comes back is told what it has missed.
+#[derive(Debug)]
+pub(super) struct Resyncing {
+    /// What ends the SELECT.
+    reply: Reply,
+    /// The UIDs that it knows.
+    known: NumberSet,
+    /// The number of the last change that it knows of.
+    since: u64,
+}
+
 impl Server {
     pub(super) fn select(&mut self, mut member: Box<Member>, turn: Turn, select: Select) -> Stage {
         let unknown = select.condstore && !self.offers(Capability::Condstore);
@@ -56,16 +67,19 @@ impl Server {
         };
         member.mailbox = Some(mailbox);
         match select.resync {
-            Some(Resync { uidvalidity, modseq, known, .. })
+            Some(Resync { uidvalidity, modseq, known, matched })
                 if uidvalidity == selected.uidvalidity && selected.uidnext > 1 && modseq < selected.highestmodseq =>
             {
                 let all = NumberSet::range(1, selected.uidnext - 1);
                 let known = known.map_or(all.clone(), |known| known.intersection(&all));
-                if known.is_empty() {
-                    return self.resynced(member, turn, reply, &known, modseq, &NumberSet::new());
+                let floor = matched.map_or(0, |it| matched_until(member.mailbox.as_ref(), &it.0, &it.1));
+                let uids = known.difference(&NumberSet::range(1, floor));
+                let work = Resyncing { reply, known, since: modseq };
+                if uids.is_empty() {
+                    return self.resynced(member, turn, work, &NumberSet::new());
                 }
-                let pending = Pending::ResyncVanished { reply, known: known.clone(), since: modseq };
-                self.await_answer(member, turn, Ask::Vanished { since: modseq, uids: known }, pending)
+                let ask = Ask::Vanished { since: modseq, uids: uids.clone() };
+                self.await_answer(member, turn, ask, Pending::ResyncVanished(work, uids))
             }
             _ => self.reply(Stage::Member(member), &turn.tag, &reply),
         }
@@ -101,24 +115,17 @@ impl Server {
     }
 
     /// RFC 7162 §3.2.5: those that are gone, then the flags of those that have changed.
-    pub(super) fn resynced(
-        &mut self,
-        member: Box<Member>,
-        turn: Turn,
-        reply: Reply,
-        known: &NumberSet,
-        since: u64,
-        vanished: &NumberSet,
-    ) -> Stage {
+    pub(super) fn resynced(&mut self, member: Box<Member>, turn: Turn, work: Resyncing, vanished: &NumberSet) -> Stage {
+        let Resyncing { reply, known, since } = work;
         let Some(mailbox) = &member.mailbox else { return self.reply(Stage::Member(member), &turn.tag, &reply) };
         let here = mailbox.view.uids();
-        let vanished = vanished.intersection(known).difference(&here);
+        let vanished = vanished.difference(&here);
         if !vanished.is_empty() {
             Pen(&mut self.said).word("* VANISHED (EARLIER) ").set(&vanished).end();
         }
         let turn = Turn { uid: true, ..turn };
         let items = vec![Item::Flags];
-        let uids = here.intersection(known);
+        let uids = here.intersection(&known);
         let fetch = Fetch { uids: NumberSet::new(), items, changed_since: Some(since), mark_seen: false };
         self.fetch_begin(member, turn, FetchWork::new(uids, fetch, reply))
     }
@@ -366,6 +373,13 @@ impl Server {
             Named::Set(set) => Ok(view.uids_of(&set.resolve(view.last_number()))),
         }
     }
+}
+
+/// RFC 7162 §3.2.5.2: up to this UID the client knows who is gone, for its numbers are ours.
+fn matched_until(mailbox: Option<&Mailbox>, numbers: &NumberSet, uids: &NumberSet) -> u32 {
+    let Some(mailbox) = mailbox else { return 0 };
+    let pairs = numbers.iter().zip(uids.iter());
+    pairs.take_while(|(number, uid)| mailbox.view.number_of(*uid) == Some(*number)).last().map_or(0, |(_, uid)| uid)
 }
 
 pub(super) fn wants_size(items: &[StatusItem]) -> bool {

@@ -8,6 +8,7 @@
 use super::append::Append;
 use super::fetch::FetchWork;
 use super::list::ListWork;
+use super::mailbox::Resyncing;
 use super::search::SearchWork;
 use super::store::StoreWork;
 use crate::command::{GetMetadata, Select, StatusItem};
@@ -146,12 +147,8 @@ pub(super) enum Pending {
     Deleted(MailboxName),
     /// `Deselect` before a `Select`.
     Select(Select),
-    /// QRESYNC: which are gone.
-    ResyncVanished {
-        reply: Reply,
-        known: NumberSet,
-        since: u64,
-    },
+    /// QRESYNC: which of these are gone.
+    ResyncVanished(Resyncing, NumberSet),
     /// `Expunge` of CLOSE.
     CloseExpunge,
     /// `Deselect`, whose reply this is.
@@ -191,7 +188,7 @@ pub(super) enum Flow {
         more: bool,
         then: Then,
     },
-    Fetch(FetchWork),
+    Fetch(Box<FetchWork>),
     List(ListWork),
 }
 
