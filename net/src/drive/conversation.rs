@@ -122,6 +122,8 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                     }
                 }
                 Step::Clear => self.clear().await,
+                // No listener offers it yet.
+                Step::Deflate => self.post.lose(Why::Fault("compression was asked for where there is none")),
                 Step::Wait { until } => {
                     if self.wait(until.into()).await.is_break() {
                         break;

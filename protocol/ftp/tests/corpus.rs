@@ -54,6 +54,7 @@ fn said(session: &[u8], size: usize) -> Vec<u8> {
                 }
             }
             Step::Clear => held.clear(),
+            Step::Deflate => panic!("control connections are not compressed"),
             Step::Secure => {
                 held.clear();
                 server.secured(Secured::default(), now);

@@ -11,6 +11,7 @@
 //!         Ask(q) → session.answer(house(q))       (nothing is received meanwhile)
 //!         Secure → flush; drop unread clear octets; TLS handshake; session.secured(facts), or closed if it fails
 //!         Clear  → flush; drop unread octets; close_notify; go on in clear
+//!         Deflate → flush; from here on, both ways are compressed; unread octets are compressed already
 //!         Wait   → receive | closed | news | tick | leave, whichever comes first
 //!         Close  → flush; close; done
 //!     }
@@ -83,6 +84,10 @@ pub enum Step<Ask> {
     /// thrown away, and so is what the peer still says under TLS (RFC 4217 §5). Nothing is told of it; what cannot be
     /// cleared is lost, and the session hears `closed`.
     Clear,
+    /// Compress from here on: behind what was sent so far, each way is one stream of raw DEFLATE (RFC 1951), flushed whenever
+    /// the session waits; octets received and not yet taken are the beginning of the peer's (RFC 4978 §4). Asked for once.
+    /// Nothing is told of it; a stream that cannot be read is a line that is lost.
+    Deflate,
     /// Nothing to do before input, news, or `until`.
     Wait {
         /// When `tick` is due.

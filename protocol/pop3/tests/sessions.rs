@@ -77,7 +77,7 @@ fn talk(server: &mut Server, house: &mut House, input: &[u8], sizes: &[usize]) -
                 asked.push(format!("{ask:?}"));
                 server.answer(house.answer(ask), now);
             }
-            Step::Close | Step::Secure | Step::Clear | Step::Keep => return (said, asked),
+            Step::Close | Step::Secure | Step::Clear | Step::Deflate | Step::Keep => return (said, asked),
             Step::Wait { .. } => {
                 while server_takes(server, &mut inbox, now) == 0 {
                     if rest.is_empty() {
@@ -239,7 +239,7 @@ impl Duet {
                 Step::Wait { .. } => return Stand::Waiting,
                 Step::Secure => return Stand::Securing,
                 Step::Close => return Stand::Closed,
-                Step::Keep | Step::Clear => panic!("a POP3 server keeps nothing and clears nothing"),
+                Step::Keep | Step::Clear | Step::Deflate => panic!("a POP3 server keeps nothing and clears nothing"),
             }
         }
     }
@@ -264,7 +264,7 @@ impl Duet {
                 }
                 Step::Wait { .. } => return Stand::Waiting,
                 Step::Secure => return Stand::Securing,
-                Step::Clear => panic!("TLS is not ended here"),
+                Step::Clear | Step::Deflate => panic!("TLS is not ended here, and nothing compressed"),
                 Step::Close => return Stand::Closed,
             }
         }

@@ -202,7 +202,7 @@ impl<S: Session> Side<S> {
                     self.session.answer(answer, now);
                 }
                 Step::Secure => return self.stand = Stand::Securing,
-                Step::Clear => panic!("TLS is not ended here"),
+                Step::Clear | Step::Deflate => panic!("TLS is not ended here, and nothing compressed"),
                 Step::Close => return self.stand = Stand::Closed,
                 Step::Wait { .. } => {
                     let taken = if self.inbox.is_empty() { 0 } else { self.session.receive(&self.inbox, now) };

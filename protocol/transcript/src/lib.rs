@@ -28,6 +28,7 @@
 //! | `T:` | the clock moves: `+90s`, `+5m`, `+1h`, or `tick`, exactly to the moment the session waits for |
 //! | `TLS:` | the session asks for TLS and gets it (`version=` `name=`; as the first mark: TLS was implicit) |
 //! | `CLEAR:` | the session ends TLS and goes on in clear |
+//! | `DEFLATE:` | the session begins compression; what is said is written down as it is before and behind that |
 //! | `X:` | `us`: the session closes; `peer`: the peer does; `house`: the house is closing |
 //! | `E:` | what a log may show of the last exchange: `open`, `content`, `secret 5` (checked line by line only) |
 //!

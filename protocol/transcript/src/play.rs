@@ -126,6 +126,7 @@ enum Stand<Ask> {
     Asking(Ask),
     Securing,
     Clearing,
+    Deflating,
     Closed,
 }
 
@@ -232,6 +233,11 @@ impl<'a, S: Stage> Play<'a, S> {
                 self.inbox.clear();
                 self.pieces.clear();
             }
+            What::Deflate => {
+                if !matches!(self.stand, Stand::Deflating) {
+                    return Err("the session did not begin compression".into());
+                }
+            }
             What::PeerCloses => {
                 self.waiting("for the peer to close")?;
                 self.session.closed(self.now);
@@ -258,6 +264,7 @@ impl<'a, S: Stage> Play<'a, S> {
             Stand::Asking(ask) => Err(format!("the session does not wait {what_for}, it asks `{}`", S::question(ask))),
             Stand::Securing => Err(format!("the session does not wait {what_for}, it wants TLS")),
             Stand::Clearing => Err(format!("the session does not wait {what_for}, it ends TLS")),
+            Stand::Deflating => Err(format!("the session does not wait {what_for}, it begins compression")),
             Stand::Closed => Err(format!("the session does not wait {what_for}, it has closed")),
         }
     }
@@ -334,6 +341,7 @@ impl<'a, S: Stage> Play<'a, S> {
                 Step::Ask(ask) => return self.stand = Stand::Asking(ask),
                 Step::Secure => return self.stand = Stand::Securing,
                 Step::Clear => return self.stand = Stand::Clearing,
+                Step::Deflate => return self.stand = Stand::Deflating,
                 Step::Close => return self.stand = Stand::Closed,
                 Step::Wait { until } => {
                     if !self.offer() {

@@ -55,6 +55,7 @@ pub enum What {
     Tick,
     Tls(Vec<(String, String)>),
     Clear,
+    Deflate,
     WeClose,
     PeerCloses,
     HouseCloses,
@@ -117,6 +118,7 @@ fn read_line(line: &str, number: usize, script: &mut Script) -> Result<(), Strin
         "T:" => What::Passes(duration(rest)?),
         "TLS:" => What::Tls(pairs(rest)?),
         "CLEAR:" => What::Clear,
+        "DEFLATE:" => What::Deflate,
         "X:" => match rest {
             "us" => What::WeClose,
             "peer" => What::PeerCloses,

@@ -28,6 +28,8 @@ pub enum Event {
     Secured,
     /// TLS was to end.
     Cleared,
+    /// Compression began.
+    Deflated,
     /// It closed.
     Closed,
 }
@@ -200,6 +202,8 @@ impl<S: Session<Ask: Debug>> Drive<S> {
                     self.session.secured(tls(), self.now);
                 }
                 Step::Clear => self.events.push(Event::Cleared),
+                // What follows counts as said behind it, compressed or not.
+                Step::Deflate => self.events.push(Event::Deflated),
                 Step::Wait { until } => {
                     assert!(until >= self.now, "a wait that is over already");
                     let Some(news) = self.news.pop_front_if(|_| !self.holds_news) else { return true };

@@ -76,6 +76,7 @@ impl Play {
                     self.server.answer(answer, self.now);
                 }
                 Step::Clear => self.held.clear(),
+                Step::Deflate => panic!("control connections are not compressed"),
                 Step::Secure => {
                     self.held.clear();
                     self.server.secured(Secured::default(), self.now);

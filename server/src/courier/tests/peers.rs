@@ -175,7 +175,7 @@ impl Peers {
                     peer.hear(&out, &mut self.world());
                     self.news.notify_waiters();
                 }
-                Step::Keep | Step::Secure | Step::Clear => panic!("nobody asked for that"),
+                Step::Keep | Step::Secure | Step::Clear | Step::Deflate => panic!("nobody asked for that"),
                 Step::Ask(ask) => {
                     self.pass().await;
                     let is_next = matches!(ask, Ask::Next);
