@@ -54,6 +54,7 @@ pub enum Capability {
     I18nLevel1,
     Utf8Accept,
     Inprogress,
+    CompressDeflate,
     Unauthenticate,
     Quota,
     QuotaSet,
@@ -71,7 +72,7 @@ pub enum Capability {
 use Capability as C;
 
 /// All of them with their names, in the order they are announced.
-const TABLE: [(Capability, &str); 55] = [
+const TABLE: [(Capability, &str); 56] = [
     (C::Imap4rev2, "IMAP4rev2"),
     (C::Imap4rev1, "IMAP4rev1"),
     (C::LiteralPlus, "LITERAL+"),
@@ -115,6 +116,7 @@ const TABLE: [(Capability, &str); 55] = [
     (C::I18nLevel1, "I18NLEVEL=1"),
     (C::Utf8Accept, "UTF8=ACCEPT"),
     (C::Inprogress, "INPROGRESS"),
+    (C::CompressDeflate, "COMPRESS=DEFLATE"),
     (C::Unauthenticate, "UNAUTHENTICATE"),
     (C::Quota, "QUOTA"),
     (C::QuotaSet, "QUOTASET"),

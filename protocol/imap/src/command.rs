@@ -54,6 +54,8 @@ pub enum Command {
     Logout,
     /// ID (RFC 2971): fields, or none for NIL.
     Id(Vec<(String, Option<String>)>),
+    /// COMPRESS (RFC 4978): by which algorithm.
+    Compress(String),
     /// STARTTLS
     Starttls,
     /// LOGIN

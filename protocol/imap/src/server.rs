@@ -86,6 +86,8 @@ pub struct Server {
     nonces: Nonces,
     gather: Gather,
     tls: Option<Secured>,
+    /// COMPRESS was obeyed.
+    compressed: bool,
     stage: Stage,
     /// What is to be sent before anything else.
     said: Vec<u8>,
@@ -123,6 +125,7 @@ impl Server {
             nonces: Nonces::new(seed),
             gather: Gather::new(STRANGER_LINE_MAX),
             tls: None,
+            compressed: false,
             stage: Stage::Greeting,
             said: Vec::new(),
             says_content: false,
@@ -165,6 +168,7 @@ impl Server {
     fn member(&self) -> Option<&Member> {
         match &self.stage {
             Stage::Member(member)
+            | Stage::Deflating(member)
             | Stage::Awaiting { member, .. }
             | Stage::Flowing { member, .. }
             | Stage::Appending { member, .. }
@@ -393,6 +397,7 @@ impl Server {
             (stage, Command::Noop) => self.reply(stage, &tag, &Reply::ok("nothing done")),
             (_, Command::Logout) => self.logout(&tag),
             (stage, Command::Id(fields)) => self.id_of_stranger(stage, tag, fields),
+            (stage, Command::Compress(_)) => self.reply(stage, &tag, &Reply::no("log in first").coded("CANNOT")),
             (_, Command::Starttls) => self.starttls(&tag),
             (_, Command::Login { user, password }) => self.login(tag, &user, &password),
             (_, Command::Authenticate { mechanism, initial }) => self.authenticate(tag, &mechanism, initial.as_ref()),
@@ -407,6 +412,7 @@ impl Server {
             Command::Noop | Command::Check => self.finish(member, turn, Reply::ok("done")),
             Command::Logout => self.logout(&turn.tag),
             Command::Id(fields) => self.id(member, turn, fields),
+            Command::Compress(algorithm) => self.compress(member, &turn, &algorithm),
             Command::Enable(words) => self.enable(member, turn, &words),
             Command::Unauthenticate => self.await_answer(member, turn, Ask::Forget, Pending::Forget),
             Command::Namespace => self.await_answer(member, turn, Ask::Namespaces, Pending::Namespaces),
@@ -595,6 +601,10 @@ impl Session for Server {
                     self.stage = Stage::BetweenMessages { member, turn, append };
                 }
                 Stage::Closing => return Step::Close,
+                Stage::Deflating(member) => {
+                    self.stage = Stage::Member(member);
+                    return Step::Deflate;
+                }
                 Stage::Securing => {
                     self.stage = Stage::Securing;
                     return Step::Secure;

@@ -15,6 +15,7 @@ pub enum Verb {
     Noop,
     Logout,
     Id,
+    Compress,
     Starttls,
     Login,
     Authenticate,
@@ -122,7 +123,7 @@ const fn row(
 
 /// The table.
 #[rustfmt::skip]
-pub const TABLE: [Row; 45] = {
+pub const TABLE: [Row; 46] = {
     use Expunges::{HeldForNumbers as Held, Told};
     use UidForm::{No, Yes};
     use When::{Any, Member, Selected, Stranger};
@@ -132,6 +133,7 @@ pub const TABLE: [Row; 45] = {
     row(Verb::Noop,           "NOOP",           Any,      No,  false,  Told,    None),
     row(Verb::Logout,         "LOGOUT",         Any,      No,  false,  Told,    None),
     row(Verb::Id,             "ID",             Any,      No,  false,  Told,    Some(C::Id)),
+    row(Verb::Compress,       "COMPRESS",       Any,      No,  false,  Told,    Some(C::CompressDeflate)),
     row(Verb::Starttls,       "STARTTLS",       Stranger, No,  false,  Told,    None),
     row(Verb::Login,          "LOGIN",          Stranger, No,  false,  Told,    None),
     row(Verb::Authenticate,   "AUTHENTICATE",   Stranger, No,  false,  Told,    None),

@@ -67,6 +67,16 @@ impl View {
         NumberSet::from_ranges((0..self.runs.len()).map(|at| (self.runs[at].uid, self.end(at))))
     }
 
+    /// Those of these UIDs that messages have. Costs by the ranges asked for, not by the mailbox.
+    pub fn known(&self, uids: &NumberSet) -> NumberSet {
+        let within = |&(first, last): &(u32, u32)| {
+            let from = self.runs.partition_point(|run| run.uid <= first).saturating_sub(1);
+            let until = self.runs.partition_point(|run| run.uid <= last);
+            (from..until).map(move |at| (self.runs[at].uid.max(first), self.end(at).min(last)))
+        };
+        NumberSet::from_ranges(uids.ranges().iter().flat_map(within))
+    }
+
     /// The number of a message.
     pub fn number_of(&self, uid: u32) -> Option<u32> {
         let at = self.runs.partition_point(|run| run.uid <= uid).checked_sub(1)?;
@@ -91,7 +101,7 @@ impl View {
 
     /// The numbers of these UIDs; those that no message has are left out.
     pub fn numbers_of(&self, uids: &NumberSet) -> NumberSet {
-        let known = uids.intersection(&self.uids());
+        let known = self.known(uids);
         let ends = |&(first, last): &(u32, u32)| Some((self.number_of(first)?, self.number_of(last)?));
         NumberSet::from_ranges(known.ranges().iter().filter_map(ends))
     }
@@ -113,8 +123,7 @@ impl View {
 
     /// These are gone. They keep their numbers for now.
     pub fn lose(&mut self, uids: &NumberSet) {
-        let known = uids.intersection(&self.uids());
-        self.gone = self.gone.union(&known);
+        self.gone = self.gone.union(&self.known(uids));
     }
 
     /// Takes up to `most` of those that are gone out of the view, the largest first, and gives their numbers in an order
@@ -191,6 +200,7 @@ mod tests {
             let numbers: NumberSet = numbers.into_iter().collect();
             let expected: NumberSet = numbers.iter().filter_map(|number| list.get(number as usize - 1)).copied().collect();
             prop_assert_eq!(view.uids_of(&numbers), expected.clone());
+            prop_assert_eq!(view.known(&numbers), numbers.intersection(&view.uids()));
             prop_assert_eq!(view.uids_of(&view.numbers_of(&expected)), expected);
             view.lose(&lost.iter().copied().collect());
             while !view.gone().is_empty() {

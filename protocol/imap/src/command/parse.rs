@@ -42,6 +42,7 @@ fn arguments(verb: Verb, uid: bool, scanner: &mut Scanner<'_>) -> Reading<Comman
 fn with_arguments(verb: Verb, scanner: &mut Scanner<'_>) -> Reading<Command> {
     Ok(match verb {
         Verb::Id => Command::Id(id(scanner)?),
+        Verb::Compress => Command::Compress(String::from_utf8_lossy(scanner.atom()?).into_owned()),
         Verb::Login => login(scanner)?,
         Verb::Authenticate => authenticate(scanner)?,
         Verb::Enable => Command::Enable(words(scanner)?),

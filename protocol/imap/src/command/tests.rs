@@ -15,6 +15,7 @@ const LINES: &[&str] = &[
     "a1 LOGOUT ",
     "a1 ID NIL",
     "a1 ID (\"name\" \"Mail\" \"version\" NIL)",
+    "a1 COMPRESS DEFLATE",
     "a1 STARTTLS",
     "a1 LOGIN smith sesame",
     "a1 LOGIN {5}\r\nsmith \"se\\\"same\"",

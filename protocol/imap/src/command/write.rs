@@ -78,6 +78,7 @@ impl Line<'_> {
             Command::Capability => self.raw("CAPABILITY"),
             Command::Noop => self.raw("NOOP"),
             Command::Logout => self.raw("LOGOUT"),
+            Command::Compress(algorithm) => self.raw("COMPRESS ").raw(algorithm),
             Command::Starttls => self.raw("STARTTLS"),
             Command::Unauthenticate => self.raw("UNAUTHENTICATE"),
             Command::Namespace => self.raw("NAMESPACE"),

@@ -103,6 +103,19 @@ impl Server {
         self.reply(Stage::Stranger, tag, &Reply::ok("pleased to meet you"))
     }
 
+    /// RFC 4978 §3: behind the OK, both ways. Only after login, so that no password is ever compressed.
+    pub(super) fn compress(&mut self, member: Box<Member>, turn: &Turn, algorithm: &str) -> Stage {
+        let reply = match algorithm.eq_ignore_ascii_case("DEFLATE") {
+            _ if self.compressed => Reply::no("compression is active already").coded("COMPRESSIONACTIVE"),
+            false => Reply::no("by DEFLATE only").coded("CANNOT"),
+            true => {
+                self.compressed = true;
+                return self.reply(Stage::Deflating(member), &turn.tag, &Reply::ok("begin compression"));
+            }
+        };
+        self.reply(Stage::Member(member), &turn.tag, &reply)
+    }
+
     /// RFC 5161 §3.1: what is not known, or not offered, is passed over in silence.
     pub(super) fn enable(&mut self, mut member: Box<Member>, turn: Turn, words: &[String]) -> Stage {
         let before = member.enabled;

@@ -85,7 +85,8 @@ impl Server {
         work.missing = missing;
         if let (true, command::Named::Set(set), Some(since)) = (vanished, &messages, changed_since) {
             // Numbers that no message has, too: those are what it is about.
-            let uids = set.resolve(mailbox.view.last_uid()).difference(&mailbox.view.uids());
+            let uids = set.resolve(mailbox.view.last_uid());
+            let uids = uids.difference(&mailbox.view.known(&uids));
             if !uids.is_empty() {
                 return self.await_answer(member, turn, Ask::Vanished { since, uids }, Pending::FetchVanished(work));
             }
@@ -116,7 +117,7 @@ impl Server {
         work: FetchWork,
         uids: &NumberSet,
     ) -> Stage {
-        let here = member.mailbox.as_ref().map_or(NumberSet::new(), |mailbox| mailbox.view.uids());
+        let here = member.mailbox.as_ref().map_or(NumberSet::new(), |mailbox| mailbox.view.known(uids));
         let vanished = uids.difference(&here);
         if !vanished.is_empty() {
             self.pen().word("* VANISHED (EARLIER) ").set(&vanished).end();

@@ -43,7 +43,7 @@ impl Server {
         if self.tls.is_some() {
             return self.reply(Stage::Stranger, tag, &Reply::bad("TLS is active already"));
         }
-        if !self.settings.tls_available {
+        if !self.settings.tls_available || self.compressed {
             return self.reply(Stage::Stranger, tag, &Reply::bad("no TLS here"));
         }
         self.reply(Stage::Securing, tag, &Reply::ok("begin TLS"))

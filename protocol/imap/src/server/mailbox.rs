@@ -118,14 +118,13 @@ impl Server {
     pub(super) fn resynced(&mut self, member: Box<Member>, turn: Turn, work: Resyncing, vanished: &NumberSet) -> Stage {
         let Resyncing { reply, known, since } = work;
         let Some(mailbox) = &member.mailbox else { return self.reply(Stage::Member(member), &turn.tag, &reply) };
-        let here = mailbox.view.uids();
-        let vanished = vanished.difference(&here);
+        let vanished = vanished.difference(&mailbox.view.known(vanished));
         if !vanished.is_empty() {
             Pen(&mut self.said).word("* VANISHED (EARLIER) ").set(&vanished).end();
         }
         let turn = Turn { uid: true, ..turn };
         let items = vec![Item::Flags];
-        let uids = here.intersection(&known);
+        let uids = mailbox.view.known(&known);
         let fetch = Fetch { uids: NumberSet::new(), items, changed_since: Some(since), mark_seen: false };
         self.fetch_begin(member, turn, FetchWork::new(uids, fetch, reply))
     }
@@ -363,8 +362,8 @@ impl Server {
         let Some(mailbox) = &member.mailbox else { return Ok(NumberSet::new()) };
         let view = &mailbox.view;
         match messages {
-            Named::Saved => Ok(mailbox.saved.intersection(&view.uids())),
-            Named::Set(set) if turn.uid => Ok(set.resolve(view.last_uid()).intersection(&view.uids())),
+            Named::Saved => Ok(view.known(&mailbox.saved)),
+            Named::Set(set) if turn.uid => Ok(view.known(&set.resolve(view.last_uid()))),
             // RFC 9051 §9, `seq-number`: a number that no message has is an error of the client.
             Named::Set(set) if set.largest_written().is_some_and(|number| number > view.count()) => {
                 Err(Reply::bad("there are not so many messages"))

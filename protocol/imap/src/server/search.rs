@@ -166,7 +166,7 @@ impl Server {
                 self.tell(mailbox, &turn, &work, enabled, &Listing::Sorted(known), modseq);
             }
             Hits::Set(uids) => {
-                let known = uids.intersection(&mailbox.view.uids());
+                let known = mailbox.view.known(&uids);
                 self.tell(mailbox, &turn, &work, enabled, &Listing::Set(known), modseq);
             }
         }

@@ -35,6 +35,8 @@ pub(super) enum Stage {
     AwaitingNote { tag: Vec<u8> },
     /// TLS is to begin.
     Securing,
+    /// Compression is to begin.
+    Deflating(Box<Member>),
     /// Authenticated, perhaps with a mailbox selected.
     Member(Box<Member>),
     /// A question of a command is open.

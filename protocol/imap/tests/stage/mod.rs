@@ -100,7 +100,7 @@ fn already(mut server: Server, given: &Given, now: Instant) -> Server {
                 None => return server,
             },
             Step::Secure => server.secured(Secured::default(), now),
-            Step::Clear | Step::Close => panic!("closed while getting ready"),
+            Step::Clear | Step::Deflate | Step::Close => panic!("closed while getting ready"),
         }
     }
 }
