@@ -156,10 +156,10 @@ fn fetch_and_delete(server: &Server) -> HashMap<String, usize> {
 }
 
 /// A small generator: the same kills in every run.
-struct Chance(u64);
+pub struct Chance(pub u64);
 
 impl Chance {
-    fn below(&mut self, end: usize) -> usize {
+    pub fn below(&mut self, end: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -3,6 +3,7 @@
 //! Not here: failing disks (the store's own tests, which can fail one on purpose), orderly behaviour (scenes).
 
 mod crowd;
+mod ftp;
 mod kill;
 mod sink;
 
