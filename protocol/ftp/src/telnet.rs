@@ -7,7 +7,7 @@
 //! CR NUL is a CR of the line, and an LF behind that is of the line too: `foo CR NUL LF bar` is one line of RFC 2640 §3.1.
 //! IAC IAC is the octet 0xFF. IAC with a command is taken away, and offers of options are refused.
 //! IAC with anything else is no Telnet: at the start of a line it is what urgent data have left when the Data Mark was
-//! sent out of band and lost, and only the IAC is taken away; inside a line it is an octet of a name in an old charset.
+//! sent out of band and lost, and only the IAC is taken away, as are IP and Data Mark whose IAC was lost; inside a line it is an octet of a name in an old charset.
 //!
 //! Invariants: the same octets give the same lines wherever they are cut; at most `COMMAND_LINE_MAX_OCTETS` are ever held
 //! by the caller.
@@ -19,6 +19,8 @@ use std::borrow::Cow;
 pub const COMMAND_LINE_MAX_OCTETS: usize = 8300;
 
 const SE: u8 = 240;
+const DM: u8 = 242;
+const IP: u8 = 244;
 const SB: u8 = 250;
 const WILL: u8 = 251;
 const WONT: u8 = 252;
@@ -196,6 +198,7 @@ fn telnet_in_front(bytes: &[u8]) -> Option<Look<'static>> {
         [IAC, IAC | SB, ..] => None,
         [IAC, SE..=IAC, ..] => telnet(None, 2),
         [IAC, ..] => telnet(None, 1),
+        [DM | IP, ..] => telnet(None, 1),
         _ => None,
     }
 }
@@ -286,7 +289,9 @@ mod tests {
 
     #[test]
     fn interrupt_and_data_mark_are_taken_away_even_if_the_mark_was_lost() {
-        for start in [&b"\xff\xf4\xff\xf2"[..], b"\xff\xf4\xff", b"\xff", b"\xff\xf2", b"\xff\xf4"] {
+        for start in
+            [&b"\xff\xf4\xff\xf2"[..], b"\xff\xf4\xff", b"\xff", b"\xff\xf2", b"\xff\xf4", b"\xf4\xff", b"\xf4\xf2"]
+        {
             lines(&[start, b"ABOR\r\n"].concat(), &[b"ABOR"]);
         }
         lines(b"AB\xff\xf1OR\r\n", &[b"ABOR"]);
