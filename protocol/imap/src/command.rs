@@ -121,7 +121,10 @@ pub enum Command {
     /// THREAD
     Thread(ThreadAlgorithm, Program),
     /// SEARCH, SORT or THREAD in a charset that we do not have.
-    BadCharset,
+    BadCharset {
+        /// SAVE was wanted.
+        saves: bool,
+    },
     /// FETCH
     Fetch(Fetch),
     /// STORE

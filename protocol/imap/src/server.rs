@@ -107,6 +107,8 @@ pub struct Server {
     idle_until: Instant,
     bad_commands: u32,
     failed_logins: u32,
+    /// The house closes as soon as no message is on its way.
+    leaving: bool,
 }
 
 #[derive(Debug)]
@@ -138,6 +140,7 @@ impl Server {
             idle_until,
             bad_commands: 0,
             failed_logins: 0,
+            leaving: false,
             settings,
         }
     }
@@ -441,7 +444,7 @@ impl Server {
             Command::Search(search) => self.search(member, turn, search),
             Command::Sort(keys, search) => self.sort(member, turn, keys, search),
             Command::Thread(algorithm, program) => self.thread(member, turn, algorithm, program),
-            Command::BadCharset => self.bad_charset(member, turn),
+            Command::BadCharset { saves } => self.bad_charset(member, turn, saves),
             Command::Fetch(fetch) => self.fetch(member, turn, fetch),
             Command::Store(store) => self.store(member, turn, store),
             Command::Copy { messages, to, remove } => self.copy(member, turn, &messages, to, remove),
@@ -454,6 +457,10 @@ impl Server {
         let text = format!("{} IMAP server signing off", self.settings.host);
         Reply::bye(text).write(None, &mut self.said);
         self.reply(Stage::Closing, tag, &Reply::ok("goodbye"))
+    }
+
+    fn farewell(&mut self) -> Stage {
+        self.bye(&Reply::bye("the server is closing, come back later").coded("UNAVAILABLE"))
     }
 
     fn greet(&mut self) -> Stage {
@@ -574,7 +581,11 @@ impl Session for Server {
 
     fn leave(&mut self, now: Instant) {
         self.now = now;
-        self.stage = self.bye(&Reply::bye("the server is closing, come back later").coded("UNAVAILABLE"));
+        if matches!(self.stage, Stage::Appending { .. } | Stage::BetweenMessages { .. }) {
+            self.leaving = true;
+        } else {
+            self.stage = self.farewell();
+        }
     }
 
     fn next(&mut self, out: &mut Vec<u8>) -> Step<Ask> {
@@ -600,6 +611,7 @@ impl Session for Server {
                 Stage::Appending { member, turn, append } if append.is_whole() => {
                     self.stage = Stage::BetweenMessages { member, turn, append };
                 }
+                Stage::Member(_) if self.leaving => self.stage = self.farewell(),
                 Stage::Closing => return Step::Close,
                 Stage::Deflating(member) => {
                     self.stage = Stage::Member(member);

@@ -13,7 +13,8 @@ use crate::words::Reading;
 
 pub(super) fn command(verb: Verb, uid: bool, scanner: &mut Scanner<'_>) -> Reading<Command> {
     let command = arguments(verb, uid, scanner)?;
-    if command != Command::BadCharset {
+    // What follows a charset that we do not have cannot be read.
+    if !matches!(command, Command::BadCharset { .. }) {
         scanner.end()?;
     }
     Ok(command)
@@ -75,7 +76,7 @@ fn with_arguments(verb: Verb, scanner: &mut Scanner<'_>) -> Reading<Command> {
             let returned = returned(scanner)?;
             if scanner.eat_word(b"CHARSET ") {
                 if !charset_is_known(scanner)? {
-                    return Ok(Command::BadCharset);
+                    return Ok(Command::BadCharset { saves: saves(returned) });
                 }
                 scanner.space()?;
             }
@@ -86,7 +87,7 @@ fn with_arguments(verb: Verb, scanner: &mut Scanner<'_>) -> Reading<Command> {
             let keys = sort_keys(scanner)?;
             scanner.space()?;
             if !charset_is_known(scanner)? {
-                return Ok(Command::BadCharset);
+                return Ok(Command::BadCharset { saves: saves(returned) });
             }
             scanner.space()?;
             Command::Sort(keys, Search { returned, program: search::scan(scanner)? })
@@ -95,7 +96,7 @@ fn with_arguments(verb: Verb, scanner: &mut Scanner<'_>) -> Reading<Command> {
             let algorithm = algorithm(scanner.atom()?)?;
             scanner.space()?;
             if !charset_is_known(scanner)? {
-                return Ok(Command::BadCharset);
+                return Ok(Command::BadCharset { saves: false });
             }
             scanner.space()?;
             Command::Thread(algorithm, search::scan(scanner)?)
@@ -376,6 +377,10 @@ fn returned(scanner: &mut Scanner<'_>) -> Reading<Option<Results>> {
     results.all |= results == nothing;
     scanner.space()?;
     Ok(Some(results))
+}
+
+fn saves(returned: Option<Results>) -> bool {
+    returned.is_some_and(|results| results.save)
 }
 
 fn window(scanner: &mut Scanner<'_>) -> Reading<Window> {

@@ -185,7 +185,7 @@ fn lines_that_are_no_commands() {
     ] {
         assert!(read(line, false).is_err(), "{line}: {:?}", read(line, false));
     }
-    assert_eq!(read("a SEARCH CHARSET KOI8-R TEXT x", false), Ok((false, Command::BadCharset)));
+    assert_eq!(read("a SEARCH CHARSET KOI8-R TEXT x", false), Ok((false, Command::BadCharset { saves: false })));
 }
 
 proptest! {

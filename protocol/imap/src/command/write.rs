@@ -139,7 +139,8 @@ impl Line<'_> {
                 });
                 self.raw(" UTF-8 ").program(program)
             }
-            Command::BadCharset => self.raw("SEARCH CHARSET X-UNKNOWN ALL"),
+            Command::BadCharset { saves: true } => self.raw("SEARCH RETURN (SAVE) CHARSET X-UNKNOWN ALL"),
+            Command::BadCharset { .. } => self.raw("SEARCH CHARSET X-UNKNOWN ALL"),
             Command::Fetch(fetch) => self.fetch(fetch),
             Command::Store(store) => self.store(store),
             Command::Copy { messages, to, remove } => {

@@ -3,6 +3,10 @@
 //! RFC 9051 §6.3.12; RFC 3502 (several, all or none; an empty one takes it all back); RFC 4315 §3 (APPENDUID); RFC 7889
 //! (APPENDLIMIT); RFC 8508 (REPLACE); RFC 7888 §4 (literals that are refused).
 //!
+//! Departure: RFC 9755 §4 has a message with UTF-8 in its header refused to clients that have not enabled UTF8=ACCEPT. We take
+//! it from everybody, as POP3 gives it to everybody: such headers are older than the extension, and who moves his mail
+//! here must not lose them.
+//!
 //! Octets go to the house as they come. A NUL in a literal that must have none is refused behind it.
 //!
 //! Invariants: nothing is said to be appended before the house said that it is on disk; what is refused is not kept.

@@ -42,6 +42,11 @@ impl Server {
         if unknown || select.resync.is_some() && !member.enabled.qresync {
             return self.reply(Stage::Member(member), &turn.tag, &Reply::bad("ENABLE QRESYNC comes first"));
         }
+        let by_numbers = select.resync.as_ref().is_some_and(|resync| resync.matched.is_some());
+        if member.enabled.uid_only && by_numbers {
+            let reply = Reply::bad("UIDONLY is enabled, there are no numbers").coded("UIDREQUIRED");
+            return self.reply(Stage::Member(member), &turn.tag, &reply);
+        }
         if member.mailbox.take().is_some() {
             // RFC 9051 §7.1: what is said from here on is about the next one.
             Reply::ok("the mailbox before is closed").coded("CLOSED").write(None, &mut self.said);
@@ -249,10 +254,8 @@ impl Server {
                 Reply::ok("closed").with(Code::HighestModSeq(*modseq))
             }
             Answer::Expunged { .. } => Reply::ok("closed"),
-            Answer::Refused(refusal) => {
-                Reply { condition: crate::reply::Condition::No, ..refusal::reply_to(refusal.clone()) }
-            }
-            _ => refusal::write_refusal("closed, but nothing was removed"),
+            // RFC 4314 §4: who may not remove messages may close all the same.
+            _ => Reply::ok("closed, but nothing was removed"),
         };
         self.await_answer(member, turn, Ask::Deselect, Pending::Deselect(reply))
     }

@@ -11,7 +11,7 @@ use super::stage::{Enabled, Mailbox, Member, Pending, Stage, Turn};
 use super::{Server, ask};
 use crate::capability::Capability as C;
 use crate::command::{self, Results, Window};
-use crate::reply::{Code, Condition, Pen, Reply};
+use crate::reply::{Code, Pen, Reply};
 use crate::search::{Key, Messages, Program};
 use crate::set::NumberSet;
 
@@ -70,8 +70,8 @@ impl Server {
         self.look_for(member, turn, search, Order::Threaded(algorithm), Form::Thread)
     }
 
-    /// RFC 9051 §6.4.4.1: a search that fails empties what was saved.
-    pub(super) fn bad_charset(&mut self, member: Box<Member>, turn: Turn) -> Stage {
+    pub(super) fn bad_charset(&mut self, mut member: Box<Member>, turn: Turn, saves: bool) -> Stage {
+        forget_saved(&mut member, saves);
         self.finish(member, turn, Reply::no("programs are in UTF-8 or US-ASCII").with(Code::BadCharset))
     }
 
@@ -136,12 +136,8 @@ impl Server {
         work: &SearchWork,
         answer: Answer,
     ) -> Stage {
-        let saves = work.returned.is_some_and(|results| results.save);
-        if let (Some(mailbox), true) = (&mut member.mailbox, saves) {
-            mailbox.saved = NumberSet::new();
-        }
+        forget_saved(&mut member, work.returned.is_some_and(|results| results.save));
         let reply = self.refusal_of(answer);
-        debug_assert_ne!(reply.condition, Condition::Ok);
         self.finish(member, turn, reply)
     }
 
@@ -209,6 +205,13 @@ impl Server {
                 }
             }
         }
+    }
+}
+
+/// RFC 9051 §6.4.4.1: a search that fails empties what was saved.
+fn forget_saved(member: &mut Member, saves: bool) {
+    if let (Some(mailbox), true) = (&mut member.mailbox, saves) {
+        mailbox.saved = NumberSet::new();
     }
 }
 
