@@ -67,12 +67,13 @@ pub enum Capability {
     ListMetadata,
     Acl,
     ListMyrights,
+    Notify,
 }
 
 use Capability as C;
 
 /// All of them with their names, in the order they are announced.
-const TABLE: [(Capability, &str); 56] = [
+const TABLE: [(Capability, &str); 57] = [
     (C::Imap4rev2, "IMAP4rev2"),
     (C::Imap4rev1, "IMAP4rev1"),
     (C::LiteralPlus, "LITERAL+"),
@@ -129,6 +130,7 @@ const TABLE: [(Capability, &str); 56] = [
     (C::ListMetadata, "LIST-METADATA"),
     (C::Acl, "ACL"),
     (C::ListMyrights, "LIST-MYRIGHTS"),
+    (C::Notify, "NOTIFY"),
 ];
 
 impl Capability {
@@ -199,7 +201,7 @@ mod tests {
             assert_eq!(*capability as usize, at, "{name}");
         }
         let all = Capabilities::all();
-        assert!(all.has(C::ListMyrights) && !all.has(C::LiteralMinus));
+        assert!(all.has(C::Notify) && !all.has(C::LiteralMinus));
         assert_eq!(all.iter().count(), TABLE.len() - 1);
         assert!(!all.without(C::Move).has(C::Move));
     }

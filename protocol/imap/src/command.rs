@@ -9,6 +9,7 @@
 //! Not here: when a command may be said (table), what it does (server).
 
 pub mod append;
+pub mod notify;
 mod parse;
 mod write;
 
@@ -174,6 +175,8 @@ pub enum Command {
     ListRights(MailboxName, String),
     /// MYRIGHTS
     MyRights(MailboxName),
+    /// NOTIFY (RFC 5465)
+    Notify(notify::Notify),
 }
 
 /// Messages that a command names.

@@ -33,6 +33,7 @@ mod fetch;
 mod list;
 mod login;
 mod mailbox;
+mod notify;
 mod refusal;
 mod search;
 mod settings;
@@ -51,7 +52,7 @@ use crate::table::{Expunges, Row, Verb, When};
 use crate::words::{Announced, Misread};
 use line::{Exposure, Secured, Session, Step};
 use sasl::Nonces;
-use stage::{Enabled, Flow, Member, Pending, Stage, Then, Turn};
+use stage::{Attention, Enabled, Flow, Member, Pending, Stage, Then, Turn};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -394,7 +395,10 @@ impl Server {
         match (stage, command) {
             (stage, Command::Capability) => self.capability(stage, tag),
             (Stage::Member(member), command) => {
-                let expunges = opening.row.expunges == Expunges::Told || opening.uid;
+                // What the client removes itself it is told in any case.
+                let removes = matches!(opening.row.verb, Verb::Expunge | Verb::Move);
+                let allowed = opening.row.expunges == Expunges::Told || opening.uid;
+                let expunges = allowed && (member.attention.expunged || removes);
                 self.obey_member(member, Turn { tag, uid: opening.uid, expunges }, command)
             }
             (stage, Command::Noop) => self.reply(stage, &tag, &Reply::ok("nothing done")),
@@ -437,6 +441,7 @@ impl Server {
             Command::List(list) => self.list(member, turn, list),
             Command::Lsub(pattern) => self.lsub(member, turn, pattern),
             Command::Status(mailbox, items) => self.status(member, turn, mailbox, items),
+            Command::Notify(notify) => self.notify(member, turn, notify),
             Command::Idle => self.idle(member, turn),
             Command::Close => self.close(member, turn),
             Command::Unselect => self.unselect(member, turn),
@@ -562,13 +567,20 @@ impl Session for Server {
 
     fn news(&mut self, news: News, now: Instant) {
         self.now = now;
-        let News::Changed = news;
-        self.stage = match std::mem::replace(&mut self.stage, Stage::Closing) {
-            // Only here is anything said unasked: RFC 9051 §5.3 wants clients between commands left alone with it.
-            Stage::Idling { member, turn } if member.mailbox.is_some() => {
+        self.stage = match (std::mem::replace(&mut self.stage, Stage::Closing), news) {
+            (Stage::Idling { member, turn }, News::Changed) if member.mailbox.is_some() => {
                 self.await_answer(member, turn, Ask::Sync, Pending::Idle)
             }
-            stage => stage,
+            (Stage::Idling { member, turn }, News::Elsewhere) => self.elsewhere(member, turn, Then::Idle),
+            // RFC 9051 §5.3 wants clients between commands left alone with it, unless they have asked by NOTIFY.
+            (Stage::Member(member), News::Changed) if member.mailbox.is_some() && member.attention.at_once => {
+                self.selected_has_changed(member)
+            }
+            (Stage::Member(member), News::Elsewhere) => {
+                let turn = Turn { tag: Vec::new(), uid: false, expunges: false };
+                self.elsewhere(member, turn, Then::Nothing)
+            }
+            (stage, _) => stage,
         };
     }
 
@@ -661,6 +673,14 @@ impl Server {
             (Pending::Done(reply), Answer::Done) => self.finish(member, turn, reply),
             (Pending::End(reply), Answer::Changes(changes)) => self.changed(member, turn, changes, Then::Reply(reply)),
             (Pending::Idle, Answer::Changes(changes)) => self.changed(member, turn, changes, Then::Idle),
+            (Pending::Unasked, Answer::Changes(changes)) => self.changed(member, turn, changes, Then::Nothing),
+            (Pending::Unasked, _) => Stage::Member(member),
+            (Pending::Watch(work), Answer::Watching(mailboxes)) => self.watching(member, turn, work, mailboxes),
+            (Pending::WatchStatus(work), answer) => self.watch_status(member, turn, work, answer),
+            (Pending::Elsewhere(then), Answer::Elsewhere { happened, more }) => {
+                self.happened(member, turn, happened, more, then)
+            }
+            (Pending::Elsewhere(then), _) => self.go_on(member, turn, then),
             (Pending::Forget, Answer::Done) => self.forgotten(&turn),
             (Pending::Namespaces, Answer::Namespaces(namespaces)) => self.namespaces(member, turn, &namespaces),
             (Pending::Mailboxes(work), Answer::Mailboxes(mailboxes)) => self.listed(member, turn, work, mailboxes),
@@ -696,6 +716,7 @@ impl Server {
             (Pending::AppendAbandoned, _) => Stage::Member(member),
             (Pending::FetchVanished(work), Answer::Vanished(uids)) => self.fetch_vanished(member, turn, work, &uids),
             (Pending::Fetch(work), Answer::Fetched(fetched)) => self.fetched(member, turn, work, fetched),
+            (Pending::Fetch(work), answer) => self.not_fetched(member, turn, work, answer),
             (Pending::Read(work), Answer::Octets(octets)) => self.read(member, turn, work, octets),
             // The client was promised more octets, and there are none.
             (Pending::Read(_), _) => Stage::Closing,
@@ -710,7 +731,8 @@ impl Server {
 
 /// What was agreed when somebody logs in.
 fn newcomer(account: String) -> Stage {
-    Stage::Member(Box::new(Member { account, enabled: Enabled::default(), mailbox: None }))
+    let (enabled, attention) = (Enabled::default(), Attention::default());
+    Stage::Member(Box::new(Member { account, enabled, attention, mailbox: None }))
 }
 
 /// What a log may show of a line that came: not the words behind LOGIN, not what an exchange says.

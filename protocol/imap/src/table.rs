@@ -57,6 +57,7 @@ pub enum Verb {
     Deleteacl,
     Listrights,
     Myrights,
+    Notify,
 }
 
 /// When a command may be said.
@@ -123,7 +124,7 @@ const fn row(
 
 /// The table.
 #[rustfmt::skip]
-pub const TABLE: [Row; 46] = {
+pub const TABLE: [Row; 47] = {
     use Expunges::{HeldForNumbers as Held, Told};
     use UidForm::{No, Yes};
     use When::{Any, Member, Selected, Stranger};
@@ -175,6 +176,7 @@ pub const TABLE: [Row; 46] = {
     row(Verb::Deleteacl,      "DELETEACL",      Member,   No,  false,  Told,    Some(C::Acl)),
     row(Verb::Listrights,     "LISTRIGHTS",     Member,   No,  false,  Told,    Some(C::Acl)),
     row(Verb::Myrights,       "MYRIGHTS",       Member,   No,  false,  Told,    Some(C::Acl)),
+    row(Verb::Notify,         "NOTIFY",         Member,   No,  false,  Told,    Some(C::Notify)),
     ]
 };
 

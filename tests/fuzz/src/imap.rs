@@ -87,7 +87,8 @@ pub fn server(input: &[u8]) {
 
 fn news(ask: &Ask, mood: u64, nth: usize) -> Option<News> {
     // Not behind each `Sync`, or an idle session never comes to rest.
-    (matches!(ask, Ask::Fetch(_) | Ask::Search(_)) && choice(mood, nth, 2) == 0).then_some(News::Changed)
+    let some = matches!(ask, Ask::Fetch(_) | Ask::Search(_) | Ask::Store(_) | Ask::Status { .. });
+    (some && nth < 60).then(|| if choice(mood, nth, 2) == 0 { News::Changed } else { News::Elsewhere })
 }
 
 fn answer(ask: &Ask, mood: u64, nth: usize) -> Answer {
@@ -149,6 +150,15 @@ fn answer(ask: &Ask, mood: u64, nth: usize) -> Answer {
         }
         Ask::Acl(_) => Answer::Acl(vec![("a b".into(), "lr".into())]),
         Ask::MyRights(_) => Answer::MyRights("lr".into()),
+        Ask::Watch(_) => Answer::Watching(vec![MailboxName::inbox()]),
+        Ask::Elsewhere => Answer::Elsewhere {
+            happened: vec![
+                Happening::Messages { mailbox: MailboxName::inbox(), status: status(), flags_only: uid(17) < 9 },
+                Happening::Name { listed: listed("a/b"), has_children: false, old: Some(MailboxName::inbox()) },
+                Happening::Metadata { mailbox: None, entries: vec!["/shared/x".into()] },
+            ],
+            more: uid(18) < 9,
+        },
         Ask::Namespaces => Answer::Namespaces(Namespaces::default()),
         Ask::GrantableRights { .. } => Answer::GrantableRights { always: String::new(), others: vec!["l".into()] },
         _ => Answer::Done,
@@ -208,7 +218,7 @@ fn message(uid: u32, fetch: &Fetch) -> Message {
         _ => Content::UnknownEncoding,
     };
     let sections = (0..fetch.items.len()).map(|at| content(at + uid as usize)).collect();
-    Message { uid, seen_now: uid % 2 == 0, sections, ..Message::default() }
+    Message { uid, seen_now: uid.is_multiple_of(2), sections, ..Message::default() }
 }
 
 fn found(search: &Search, uid: u32) -> Found {

@@ -124,6 +124,7 @@ fn with_arguments(verb: Verb, scanner: &mut Scanner<'_>) -> Reading<Command> {
             let (mailbox, identifier) = mailbox_and_identifier(scanner)?;
             Command::ListRights(mailbox, identifier)
         }
+        Verb::Notify => Command::Notify(notify::scan(scanner)?),
         Verb::Myrights => Command::MyRights(MailboxName::scan(scanner)?),
         // Those without arguments were read above; APPEND and REPLACE are read around their messages.
         _ => return Err(Misread("a message is missing")),

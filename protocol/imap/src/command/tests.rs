@@ -84,6 +84,10 @@ const LINES: &[&str] = &[
     "a1 DELETEACL INBOX -fred",
     "a1 LISTRIGHTS ~/Mail/saved smith",
     "a1 MYRIGHTS INBOX",
+    "a1 NOTIFY NONE",
+    "a1 NOTIFY SET STATUS (selected (MessageNew (uid body.peek[header.fields (from to subject)]) MessageExpunge)) (subtree Lists (MessageNew MessageExpunge))",
+    "a1 NOTIFY SET (selected-delayed (MessageNew MessageExpunge FlagChange)) (mailboxes (INBOX \"a b\") (MailboxName SubscriptionChange)) (personal NONE)",
+    "a1 NOTIFY SET (inboxes (MailboxMetadataChange ServerMetadataChange AnnotationChange)) (subscribed (MessageExpunge MessageNew)) (subtree a NONE)",
 ];
 
 #[test]
@@ -182,6 +186,17 @@ fn lines_that_are_no_commands() {
         "a EXPUNGE 1",
         "a APPEND a",
         "a REPLACE 1 a",
+        "a NOTIFY",
+        "a NOTIFY SET",
+        "a NOTIFY SET (selected ())",
+        "a NOTIFY SET (selected (MessageNew))",
+        "a NOTIFY SET (selected (FlagChange))",
+        "a NOTIFY SET (selected (MailboxName))",
+        "a NOTIFY SET (selected NONE) (selected-delayed NONE)",
+        "a NOTIFY SET (foo NONE)",
+        "a NOTIFY SET (subtree () NONE)",
+        "a NOTIFY SET (personal (MessageNew (UID) MessageExpunge))",
+        "a NOTIFY NONE x",
     ] {
         assert!(read(line, false).is_err(), "{line}: {:?}", read(line, false));
     }

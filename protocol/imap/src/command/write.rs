@@ -4,11 +4,13 @@
 //!
 //! Not here: APPEND and REPLACE, whose messages pass by.
 
+use super::notify::Filter;
 use super::parse::{RESOURCES, SORT_NAMES};
 use super::*;
 use crate::flag::Flags;
 use crate::reply::Pen;
 use crate::search::{Clock, Field, Key, Messages, When};
+use crate::server::ask::Among;
 
 impl Command {
     /// Writes the command with this tag, as a line; mailbox names in UTF-8 if that is enabled.
@@ -192,6 +194,7 @@ impl Line<'_> {
             Command::ListRights(mailbox, identifier) => {
                 self.raw("LISTRIGHTS ").mailbox(mailbox).raw(" ").string(identifier.as_bytes())
             }
+            Command::Notify(notify) => self.notify(notify),
             Command::MyRights(mailbox) => self.raw("MYRIGHTS ").mailbox(mailbox),
         };
     }
@@ -360,6 +363,35 @@ impl Line<'_> {
         self.list(&get.entries, |line, name| {
             line.string(name.as_bytes());
         })
+    }
+
+    fn notify(&mut self, notify: &notify::Notify) -> &mut Self {
+        let Some(groups) = &notify.groups else { return self.raw("NOTIFY NONE") };
+        self.raw(if notify.status { "NOTIFY SET STATUS" } else { "NOTIFY SET" });
+        for group in groups {
+            self.raw(" (").raw(group.filter.name());
+            if let Filter::Among(Among::Subtree(names) | Among::Mailboxes(names)) = &group.filter {
+                self.raw(" ").list(names, |line, name| {
+                    line.mailbox(name);
+                });
+            }
+            self.raw(" ");
+            let words = group.wanted.names();
+            if words.is_empty() {
+                self.raw("NONE");
+            } else {
+                self.list(&words, |line, word| {
+                    line.raw(word);
+                    if *word == "MessageNew" && !group.wanted.items.is_empty() {
+                        line.raw(" ").list(&group.wanted.items, |line, item| {
+                            Pen(line.out).item(item);
+                        });
+                    }
+                });
+            }
+            self.raw(")");
+        }
+        self
     }
 
     fn program(&mut self, key: &Program) -> &mut Self {

@@ -157,6 +157,12 @@ pub enum Ask {
     /// SEARCH, SORT, THREAD in the selected mailbox. [`Answer::Found`]
     Search(Box<Search>),
 
+    /// NOTIFY: what the session wants to hear of other mailboxes, in place of what it wanted before; of none, if there is
+    /// nothing here. The mailbox that happens to be selected is never meant. [`Answer::Watching`]
+    Watch(Vec<Watch>),
+    /// What has happened in other mailboxes since `Watch` or the last time? [`Answer::Elsewhere`]
+    Elsewhere,
+
     /// NAMESPACE. [`Answer::Namespaces`]
     Namespaces,
     /// GETQUOTA. [`Answer::Quotas`] with one.
@@ -419,6 +425,79 @@ pub enum Depth {
     Infinity,
 }
 
+/// Some mailboxes, and what is wanted of them (RFC 5465 §5, §6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watch {
+    /// Which mailboxes.
+    pub among: Among,
+    /// What of them.
+    pub events: Events,
+}
+
+/// Which mailboxes are meant; those that come to be later, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Among {
+    /// Those that mail is delivered to.
+    Inboxes,
+    /// All of one's own.
+    Personal,
+    /// Those that are subscribed to.
+    Subscribed,
+    /// These, and all below them.
+    Subtree(Vec<MailboxName>),
+    /// These.
+    Mailboxes(Vec<MailboxName>),
+}
+
+/// What may happen to a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Events {
+    /// Messages are new, or gone.
+    pub messages: bool,
+    /// Flags are others.
+    pub flags: bool,
+    /// It is made, removed, or renamed.
+    pub names: bool,
+    /// It is subscribed to, or not any more.
+    pub subscriptions: bool,
+    /// Its annotations are others.
+    pub metadata: bool,
+    /// Those of the server are.
+    pub server_metadata: bool,
+}
+
+/// What has happened elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// Messages came or went, or only flags are others.
+    Messages {
+        /// Where.
+        mailbox: MailboxName,
+        /// What is true now.
+        status: Status,
+        /// Only flags.
+        flags_only: bool,
+    },
+    /// A name was made, removed, renamed, subscribed to, or not any more.
+    Name {
+        /// What is true now.
+        listed: Listed,
+        /// Whether there is something below it.
+        has_children: bool,
+        /// What it was before, if it was renamed.
+        old: Option<MailboxName>,
+    },
+    /// Annotations are others.
+    Metadata {
+        /// Of the server, if of no mailbox.
+        mailbox: Option<MailboxName>,
+        /// Which.
+        entries: Vec<String>,
+    },
+    /// Too much has happened: nothing is watched any more.
+    Overflow,
+}
+
 /// What becomes of someone's rights. Rights are letters (RFC 4314 §2), each once, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RightsChange {
@@ -487,6 +566,15 @@ pub enum Answer {
     },
     /// To [`Ask::Search`].
     Found(Found),
+    /// To [`Ask::Watch`]: the mailboxes there are whose messages or flags are watched.
+    Watching(Vec<MailboxName>),
+    /// To [`Ask::Elsewhere`].
+    Elsewhere {
+        /// In order.
+        happened: Vec<Happening>,
+        /// There is more: ask again.
+        more: bool,
+    },
     /// To [`Ask::Namespaces`].
     Namespaces(Namespaces),
     /// To [`Ask::Quota`], [`Ask::QuotaRoots`], [`Ask::SetQuota`].
@@ -825,4 +913,6 @@ pub struct QuotaRoot {
 pub enum News {
     /// The selected mailbox has changed: ask [`Ask::Sync`] when it suits. Told once until then.
     Changed,
+    /// Something that is watched has happened in another mailbox: ask [`Ask::Elsewhere`]. Told once until then.
+    Elsewhere,
 }

@@ -30,15 +30,21 @@ impl Server {
         }
         if let Some(mailbox) = &mut member.mailbox {
             mailbox.view.lose(&changes.expunged);
-            let before = mailbox.view.count();
-            mailbox.view.add(&changes.added);
-            mailbox.exists_due |= mailbox.view.count() != before;
+            mailbox.untold = mailbox.untold.difference(&changes.expunged).union(&changes.added);
+            mailbox.new = mailbox.new.difference(&changes.expunged);
+            if member.attention.new {
+                let (before, new) = (mailbox.view.count(), std::mem::take(&mut mailbox.untold));
+                mailbox.view.add(&new);
+                mailbox.exists_due |= mailbox.view.count() != before;
+                mailbox.new = mailbox.new.union(&new);
+            }
             mailbox.highestmodseq = mailbox.highestmodseq.max(changes.highestmodseq);
             if let Some(keywords) = changes.keywords {
                 self.keywords_changed(mailbox, keywords);
             }
         }
-        self.announce(member, turn, changes.flags, changes.more, then)
+        let flags = if member.attention.flags { changes.flags } else { Vec::new() };
+        self.announce(member, turn, flags, changes.more, then)
     }
 
     pub(super) fn keywords_changed(&mut self, mailbox: &mut Mailbox, keywords: Vec<Keyword>) {
@@ -65,13 +71,11 @@ impl Server {
             let pending = match then {
                 Then::Reply(reply) => Pending::End(reply),
                 Then::Idle => Pending::Idle,
+                Then::Nothing => Pending::Unasked,
             };
             return self.await_answer(member, turn, Ask::Sync, pending);
         }
-        match then {
-            Then::Reply(reply) => self.reply(Stage::Member(member), &turn.tag, &reply),
-            Then::Idle => Stage::Idling { member, turn },
-        }
+        self.fetch_new(member, turn, then)
     }
 
     /// Tells who is gone; says whether some are left to be told.

@@ -13,8 +13,8 @@
 //! octets cannot be had ends the connection, never the literal.
 //! Not here: where the octets come from (house).
 
-use super::ask::{Ask, Content, FETCH_BATCH_MAX, Fetch, Fetched, Message, Refusal};
-use super::stage::{Flow, Member, Pending, Stage, Turn};
+use super::ask::{Answer, Ask, Content, FETCH_BATCH_MAX, Fetch, Fetched, Message, Refusal};
+use super::stage::{Flow, Member, Pending, Stage, Then, Turn};
 use super::{Server, refusal};
 use crate::capability::Capability as C;
 use crate::command::{self, Window};
@@ -37,6 +37,8 @@ pub(super) struct FetchWork {
     /// Something is gone that was asked for.
     missing: bool,
     reply: Reply,
+    /// What follows instead of the reply, if nobody has asked for this.
+    then: Option<Then>,
 }
 
 /// A message, and how far it was written.
@@ -55,7 +57,12 @@ struct Partway {
 
 impl FetchWork {
     pub(super) fn new(left: NumberSet, fetch: Fetch, reply: Reply) -> Self {
-        FetchWork { left, fetch, messages: VecDeque::new(), partway: None, missing: false, reply }
+        FetchWork { left, fetch, messages: VecDeque::new(), partway: None, missing: false, reply, then: None }
+    }
+
+    /// For messages that are told unasked.
+    pub(super) fn then(self, then: Then) -> Self {
+        FetchWork { then: Some(then), ..self }
     }
 }
 
@@ -128,6 +135,9 @@ impl Server {
     /// Asks for the next batch, or ends.
     pub(super) fn fetch_begin(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork) -> Stage {
         if work.left.is_empty() {
+            if let Some(then) = work.then {
+                return self.go_on(member, turn, then);
+            }
             let reply = match work.missing && work.reply.condition == crate::reply::Condition::Ok {
                 true => refusal::reply_to(Refusal::ExpungeIssued),
                 false => work.reply,
@@ -136,6 +146,14 @@ impl Server {
         }
         work.fetch.uids = work.left.take_front(FETCH_BATCH_MAX);
         self.await_answer(member, turn, Ask::Fetch(work.fetch.clone()), Pending::Fetch(work))
+    }
+
+    pub(super) fn not_fetched(&mut self, member: Box<Member>, turn: Turn, work: FetchWork, answer: Answer) -> Stage {
+        let reply = self.refusal_of(answer);
+        match work.then {
+            Some(then) => self.go_on(member, turn, then),
+            None => self.finish(member, turn, reply),
+        }
     }
 
     pub(super) fn fetched(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork, fetched: Fetched) -> Stage {

@@ -9,9 +9,11 @@ use super::append::Append;
 use super::fetch::FetchWork;
 use super::list::ListWork;
 use super::mailbox::Resyncing;
+use super::notify::NotifyWork;
 use super::search::SearchWork;
 use super::store::StoreWork;
 use crate::command::{GetMetadata, Select, StatusItem};
+use crate::fetch::Item;
 use crate::flag::Keyword;
 use crate::name::MailboxName;
 use crate::reply::Reply;
@@ -70,7 +72,36 @@ pub(super) struct Member {
     /// The account, as the house calls it.
     pub account: String,
     pub enabled: Enabled,
+    pub attention: Attention,
     pub mailbox: Option<Mailbox>,
+}
+
+/// What is told of the selected mailbox.
+#[derive(Debug, Clone)]
+pub(super) struct Attention {
+    pub new: bool,
+    pub expunged: bool,
+    pub flags: bool,
+    /// Also between commands.
+    pub at_once: bool,
+    /// Those that are gone only where a command allows it.
+    pub delayed: bool,
+    /// What is fetched of new messages.
+    pub items: Vec<Item>,
+}
+
+impl Default for Attention {
+    /// Before NOTIFY: everything, behind commands.
+    fn default() -> Self {
+        Attention { new: true, expunged: true, flags: true, at_once: false, delayed: false, items: Vec::new() }
+    }
+}
+
+impl Attention {
+    /// Nothing.
+    pub fn none() -> Self {
+        Attention { new: false, expunged: false, flags: false, ..Attention::default() }
+    }
 }
 
 /// What was switched on by ENABLE, or by using it.
@@ -108,6 +139,10 @@ pub(super) struct Mailbox {
     pub saved: NumberSet,
     /// New messages that were not announced.
     pub exists_due: bool,
+    /// New messages that are not to be announced: they have no number.
+    pub untold: NumberSet,
+    /// New messages of which something may have to be fetched unasked.
+    pub new: NumberSet,
 }
 
 impl Mailbox {
@@ -121,6 +156,8 @@ impl Mailbox {
             highestmodseq: selected.highestmodseq,
             saved: NumberSet::new(),
             exists_due: false,
+            untold: NumberSet::new(),
+            new: NumberSet::new(),
         }
     }
 }
@@ -134,6 +171,11 @@ pub(super) enum Pending {
     End(Reply),
     /// `Sync` within IDLE.
     Idle,
+    /// `Sync` between commands.
+    Unasked,
+    Watch(NotifyWork),
+    WatchStatus(NotifyWork),
+    Elsewhere(Then),
     /// `Forget`.
     Forget,
     Namespaces,
@@ -199,4 +241,6 @@ pub(super) enum Flow {
 pub(super) enum Then {
     Reply(Reply),
     Idle,
+    /// Nobody has asked.
+    Nothing,
 }

@@ -67,6 +67,7 @@ impl Stage for ServerStage {
     fn news(text: &str) -> Result<News, String> {
         match text {
             "changed" => Ok(News::Changed),
+            "elsewhere" => Ok(News::Elsewhere),
             _ => Err(format!("no such news: {text}")),
         }
     }
@@ -184,6 +185,11 @@ fn question(ask: &Ask) -> String {
             let modseq = if search.modseq { " modseq" } else { "" };
             format!("{order} {}{modseq}", program(&search.program))
         }
+        Ask::Watch(watches) => {
+            let one = |watch: &Watch| format!(" {} {}", among(&watch.among), events(&watch.events));
+            format!("watch{}", watches.iter().map(one).collect::<String>())
+        }
+        Ask::Elsewhere => "elsewhere".into(),
         Ask::Namespaces => "namespaces".into(),
         Ask::Quota { root } => format!("quota {root}").trim_end().into(),
         Ask::QuotaRoots { mailbox } => format!("quota roots {mailbox}"),
@@ -216,6 +222,30 @@ fn question(ask: &Ask) -> String {
         Ask::GrantableRights { mailbox, identifier } => format!("grantable {mailbox} {identifier}"),
         Ask::MyRights(mailbox) => format!("my rights {mailbox}"),
     }
+}
+
+fn among(among: &Among) -> String {
+    let names = |names: &[MailboxName]| names.iter().map(MailboxName::to_string).collect::<Vec<_>>().join(",");
+    match among {
+        Among::Inboxes => "inboxes".into(),
+        Among::Personal => "personal".into(),
+        Among::Subscribed => "subscribed".into(),
+        Among::Subtree(list) => format!("below {}", names(list)),
+        Among::Mailboxes(list) => names(list),
+    }
+}
+
+fn events(events: &Events) -> String {
+    let all = [
+        (events.messages, "messages"),
+        (events.flags, "flags"),
+        (events.names, "names"),
+        (events.subscriptions, "subscriptions"),
+        (events.metadata, "metadata"),
+        (events.server_metadata, "server"),
+    ];
+    let told: Vec<&str> = all.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+    format!("({})", told.join(" "))
 }
 
 /// A program in a form that is short enough to be read.
@@ -350,18 +380,7 @@ fn answer(text: &str) -> Result<Answer, String> {
             goal: words.get("goal").map(|_| words.small("goal", 0)),
         },
         "mailboxes" => Answer::Mailboxes(split(rest, '|').into_iter().map(listed).collect()),
-        "status" => Answer::Status(Status {
-            messages: words.small("messages", 0),
-            unseen: words.small("unseen", 0),
-            deleted: words.small("deleted", 0),
-            uidnext: words.small("uidnext", 1),
-            uidvalidity: words.small("uidvalidity", 1),
-            highestmodseq: words.number("modseq", 1),
-            size: words.number("size", 0),
-            deleted_size: words.number("deleted_size", 0),
-            append_limit: words.get("limit").map(|_| words.number("limit", 0)),
-            id: ObjectId::new(words.get("id").unwrap_or("F1")).expect("an id"),
-        }),
+        "status" => Answer::Status(status(&words)),
         "selected" => Answer::Selected(Box::new(selected(&words))),
         "created" => Answer::Created { id: ObjectId::new(rest).expect("an id") },
         "appended" => Answer::Appended { uidvalidity: words.small("uidvalidity", 1), uids: words.set("uids") },
@@ -408,6 +427,13 @@ fn answer(text: &str) -> Result<Answer, String> {
         "threads" => {
             Answer::Found(Found { hits: Hits::Threads(words.plain.iter().map(|it| node(it)).collect()), modseq: None })
         }
+        "watching" => {
+            Answer::Watching(words.plain.iter().map(|name| MailboxName::new(name).expect("a name")).collect())
+        }
+        "elsewhere" => Answer::Elsewhere {
+            happened: split(rest, '|').into_iter().filter(|part| *part != "more").map(happening).collect(),
+            more: rest.ends_with("| more"),
+        },
         "namespaces" => {
             let prefixes = |key: &str| {
                 words.in_order.iter().filter(|(it, _)| it == key).map(|(_, prefix)| prefix.clone()).collect()
@@ -501,6 +527,42 @@ fn listed(text: &str) -> Listed {
             None
         },
         no_inferiors: has("no-inferiors"),
+    }
+}
+
+fn status(words: &Words) -> Status {
+    Status {
+        messages: words.small("messages", 0),
+        unseen: words.small("unseen", 0),
+        deleted: words.small("deleted", 0),
+        uidnext: words.small("uidnext", 1),
+        uidvalidity: words.small("uidvalidity", 1),
+        highestmodseq: words.number("modseq", 1),
+        size: words.number("size", 0),
+        deleted_size: words.number("deleted_size", 0),
+        append_limit: words.get("limit").map(|_| words.number("limit", 0)),
+        id: ObjectId::new(words.get("id").unwrap_or("F1")).expect("an id"),
+    }
+}
+
+/// `messages misc uidnext=999`, `flags misc unseen=3`, `name a subscribed`, `name b old=a children`, `metadata INBOX /shared/x`, `overflow`.
+fn happening(text: &str) -> Happening {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let words = Words::read(rest);
+    let mailbox = || MailboxName::new(&words.plain[0]);
+    match word {
+        "messages" | "flags" => {
+            let mailbox = mailbox().expect("a name");
+            Happening::Messages { mailbox, status: status(&words), flags_only: word == "flags" }
+        }
+        "name" => Happening::Name {
+            listed: listed(rest),
+            has_children: words.plain.iter().any(|word| word == "children"),
+            old: words.get("old").and_then(MailboxName::new),
+        },
+        "metadata" => Happening::Metadata { mailbox: mailbox(), entries: words.plain[1..].to_vec() },
+        "overflow" => Happening::Overflow,
+        _ => panic!("{text} does not happen"),
     }
 }
 
