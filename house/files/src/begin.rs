@@ -340,7 +340,7 @@ impl Scratch {
         like: Option<&Stat>,
     ) -> Result<Scratch, Error> {
         let claim = volume.claims.claim(directory.id, key).ok_or(Error::Busy)?;
-        let make = || volume.disk.create(directory.as_fd(), claim.name(), volume.terms.file_mode);
+        let make = || volume.disk.create(directory.as_fd(), claim.name(), volume.terms().file_mode);
         let file = match make() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 remove_rubbish(volume, directory, &claim)?;

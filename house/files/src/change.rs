@@ -37,7 +37,7 @@ impl Space {
         let place = self.free_place(path, Permissions::MKDIR)?;
         let (parent, volume) = (Directory::new(place.parent)?, &place.mount.volume);
         volume.ledger.change(0, 1)?;
-        let made = volume.disk.make_directory(parent.as_fd(), &place.name, volume.terms.directory_mode);
+        let made = volume.disk.make_directory(parent.as_fd(), &place.name, volume.terms().directory_mode);
         made.inspect_err(|_| volume.ledger.note(0, -1))?;
         volume.sync_directory(&parent)
     }

@@ -1,7 +1,7 @@
 //! How much a volume holds, and how much it may.
 //!
 //! ```text
-//! usage = octets and entries that lie there, uploads under way and kept ones among them
+//! usage = octets and entries that lie there, kept ones among them + what uploads under way have taken
 //! an upload that replaces a file has that file's octets as credit: they are free when it is whole
 //! ```
 //!
@@ -42,27 +42,34 @@ pub struct Usage {
 /// The account of one volume.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    quota: Quota,
     balance: Mutex<Balance>,
 }
 
 /// Below zero only until the first count, or when other programs remove what we made.
 #[derive(Debug, Clone, Copy, Default)]
 struct Balance {
+    quota: Quota,
     bytes: i64,
     files: i64,
-    /// What changed since a count that is under way began.
+    /// How much of that uploads under way have taken: octets, files. A count does not see it.
+    taken: (i64, i64),
+    /// What changed of what lies there since a count that is under way began.
     since: (i64, i64),
     counted: bool,
 }
 
 impl Ledger {
     pub(crate) fn new(quota: Quota) -> Ledger {
-        Ledger { quota, balance: Mutex::default() }
+        Ledger { balance: Mutex::new(Balance { quota, ..Balance::default() }) }
     }
 
     pub(crate) fn quota(&self) -> Quota {
-        self.quota
+        lock(&self.balance).quota
+    }
+
+    /// Holds from now on, for uploads under way too. What lies there already may be more.
+    pub(crate) fn set_quota(&self, quota: Quota) {
+        lock(&self.balance).quota = quota;
     }
 
     /// What is there, once it was counted.
@@ -75,7 +82,7 @@ impl Ledger {
     /// Octets that still fit, where there is a bound.
     pub(crate) fn bytes_left(&self) -> Option<u64> {
         let balance = lock(&self.balance);
-        self.quota.bytes_max.map(|max| max.saturating_sub(balance.bytes.max(0) as u64))
+        balance.quota.bytes_max.map(|max| max.saturating_sub(balance.bytes.max(0) as u64))
     }
 
     /// A count begins; what changes from now on is added to its result.
@@ -83,24 +90,28 @@ impl Ledger {
         lock(&self.balance).since = (0, 0);
     }
 
-    /// The count is done. What was made or removed while it ran may be counted twice or not at all.
+    /// The count is done, of all but uploads under way. What was made or removed while it ran may be counted twice or not at
+    /// all.
     pub(crate) fn end_count(&self, found: Usage) {
         let mut balance = lock(&self.balance);
-        balance.bytes = signed(found.bytes) + balance.since.0;
-        balance.files = signed(found.files) + balance.since.1;
+        balance.bytes = signed(found.bytes).saturating_add(balance.since.0).saturating_add(balance.taken.0);
+        balance.files = signed(found.files).saturating_add(balance.since.1).saturating_add(balance.taken.1);
         balance.counted = true;
     }
 
     /// Puts down a change; one that would grow the volume beyond its quota is refused and leaves no trace.
     pub(crate) fn change(&self, bytes: i64, files: i64) -> Result<(), Error> {
         let mut balance = lock(&self.balance);
-        let exceeds = |before: i64, by: i64, max: Option<u64>| {
-            by > 0 && max.is_some_and(|max| before.saturating_add(by) > signed(max))
-        };
-        if exceeds(balance.bytes, bytes, self.quota.bytes_max) || exceeds(balance.files, files, self.quota.files_max) {
-            return Err(Error::QuotaExceeded);
-        }
+        balance.check(bytes, files)?;
         balance.note(bytes, files);
+        Ok(())
+    }
+
+    /// Takes room for an upload, if there is so much.
+    fn take(&self, bytes: i64, files: i64) -> Result<(), Error> {
+        let mut balance = lock(&self.balance);
+        balance.check(bytes, files)?;
+        balance.take(bytes, files);
         Ok(())
     }
 
@@ -111,10 +122,31 @@ impl Ledger {
 }
 
 impl Balance {
+    fn check(&self, bytes: i64, files: i64) -> Result<(), Error> {
+        let exceeds = |before: i64, by: i64, max: Option<u64>| {
+            by > 0 && max.is_some_and(|max| before.saturating_add(by) > signed(max))
+        };
+        if exceeds(self.bytes, bytes, self.quota.bytes_max) || exceeds(self.files, files, self.quota.files_max) {
+            return Err(Error::QuotaExceeded);
+        }
+        Ok(())
+    }
+
+    /// What lies there changes.
     fn note(&mut self, bytes: i64, files: i64) {
+        self.add(bytes, files);
+        self.since = (self.since.0.saturating_add(bytes), self.since.1.saturating_add(files));
+    }
+
+    /// What uploads under way have taken changes.
+    fn take(&mut self, bytes: i64, files: i64) {
+        self.add(bytes, files);
+        self.taken = (self.taken.0.saturating_add(bytes), self.taken.1.saturating_add(files));
+    }
+
+    fn add(&mut self, bytes: i64, files: i64) {
         self.bytes = self.bytes.saturating_add(bytes);
         self.files = self.files.saturating_add(files);
-        self.since = (self.since.0.saturating_add(bytes), self.since.1.saturating_add(files));
     }
 }
 
@@ -137,12 +169,15 @@ impl Charge {
     /// Takes one entry, unless the upload replaces one of `replaced` octets.
     pub(crate) fn begin(ledger: &Arc<Ledger>, replaced: Option<u64>) -> Result<Charge, Error> {
         let file = replaced.is_none();
-        ledger.change(0, i64::from(file))?;
+        ledger.take(0, i64::from(file))?;
         Ok(Charge { ledger: Arc::clone(ledger), bytes: 0, file, credit: replaced.unwrap_or(0) })
     }
 
     /// Takes over what an interrupted upload of `kept` octets is charged with already.
     pub(crate) fn resume(ledger: &Arc<Ledger>, kept: u64, replaced: Option<u64>) -> Charge {
+        let mut balance = lock(&ledger.balance);
+        balance.note(-signed(kept), -1);
+        balance.take(signed(kept), 1);
         Charge { ledger: Arc::clone(ledger), bytes: kept, file: true, credit: replaced.unwrap_or(0) }
     }
 
@@ -155,7 +190,7 @@ impl Charge {
         let missing = length - covered;
         let most = missing.max(AHEAD);
         for octets in [most, missing, self.ledger.bytes_left().unwrap_or(0).min(missing)] {
-            if octets > 0 && self.ledger.change(signed(octets), 0).is_ok() {
+            if octets > 0 && self.ledger.take(signed(octets), 0).is_ok() {
                 self.bytes += octets;
                 return Ok(length.min(covered + octets));
             }
@@ -167,10 +202,13 @@ impl Charge {
     ///
     /// Refused, nothing has changed.
     pub(crate) fn settle(&mut self, length: u64, replaced: Option<u64>) -> Result<(), Error> {
-        let bytes = signed(length).saturating_sub(signed(self.bytes)).saturating_sub(signed(replaced.unwrap_or(0)));
-        let files = 1 - i64::from(self.file) - i64::from(replaced.is_some());
-        self.ledger.change(bytes, files)?;
-        self.forget();
+        let (bytes, files) =
+            (signed(length).saturating_sub(signed(replaced.unwrap_or(0))), 1 - i64::from(replaced.is_some()));
+        let mut balance = lock(&self.ledger.balance);
+        balance.check(bytes.saturating_sub(signed(self.bytes)), files - i64::from(self.file))?;
+        balance.take(-signed(self.bytes), -i64::from(self.file));
+        balance.note(bytes, files);
+        (self.bytes, self.file) = (0, false);
         Ok(())
     }
 
@@ -180,20 +218,18 @@ impl Charge {
             .note(signed(replaced.unwrap_or(0)).saturating_sub(signed(length)), i64::from(replaced.is_some()) - 1);
     }
 
-    /// What was taken stays taken: it lies there still.
+    /// What was taken stays: it lies there still.
     pub(crate) fn leave(&mut self) {
-        self.forget();
-    }
-
-    fn forget(&mut self) {
-        self.bytes = 0;
-        self.file = false;
+        let mut balance = lock(&self.ledger.balance);
+        balance.take(-signed(self.bytes), -i64::from(self.file));
+        balance.note(signed(self.bytes), i64::from(self.file));
+        (self.bytes, self.file) = (0, false);
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.ledger.note(-signed(self.bytes), -i64::from(self.file));
+        lock(&self.ledger.balance).take(-signed(self.bytes), -i64::from(self.file));
     }
 }
 
@@ -266,5 +302,17 @@ mod tests {
         ledger.change(7, 1).unwrap();
         ledger.end_count(Usage { bytes: 50, files: 5 });
         assert_eq!(usage(&ledger), (57, 6));
+    }
+
+    #[test]
+    fn a_count_leaves_uploads_under_way_what_they_have_taken() {
+        let ledger = ledger(10 << 20, 5);
+        let mut charge = Charge::begin(&ledger, None).unwrap();
+        charge.cover(0, 5).unwrap();
+        ledger.begin_count();
+        ledger.end_count(Usage { bytes: 50, files: 1 });
+        assert_eq!(usage(&ledger), (AHEAD + 50, 2));
+        drop(charge);
+        assert_eq!(usage(&ledger), (50, 1));
     }
 }

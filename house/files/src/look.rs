@@ -113,6 +113,19 @@ impl Space {
         }
     }
 
+    /// The most that can be stored in one of the places where something may be stored: what does not fit there fits nowhere.
+    pub fn room_anywhere(&self) -> Result<Room, Error> {
+        let writing = Permissions::CREATE | Permissions::WRITE | Permissions::APPEND;
+        let mut most = Room { disk_bytes: 0, quota_bytes: None };
+        for mount in self.mounts.iter().filter(|mount| mount.may_allow_any(writing)) {
+            let room = room(&mount.volume)?;
+            if room.bytes() >= most.bytes() {
+                most = room;
+            }
+        }
+        Ok(most)
+    }
+
     pub(crate) fn spot_entry(&self, spot: Spot<'_>) -> Result<Entry, Error> {
         match spot {
             Spot::At(place) => self.place_entry(&place),

@@ -53,7 +53,7 @@ impl Permissions {
         self.0 & wanted.0 != 0
     }
 
-    /// Reads one word: `list`, `read` …, or `all`, `none`, `read-only`, `drop-box`.
+    /// Reads one word: `list`, `read` …, or `full`, `none`, `read-only`, `drop-box`.
     pub fn from_word(word: &str) -> Option<Permissions> {
         WORDS.iter().chain(PRESETS).find(|(_, known)| *known == word).map(|(permissions, _)| *permissions)
     }
@@ -74,7 +74,7 @@ const WORDS: &[(Permissions, &str)] = &[
 
 const PRESETS: &[(Permissions, &str)] = &[
     (Permissions::NONE, "none"),
-    (Permissions::ALL, "all"),
+    (Permissions::ALL, "full"),
     (Permissions::READ_ONLY, "read-only"),
     (Permissions::DROP_BOX, "drop-box"),
 ];
@@ -138,6 +138,7 @@ mod tests {
         }
         let all = WORDS.iter().fold(Permissions::NONE, |all, (one, _)| all | *one);
         assert_eq!(all, Permissions::ALL);
+        assert_eq!(Permissions::from_word("full"), Some(all));
         assert_eq!(Permissions::from_word("read-only").unwrap().to_string(), "list,read");
         assert_eq!(Permissions::from_word("everything"), None);
         assert!(!(Permissions::ALL - Permissions::READ).allow(Permissions::READ));

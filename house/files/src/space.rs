@@ -119,6 +119,14 @@ impl Space {
         Ok(Space { account: account.into(), mounts: mounts.into() })
     }
 
+    /// What may be done somewhere at all: what is not among it need not be tried anywhere.
+    pub fn permissions(&self) -> Permissions {
+        let ours =
+            self.mounts.iter().flat_map(|mount| &mount.rules).fold(Permissions::NONE, |all, (_, one)| all | *one);
+        // Directories that are there only because of a mount below them may be listed.
+        if self.mount_of(&JailedPath::root()).is_some() { ours } else { ours | Permissions::LIST }
+    }
+
     /// The mount a path lies in, by name.
     pub(crate) fn mount_of(&self, path: &JailedPath) -> Option<&Mounted> {
         self.mounts.iter().find(|mount| path.is_within(&mount.at))
@@ -310,7 +318,7 @@ impl Mounted {
             rules.insert(0, (whole(&rule.at)?, rule.permissions));
         }
         rules.sort_by_key(|(at, _)| std::cmp::Reverse(at.depth()));
-        let mut fixed = mount.volume.terms.fixed.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
+        let mut fixed = mount.volume.terms().fixed.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
         fixed.extend(rules.iter().map(|(at, _)| at.clone()));
         Ok(Mounted { at: mount.at, volume: mount.volume, rules, fixed, keeps_interrupted: mount.keeps_interrupted })
     }
@@ -318,6 +326,11 @@ impl Mounted {
     pub(crate) fn permissions_in(&self, path: &JailedPath) -> Permissions {
         let rule = self.rules.iter().find(|(at, _)| path.is_within(at));
         rule.map_or(Permissions::NONE, |(_, permissions)| *permissions)
+    }
+
+    /// Whether at least one of `wanted` is permitted somewhere in it.
+    pub(crate) fn may_allow_any(&self, wanted: Permissions) -> bool {
+        self.rules.iter().any(|(_, permissions)| permissions.allow_any(wanted))
     }
 
     /// A handle of its own to the top.

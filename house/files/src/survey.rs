@@ -48,7 +48,7 @@ impl Volume {
         self.ledger.begin_count();
         let mut usage = Usage::default();
         self.each_entry(&mut |directory, name| {
-            if kind(name) == Some(Hidden::UnderWay) && self.remove_unheld(directory, name) {
+            if kind(name) == Some(Hidden::UnderWay) && self.is_held_or_removed(directory, name) {
                 return;
             }
             let Ok(Some(stat)) = look_at(directory.as_fd(), name) else { return };
@@ -58,17 +58,18 @@ impl Volume {
             }
         })?;
         self.ledger.end_count(usage);
-        Ok(usage)
+        Ok(self.usage().unwrap_or(usage))
     }
 
     /// Removes what crashes left and interrupted uploads that were kept long enough. Blocks for a microsecond an entry.
     pub fn sweep(&self, now: SystemTime) -> Result<Swept, Error> {
         let _alone = lock(&self.survey);
+        let keep = self.terms().keep_interrupted;
         let mut swept = Swept::default();
         self.each_entry(&mut |directory, name| {
             let Some(hidden) = kind(name) else { return };
             let Ok(Some(stat)) = look_at(directory.as_fd(), name) else { return };
-            let old = now.duration_since(modified(&stat)).is_ok_and(|age| age >= self.terms.keep_interrupted);
+            let old = now.duration_since(modified(&stat)).is_ok_and(|age| age >= keep);
             if (hidden == Hidden::Kept && !old) || !self.remove_unheld(directory, name) {
                 return;
             }
@@ -80,6 +81,15 @@ impl Volume {
             }
         })?;
         Ok(swept)
+    }
+
+    /// An upload under way has taken what it needs; what nobody holds is rubbish.
+    fn is_held_or_removed(&self, directory: &Directory, name: &[u8]) -> bool {
+        let mut removed = false;
+        let free = self.claims.unless_held(directory.id, name, || {
+            removed = self.disk.remove(directory.as_fd(), name).is_ok();
+        });
+        !free || removed
     }
 
     fn remove_unheld(&self, directory: &Directory, name: &[u8]) -> bool {

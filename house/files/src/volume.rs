@@ -18,7 +18,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -83,7 +83,7 @@ pub struct Volume {
     root: OwnedFd,
     /// Where it is, without links: what an absolute link into it begins with.
     place: PathBuf,
-    pub(crate) terms: Terms,
+    terms: RwLock<Arc<Terms>>,
     pub(crate) confinement: Confinement,
     pub(crate) disk: Box<dyn Disk>,
     pub(crate) ledger: Arc<Ledger>,
@@ -130,7 +130,7 @@ impl Volume {
             root,
             place,
             ledger: Arc::new(Ledger::new(terms.quota)),
-            terms,
+            terms: RwLock::new(Arc::new(terms)),
             disk,
             claims: Arc::default(),
             appends: Turns::default(),
@@ -139,7 +139,7 @@ impl Volume {
             syncs: GroupSync::default(),
             stopped: AtomicBool::new(false),
         });
-        if volume.terms.quota != Quota::NONE {
+        if volume.quota() != Quota::NONE {
             volume
                 .recount()
                 .map_err(|error| OpenError::Io { path: path.into(), source: std::io::Error::other(error) })?;
@@ -155,6 +155,22 @@ impl Volume {
     /// How much the volume may hold.
     pub fn quota(&self) -> Quota {
         self.ledger.quota()
+    }
+
+    /// Uses the directory on other terms from now on, uploads under way among what they hold for; only what was joined to a
+    /// space before keeps the directories that were fixed then. Blocks when there is a quota and nothing was counted yet.
+    pub fn change_terms(&self, terms: Terms) -> Result<(), Error> {
+        if terms.quota != Quota::NONE && self.usage().is_none() {
+            self.recount()?;
+        }
+        self.ledger.set_quota(terms.quota);
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(terms);
+        Ok(())
+    }
+
+    /// The terms that hold now.
+    pub fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Where it is, all links resolved.

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
-use super::yard::{Yard, path, store};
+use super::yard::{Yard, mount, path, store};
 use crate::disk::RealDisk;
-use crate::{Error, Mode, Permissions, Quota, Terms, Usage};
+use crate::{Error, Mode, Permissions, Quota, Space, Terms, Usage};
 
 fn bounded(bytes: u64, files: u64) -> Terms {
     Terms { quota: Quota { bytes_max: Some(bytes), files_max: Some(files) }, ..Terms::default() }
@@ -158,6 +158,44 @@ fn what_lies_there_is_counted_at_opening() {
     assert_eq!(yard.volume.quota().bytes_max, Some(100));
     assert_eq!(yard.space.room(&path("x")).unwrap().quota_bytes, Some(88));
     assert_eq!(yard.space.room(&path("x")).unwrap().bytes(), 88);
+}
+
+#[test]
+fn another_quota_holds_at_once_and_for_uploads_under_way() {
+    let yard = Yard::new();
+    yard.store("f", "01234").unwrap();
+    assert_eq!(yard.volume.usage(), None);
+    let mut under_way = yard.begun("g", Mode::Store, "56");
+    yard.volume.change_terms(bounded(10, 3)).unwrap();
+    assert_eq!(yard.usage().1, 2, "what lay there was counted");
+    assert!(matches!(yard.space.room_anywhere().unwrap().quota_bytes, Some(0..=5)));
+    yard.volume.change_terms(bounded(6, 2)).unwrap();
+    // What it has taken it has; beyond that the new quota decides.
+    assert!(matches!(under_way.write_all(&[0; 2 << 20]), Err(Error::QuotaExceeded)));
+    under_way.abandon();
+    assert!(matches!(yard.store("h", "89"), Err(Error::QuotaExceeded)));
+    yard.store("h", "8").unwrap();
+    yard.volume.change_terms(bounded(5, 1)).unwrap();
+    assert!(matches!(yard.store("i", ""), Err(Error::QuotaExceeded)), "there is more than may be, and it stays");
+    yard.store("f", "0123").unwrap();
+    assert_eq!(yard.usage(), (5, 2));
+    yard.volume.change_terms(Terms::default()).unwrap();
+    yard.store("i", [0; 100]).unwrap();
+    assert_eq!(yard.usage(), (105, 3));
+}
+
+#[test]
+fn room_is_that_of_the_roomiest_place_to_store_in() {
+    let (small, large, shut) = (Yard::with(bounded(10, 10)), Yard::with(bounded(100, 10)), Yard::new());
+    let mounts = vec![
+        mount("/", &small.volume, Permissions::ALL, &[]),
+        mount("/large", &large.volume, Permissions::READ_ONLY, &[("/in", Permissions::DROP_BOX)]),
+        mount("/shut", &shut.volume, Permissions::READ_ONLY, &[]),
+    ];
+    let space = Space::new(b"alice", mounts).unwrap();
+    assert_eq!(space.room_anywhere().unwrap().quota_bytes, Some(100));
+    let nothing = shut.seen_by(b"alice", Permissions::READ_ONLY, &[]);
+    assert_eq!(nothing.room_anywhere().unwrap().bytes(), 0);
 }
 
 #[test]

@@ -150,6 +150,15 @@ fn rules_cannot_be_shaken_off_by_moving_what_they_are_bound_to() {
 }
 
 #[test]
+fn what_may_be_done_nowhere_is_known_at_once() {
+    let yard = Yard::new();
+    let space = yard.seen_by(b"bob", Permissions::READ, &[("/in", Permissions::DROP_BOX)]);
+    assert_eq!(space.permissions(), Permissions::READ | Permissions::CREATE);
+    let below = Space::new(b"bob", vec![super::yard::mount("/in", &yard.volume, Permissions::DROP_BOX, &[])]).unwrap();
+    assert_eq!(below.permissions(), Permissions::CREATE | Permissions::LIST, "the way there may be listed");
+}
+
+#[test]
 fn what_a_volume_fixes_no_space_moves() {
     let yard = Yard::with(crate::Terms { fixed: vec![path("/inbox")], ..crate::Terms::default() });
     fs::create_dir(yard.real("inbox")).unwrap();
