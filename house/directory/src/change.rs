@@ -150,6 +150,16 @@ pub fn set_quota(directory: &Directory, name: &str, quota: Quota) -> Result<Acco
     Ok(account)
 }
 
+/// The account with other permissions for its own files; none: what the configuration says.
+///
+/// # Errors
+/// There is no such account.
+pub fn set_file_permissions(directory: &Directory, name: &str, words: Option<String>) -> Result<Account, Refused> {
+    let mut account = account(directory, name)?;
+    account.record.file_permissions = words;
+    Ok(account)
+}
+
 /// The account, closed to mail and logins. What it has is kept.
 ///
 /// # Errors

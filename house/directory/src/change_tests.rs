@@ -45,8 +45,11 @@ fn a_new_password_changes_both_secrets_and_nothing_else() {
 #[test]
 fn quota_name_and_doors_change_alone() {
     let town = Town::new().build();
-    let quota = Quota { bytes: Some(1), messages: None };
+    let quota = Quota { bytes: Some(1), messages: None, files: Some(2) };
     assert_eq!(set_quota(&town, "bob@hamburger.test", quota).expect("changed").record.quota, quota);
+    let words = Some("list,read".to_string());
+    let permitted = set_file_permissions(&town, "bob@hamburger.test", words.clone()).expect("changed");
+    assert_eq!((permitted.record.file_permissions, permitted.record.quota), (words, Quota::default()));
     assert_eq!(set_display_name(&town, "bob@hamburger.test", " Bob ").expect("changed").record.display_name, "Bob");
     assert_eq!(set_display_name(&town, "bob@hamburger.test", "B\nob"), Err(Refused::Label));
     assert_eq!(set_display_name(&town, "bob@hamburger.test", &"b".repeat(201)), Err(Refused::Label));

@@ -89,10 +89,14 @@ impl Directory {
         }
     }
 
+    /// Whether the account, or its domain, is disabled: nobody is in by it.
+    pub fn is_closed(&self, account: &Account) -> bool {
+        account.record.disabled || self.key_domain(account.domain()).is_some_and(|domain| domain.disabled)
+    }
+
     /// Lets an account in that has proved itself, unless it or its domain is disabled.
     pub(crate) fn admit(&self, account: &Account) -> Result<Login, Denied> {
-        let domain_disabled = self.key_domain(account.domain()).is_some_and(|domain| domain.disabled);
-        if account.record.disabled || domain_disabled {
+        if self.is_closed(account) {
             return Err(Denied::Disabled);
         }
         Ok(Login { account: account.id, name: account.name.clone(), app_password: None })

@@ -44,6 +44,9 @@ pub struct AccountRecord {
     /// How much it may keep.
     #[serde(default)]
     pub quota: Quota,
+    /// What it may do with its own files, in the words of the room of files; none: what the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_permissions: Option<String>,
     /// Passwords made by us, one for each program.
     #[serde(default)]
     pub app_passwords: Vec<AppPassword>,
@@ -55,12 +58,15 @@ pub struct AccountRecord {
 /// How much an account may keep; what is not set is not limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Quota {
-    /// Octets of all messages and files together.
+    /// Octets of all messages, and as many of all files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
     /// Messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub messages: Option<u64>,
+    /// Files, links and directories together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
 }
 
 /// A domain of ours.
@@ -114,6 +120,7 @@ impl AccountRecord {
             disabled: false,
             display_name: String::new(),
             quota: Quota::default(),
+            file_permissions: None,
             app_passwords: Vec::new(),
             unknown: Map::new(),
         }
@@ -219,12 +226,14 @@ mod tests {
         #[test]
         fn reading_what_was_written_gives_the_same(
             display_name in "\\PC{0,20}", created: i64, disabled: bool, bytes: Option<u64>, messages: Option<u64>,
+            files: Option<u64>, permissions in proptest::option::of("\\PC{0,20}"),
             hash in proptest::option::of("\\PC{0,20}"), keys in proptest::option::of((any::<[u8; 32]>(), any::<Vec<u8>>(), 1u32..)),
         ) {
             let mut account = AccountRecord::new(None, created);
             account.display_name = display_name;
             account.disabled = disabled;
-            account.quota = Quota { bytes, messages };
+            account.quota = Quota { bytes, messages, files };
+            account.file_permissions = permissions;
             account.password = hash.map(PasswordHash::new);
             account.scram = keys.map(|(key, salt, iterations)| ScramKeys { salt, iterations, stored_key: key, server_key: key });
             prop_assert_eq!(AccountRecord::read(&account.write()), Ok(account));
