@@ -104,17 +104,18 @@ impl Space {
         Download::new(handle, path.clone()).ok()
     }
 
-    /// How much can be stored at a path, which need not be there yet but stands in a directory that is.
+    /// How much can be stored at a path, which need not be there yet but stands in a directory that is. Where there is only
+    /// the way to mounts, the most that can be stored in one of them.
     pub fn room(&self, path: &JailedPath) -> Result<Room, Error> {
         match self.find(path, Last::Follow, Grip::Look)? {
-            Spot::Between(_) => Ok(Room { disk_bytes: 0, quota_bytes: None }),
+            Spot::Between(_) => self.room_anywhere(),
             Spot::Top(mount) => room(&mount.volume),
             Spot::At(place) => room(&place.mount.volume),
         }
     }
 
-    /// The most that can be stored in one of the places where something may be stored: what does not fit there fits nowhere.
-    pub fn room_anywhere(&self) -> Result<Room, Error> {
+    /// The most that can be stored in one of the mounts where something may be stored.
+    fn room_anywhere(&self) -> Result<Room, Error> {
         let writing = Permissions::CREATE | Permissions::WRITE | Permissions::APPEND;
         let mut most = Room { disk_bytes: 0, quota_bytes: None };
         for mount in self.mounts.iter().filter(|mount| mount.may_allow_any(writing)) {

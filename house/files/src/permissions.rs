@@ -53,6 +53,14 @@ impl Permissions {
         self.0 & wanted.0 != 0
     }
 
+    /// Reads words with commas between them, as [`Display`](fmt::Display) writes them. The word that is none is the error.
+    pub fn from_words(words: &str) -> Result<Permissions, &str> {
+        words
+            .split(',')
+            .map(str::trim)
+            .try_fold(Permissions::NONE, |all, word| Permissions::from_word(word).map(|one| all | one).ok_or(word))
+    }
+
     /// Reads one word: `list`, `read` …, or `full`, `none`, `read-only`, `drop-box`.
     pub fn from_word(word: &str) -> Option<Permissions> {
         WORDS.iter().chain(PRESETS).find(|(_, known)| *known == word).map(|(permissions, _)| *permissions)
@@ -141,6 +149,11 @@ mod tests {
         assert_eq!(Permissions::from_word("full"), Some(all));
         assert_eq!(Permissions::from_word("read-only").unwrap().to_string(), "list,read");
         assert_eq!(Permissions::from_word("everything"), None);
+        for set in [Permissions::NONE, all, Permissions::READ_ONLY | Permissions::CREATE] {
+            assert_eq!(Permissions::from_words(&set.to_string()), Ok(set));
+        }
+        assert_eq!(Permissions::from_words("read-only, drop-box"), Ok(Permissions::READ_ONLY | Permissions::CREATE));
+        assert_eq!(Permissions::from_words("list,fly"), Err("fly"));
         assert!(!(Permissions::ALL - Permissions::READ).allow(Permissions::READ));
     }
 }

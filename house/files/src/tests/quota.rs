@@ -168,7 +168,7 @@ fn another_quota_holds_at_once_and_for_uploads_under_way() {
     let mut under_way = yard.begun("g", Mode::Store, "56");
     yard.volume.change_terms(bounded(10, 3)).unwrap();
     assert_eq!(yard.usage().1, 2, "what lay there was counted");
-    assert!(matches!(yard.space.room_anywhere().unwrap().quota_bytes, Some(0..=5)));
+    assert!(matches!(yard.space.room(&path("x")).unwrap().quota_bytes, Some(0..=5)));
     yard.volume.change_terms(bounded(6, 2)).unwrap();
     // What it has taken it has; beyond that the new quota decides.
     assert!(matches!(under_way.write_all(&[0; 2 << 20]), Err(Error::QuotaExceeded)));
@@ -185,17 +185,18 @@ fn another_quota_holds_at_once_and_for_uploads_under_way() {
 }
 
 #[test]
-fn room_is_that_of_the_roomiest_place_to_store_in() {
+fn room_on_the_way_to_mounts_is_that_of_the_roomiest() {
     let (small, large, shut) = (Yard::with(bounded(10, 10)), Yard::with(bounded(100, 10)), Yard::new());
     let mounts = vec![
-        mount("/", &small.volume, Permissions::ALL, &[]),
+        mount("/small", &small.volume, Permissions::ALL, &[]),
         mount("/large", &large.volume, Permissions::READ_ONLY, &[("/in", Permissions::DROP_BOX)]),
         mount("/shut", &shut.volume, Permissions::READ_ONLY, &[]),
     ];
     let space = Space::new(b"alice", mounts).unwrap();
-    assert_eq!(space.room_anywhere().unwrap().quota_bytes, Some(100));
-    let nothing = shut.seen_by(b"alice", Permissions::READ_ONLY, &[]);
-    assert_eq!(nothing.room_anywhere().unwrap().bytes(), 0);
+    assert_eq!(space.room(&path("/")).unwrap().quota_bytes, Some(100));
+    assert_eq!(space.room(&path("/small")).unwrap().quota_bytes, Some(10));
+    let nothing = Space::new(b"bob", vec![mount("/a", &shut.volume, Permissions::READ_ONLY, &[])]).unwrap();
+    assert_eq!(nothing.room(&path("/")).unwrap().bytes(), 0);
 }
 
 #[test]
