@@ -40,6 +40,9 @@ pub enum Command {
     /// App passwords: one for each program, made by us, taken back one by one.
     #[command(subcommand)]
     AppPassword(AppPasswordCommand),
+    /// Files: what accounts and spaces hold.
+    #[command(subcommand)]
+    Files(FilesCommand),
     /// Domains: for which names mail is taken.
     #[command(subcommand)]
     Domain(DomainCommand),
@@ -253,11 +256,64 @@ pub enum AccountCommand {
         #[command(flatten)]
         at: Where,
     },
-    /// Remove an account with all its mail.
-    #[command(after_help = "Example:\n  packetboat account remove joe@example.org --yes")]
+    /// Change how much an account may hold. It holds at once, for sessions and uploads under way too.
+    #[command(after_help = "Examples:
+  packetboat account quota joe@example.org --bytes 5GiB --files 10000
+  packetboat account quota joe@example.org --messages none")]
+    Quota {
+        /// The account.
+        address: String,
+        /// Octets of mail, and as many of files: a number, perhaps with KiB, MiB, GiB or TiB; or `none`.
+        #[arg(long, value_parser = limit)]
+        bytes: Option<Limit>,
+        /// Files, links and directories together, or `none`.
+        #[arg(long, value_parser = limit)]
+        files: Option<Limit>,
+        /// Messages, or `none`.
+        #[arg(long, value_parser = limit)]
+        messages: Option<Limit>,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Change what an account may do with files of its own, in place of what the configuration says.
+    #[command(after_help = "Examples:
+  packetboat account permit joe@example.org read-only
+  packetboat account permit scanner@example.org create,list
+  packetboat account permit guest@example.org none      only what is shared with it
+  packetboat account permit joe@example.org usual       what the configuration says")]
+    Permit {
+        /// The account.
+        address: String,
+        /// `usual`, or words with commas between them: full, read-only, drop-box, none; list, read, write, append,
+        /// create, delete, rename, mkdir, rmdir, chmod.
+        permissions: String,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Close an account: it gets no mail and nobody logs in; what it has is kept.
+    Disable {
+        /// The account.
+        address: String,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Open an account that was closed.
+    Enable {
+        /// The account.
+        address: String,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Remove an account with all its mail and files.
+    #[command(after_help = "Examples:
+  packetboat account remove joe@example.org --yes
+  packetboat account remove joe@example.org --keep-files    its files go to kept-files in the data directory")]
     Remove {
         /// The account.
         address: String,
+        /// Put its files aside, into `kept-files` in the data directory.
+        #[arg(long)]
+        keep_files: bool,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
@@ -297,6 +353,46 @@ pub enum AppPasswordCommand {
         address: String,
         /// Its number, as `app-password list` shows it.
         id: u32,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+/// A limit as it is said: a number, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// None.
+    None,
+    /// So many.
+    Some(u64),
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+    if text == "none" {
+        return Ok(Limit::None);
+    }
+    let unit = UNITS.iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?.trim_end(), *size)));
+    let (digits, size) = unit.unwrap_or((text, 1));
+    let number = digits.parse().ok().and_then(|number: u64| number.checked_mul(size));
+    number.map(Limit::Some).ok_or_else(|| "a number, perhaps with KiB, MiB, GiB or TiB behind it, or `none`".into())
+}
+
+/// Files.
+#[derive(Debug, Subcommand)]
+pub enum FilesCommand {
+    /// Show what accounts and spaces hold, and how much they may.
+    #[command(after_help = "Examples:\n  packetboat files usage\n  packetboat files usage joe@example.org --json")]
+    Usage {
+        /// An account or a space; by default all of them.
+        name: Option<String>,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// Count anew what accounts and spaces hold: after other programs have brought or taken away files.
+    Rescan {
+        /// An account or a space; by default all of them.
+        name: Option<String>,
         #[command(flatten)]
         at: Where,
     },
@@ -502,4 +598,20 @@ pub enum StoreCommand {
         #[command(flatten)]
         at: Where,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_numbers_with_units_or_none() {
+        assert_eq!(limit("none"), Ok(Limit::None));
+        assert_eq!(limit("1000"), Ok(Limit::Some(1000)));
+        assert_eq!(limit("5GiB"), Ok(Limit::Some(5 << 30)));
+        assert_eq!(limit("5 KiB"), Ok(Limit::Some(5120)));
+        for wrong in ["", "-1", "GiB", "5G", "1.5GiB", "99999999TiB"] {
+            assert!(limit(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -35,6 +35,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Config(command) => commands::config::run(command),
         Command::Account(command) => commands::directory::account(command),
         Command::AppPassword(command) => commands::app_password::run(command),
+        Command::Files(command) => commands::files::run(command),
         Command::Domain(command) => commands::directory::domain(command),
         Command::Alias(command) => commands::directory::alias(command),
         Command::Queue(command) => commands::queue::run(command),

@@ -4,6 +4,7 @@
 //! Not here: how a request comes here (the control socket, or the command itself), how an answer looks (app).
 
 mod app_passwords;
+mod holdings;
 mod hooking;
 
 pub use app_passwords::LastUses;
@@ -13,7 +14,8 @@ use crate::control::{
 };
 use crate::house::{House, HouseError, installation_secret, read_directory, read_usable_directory, unix_now};
 use crate::judgement::Judgement;
-use crate::settings::{DirectorySettings, Person};
+use crate::settings::{DirectorySettings, FileSettings, Person};
+use crate::spaces::Spaces;
 use directory::{
     Account, AccountRecord, Directory, InstallationSecret, Password, PasswordRules, Quota, Record, Refused, change,
     secrets,
@@ -39,7 +41,7 @@ enum Place {
     /// In a running server.
     Running(Arc<House>),
     /// In the store alone.
-    Offline { settings: DirectorySettings, secret: InstallationSecret },
+    Offline { settings: DirectorySettings, secret: InstallationSecret, files: Arc<FileSettings>, spaces: Arc<Spaces> },
 }
 
 /// Why something is not done.
@@ -105,12 +107,14 @@ pub struct Answered {
 pub async fn answer_offline(
     data_dir: &Path,
     settings: DirectorySettings,
+    files: FileSettings,
     request: &Request,
 ) -> Result<Answered, HouseError> {
     let store = Store::open(data_dir, store::Options::default())?;
     let secret = installation_secret(&store).await?;
     let (_, faults) = read_usable_directory(&store, &settings, &secret)?;
-    let admin = Admin { store: store.clone(), place: Place::Offline { settings, secret } };
+    let (files, spaces) = (Arc::new(files), Arc::new(Spaces::new(data_dir, files::Syncs::Always)));
+    let admin = Admin { store: store.clone(), place: Place::Offline { settings, secret, files, spaces } };
     let answer = admin.answer(request).await;
     store.close();
     Ok(Answered { answer, damaged: faults.iter().map(ToString::to_string).collect() })
@@ -176,7 +180,13 @@ impl Admin {
             }
             Request::AccountList => self.accounts(),
             Request::AccountPasswd { address, password } => self.set_password(address, password).await,
-            Request::AccountRemove { address } => self.remove_account(address).await,
+            Request::AccountQuota { address, bytes, messages, files } => {
+                self.set_quota(address, *bytes, *messages, *files).await
+            }
+            Request::AccountPermit { address, words } => self.permit(address, words.as_deref()).await,
+            Request::AccountDoor { address, open } => self.set_door(address, *open).await,
+            Request::AccountRemove { address, keep_files } => self.remove_account(address, *keep_files).await,
+            Request::FilesUsage { only, anew } => self.files(only.as_deref(), *anew).await,
             Request::AppPasswordAdd { address, label, services } => {
                 self.add_app_password(address, label, services).await
             }
@@ -205,7 +215,7 @@ impl Admin {
     fn directory(&self) -> Result<Arc<Directory>, Trouble> {
         match &self.place {
             Place::Running(house) => Ok(house.directory()),
-            Place::Offline { settings, secret } => {
+            Place::Offline { settings, secret, .. } => {
                 let (directory, _) = read_usable_directory(&self.store, settings, secret)?;
                 Ok(Arc::new(directory))
             }
@@ -251,7 +261,7 @@ impl Admin {
         let AccountRecord { password: hash, scram, .. } = AccountRecord::new(Some(derive(password).await?), 0);
         (record.password, record.scram) = (hash, scram);
         record.display_name = name.unwrap_or_default().trim().to_string();
-        record.quota = Quota { bytes: quota, messages: None };
+        record.quota = Quota { bytes: quota, ..Quota::default() };
         let done = format!("account {key} is made");
         self.change(Op::CreateAccount { name: key, record: record.write() }, done).await
     }
@@ -266,6 +276,9 @@ impl Admin {
                 messages: held.messages,
                 bytes: held.octets,
                 quota: account.record.quota.bytes,
+                quota_messages: account.record.quota.messages,
+                quota_files: account.record.quota.files,
+                file_permissions: account.record.file_permissions.clone(),
                 disabled: account.record.disabled,
             })
         };
@@ -279,25 +292,7 @@ impl Admin {
         self.change(update(&account), done).await
     }
 
-    async fn remove_account(&self, address: &str) -> Result<Answer, Trouble> {
-        let account = match change::remove_account(&*self.directory()?, address) {
-            Err(unknown @ Refused::AccountUnknown(_)) => return self.remove_damaged_account(address, unknown).await,
-            account => account?,
-        };
-        let done = format!("account {} is removed with its mail", account.name);
-        let ops = app_passwords::forgotten_with(&account);
-        let ops = std::iter::once(Op::RemoveAccount { account: AccountId(account.id) }).chain(ops);
-        self.change_all(ops.collect(), done).await
-    }
-
-    /// One that the directory could not read is there all the same.
-    async fn remove_damaged_account(&self, address: &str, unknown: Refused) -> Result<Answer, Trouble> {
-        let row = self.store.accounts()?.into_iter().find(|row| row.name == address).ok_or(unknown)?;
-        let done = format!("account {address}, whose record was damaged, is removed with its mail");
-        self.change(Op::RemoveAccount { account: row.id }, done).await
-    }
-
-    /// The same of a domain or an alias.
+    /// A domain or an alias that the directory could not read is there all the same.
     async fn remove_damaged_entry(&self, kind: &str, key: &str, unknown: Refused) -> Result<Answer, Trouble> {
         let there = self.store.entries(kind)?.into_iter().any(|(entry, _)| entry == key);
         if !there {

@@ -41,10 +41,37 @@ pub enum Request {
         /// The new one.
         password: String,
     },
-    /// Remove an account and its mail.
+    /// Change how much an account may hold.
+    AccountQuota {
+        /// Which account.
+        address: String,
+        /// Octets of mail, and as many of files.
+        bytes: Change,
+        /// Messages.
+        messages: Change,
+        /// Files, links and directories.
+        files: Change,
+    },
+    /// Change what an account may do with its own files.
+    AccountPermit {
+        /// Which account.
+        address: String,
+        /// Words with commas between them; `None`: what the configuration says.
+        words: Option<String>,
+    },
+    /// Open or close an account.
+    AccountDoor {
+        /// Which account.
+        address: String,
+        /// Whether it gets mail and logs in.
+        open: bool,
+    },
+    /// Remove an account, its mail and its files.
     AccountRemove {
         /// Which account.
         address: String,
+        /// Its files are put aside and not removed.
+        keep_files: bool,
     },
     /// Make an app password.
     AppPasswordAdd {
@@ -80,6 +107,13 @@ pub enum Request {
     DomainRemove {
         /// Its name.
         domain: String,
+    },
+    /// What files there are.
+    FilesUsage {
+        /// Of one account or space; of all if `None`.
+        only: Option<String>,
+        /// Counted anew, for files that other programs have brought or taken away.
+        anew: bool,
     },
     /// Make or replace an alias.
     AliasAdd {
@@ -139,6 +173,30 @@ pub enum Request {
     StoreCompact,
 }
 
+/// What becomes of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// There is none any more.
+    Lift,
+    /// It is this.
+    Set(u64),
+}
+
+impl Change {
+    /// The limit as it is then.
+    pub fn of(self, limit: Option<u64>) -> Option<u64> {
+        match self {
+            Change::Keep => limit,
+            Change::Lift => None,
+            Change::Set(limit) => Some(limit),
+        }
+    }
+}
+
 /// What to do with mail of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -186,6 +244,8 @@ pub enum Answer {
     AppPasswords(Vec<AppPasswordLine>),
     /// Domains.
     Domains(Vec<DomainLine>),
+    /// What accounts and spaces hold.
+    Files(Vec<FilesLine>),
     /// Aliases.
     Aliases(Vec<AliasLine>),
     /// Mail of the queue.
@@ -228,8 +288,17 @@ pub struct AccountLine {
     pub messages: u64,
     /// Octets it holds.
     pub bytes: u64,
-    /// Octets it may hold.
+    /// Octets of mail it may hold, and as many of files.
     pub quota: Option<u64>,
+    /// Messages it may hold.
+    #[serde(default)]
+    pub quota_messages: Option<u64>,
+    /// Files, links and directories it may hold.
+    #[serde(default)]
+    pub quota_files: Option<u64>,
+    /// What it may do with its own files, if the configuration does not say that.
+    #[serde(default)]
+    pub file_permissions: Option<String>,
     /// Whether it is closed.
     pub disabled: bool,
 }
@@ -247,6 +316,25 @@ pub struct AppPasswordLine {
     pub created: i64,
     /// When it was last used, in Unix seconds, to a day.
     pub last_used: Option<i64>,
+}
+
+/// What an account or a space holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FilesLine {
+    /// The account, or the space.
+    pub name: String,
+    /// Whether it is a space for several.
+    pub shared: bool,
+    /// Where it lies.
+    pub path: String,
+    /// Octets.
+    pub bytes: u64,
+    /// Files, links and directories.
+    pub files: u64,
+    /// Octets it may hold.
+    pub quota_bytes: Option<u64>,
+    /// Files, links and directories it may hold.
+    pub quota_files: Option<u64>,
 }
 
 /// A domain in a list.

@@ -1,6 +1,10 @@
 //! The settings of `dev`: everything on loopback, people to try it with, and nothing that leaves the machine.
 
-use crate::settings::{DirectorySettings, FtpSettings, InClear, ListenAt, Person, Purpose, QueueSettings, Settings};
+use crate::settings::{
+    DirectorySettings, FileSettings, FtpSettings, GuestSettings, InClear, ListenAt, Person, Purpose, QueueSettings,
+    Settings, SpaceRule, SpaceSettings, Whom,
+};
+use files::{JailedPath, Permissions, Quota};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -21,6 +25,15 @@ const BOBS_FILES: &[(&str, &str)] = &[
     ("/recipes/crepes.txt", "Two eggs, a cup of milk, half a cup of flour.\nRest an hour, fry thin.\n"),
     ("/recipes/pickles.txt", "Cucumbers, vinegar, dill, salt.\nWait.\n"),
 ];
+
+/// What guests find.
+const PUBLIC_FILES: &[(&str, &str)] = &[
+    ("/readme.txt", "These files are for everybody.\nYou may leave some of yours in incoming.\n"),
+    ("/pub/menu.txt", "Crepes, hamburgers, pickles.\n"),
+];
+
+/// How many guests may be in at once.
+const GUESTS_MAX: u32 = 1_000;
 
 /// How many octets one message may have: enough for any test, and a test of the limit is still quick.
 const MESSAGE_SIZE_MAX_BYTES: u64 = 50 << 20;
@@ -44,7 +57,8 @@ pub fn settings(data: &Path, listen: IpAddr, port_offset: Option<u16>) -> Settin
         recipients_max: 1_000,
         smtp_idle_limit: Duration::from_secs(300),
         pop3_idle_limit: Duration::from_secs(600),
-        ftp: FtpSettings::default(),
+        ftp: FtpSettings { guests: guests(listen), ..FtpSettings::default() },
+        files: FileSettings { spaces: spaces(), ..FileSettings::default() },
         directory: DirectorySettings { catch_all: Some(CATCH_ALL.into()), ..DirectorySettings::default() },
         people: PEOPLE,
         queue: QueueSettings::default(),
@@ -53,4 +67,35 @@ pub fn settings(data: &Path, listen: IpAddr, port_offset: Option<u16>) -> Settin
         dns_servers: Vec::new(),
         show_dialogue: false,
     }
+}
+
+/// Guests are let in where nobody else can come.
+fn guests(listen: IpAddr) -> Option<GuestSettings> {
+    listen.is_loopback().then_some(GuestSettings { sessions_max: GUESTS_MAX, welcome: None })
+}
+
+/// One directory for all accounts, and one for guests with a place to leave something in.
+fn spaces() -> Vec<SpaceSettings> {
+    let usual = FileSettings::default();
+    let below = |name: &[u8]| JailedPath::root().join(name).unwrap_or_else(|_| JailedPath::root());
+    let space = |name: &str, at, members, permissions| SpaceSettings {
+        name: name.into(),
+        path: None,
+        at,
+        members,
+        permissions,
+        rules: Vec::new(),
+        quota: Quota::NONE,
+        keep_interrupted: usual.keep_interrupted,
+        first_files: &[],
+    };
+    let incoming = SpaceRule { at: below(b"incoming"), whom: Vec::new(), permissions: Permissions::DROP_BOX };
+    vec![
+        space("shared", below(b"shared"), vec![Whom::Accounts], Permissions::ALL),
+        SpaceSettings {
+            rules: vec![incoming],
+            first_files: PUBLIC_FILES,
+            ..space("public", JailedPath::root(), vec![Whom::Guests], Permissions::READ_ONLY)
+        },
+    ]
 }

@@ -64,7 +64,7 @@ pub enum HouseError {
 pub struct House {
     /// What is kept.
     pub store: Store,
-    /// The accounts' files.
+    /// All files.
     pub spaces: Spaces,
     /// How fast they may travel.
     pub throttles: Throttles,
@@ -118,6 +118,9 @@ impl House {
         }
         let transfer_log = TransferLog::open(settings.ftp.transfer_log.clone()).map_err(HouseError::Thread)?;
         let hooks = Hooks::open(store.clone())?;
+        for space in &settings.files.spaces {
+            spaces.seed_shared(space)?;
+        }
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Arc::new(House {
             store,

@@ -31,6 +31,8 @@ use tracing::{debug, error, info, warn};
 /// How often room is given back to the disk, and how much is copied for it each time.
 const COMPACT_EVERY: Duration = Duration::from_secs(600);
 const COMPACT_BYTES: u64 = 256 << 20;
+/// Uploads that broke off are swept away in every so many of these rounds: once an hour, since it looks at every file.
+const SWEEP_ROUNDS: u64 = 6;
 
 /// The certificate that [`self_signed`] makes, beside its key.
 const SELF_SIGNED: &str = "self-signed.pem";
@@ -174,14 +176,17 @@ fn courier(
 
 /// Gives room back now and then.
 async fn tidy(house: Arc<House>) {
-    loop {
+    for round in 0u64.. {
+        let (store, sweeping) = (house.store.clone(), Arc::clone(&house));
+        // At the start, too: crashes leave uploads that were under way.
+        if round.is_multiple_of(SWEEP_ROUNDS) {
+            let sweep = move || sweeping.spaces.sweep(&sweeping.settings().files, SystemTime::now());
+            if tokio::task::spawn_blocking(sweep).await.is_err() {
+                warn!("interrupted uploads could not be swept");
+            }
+        }
         tokio::time::sleep(COMPACT_EVERY).await;
-        let store = house.store.clone();
-        let sweeping = Arc::clone(&house);
-        let given_back = tokio::task::spawn_blocking(move || {
-            sweeping.spaces.sweep(SystemTime::now());
-            store.compact(COMPACT_BYTES)
-        });
+        let given_back = tokio::task::spawn_blocking(move || store.compact(COMPACT_BYTES));
         match given_back.await {
             Ok(Ok(done)) if done.segments_removed > 0 => info!(segments = done.segments_removed, "room given back"),
             Ok(Err(error)) => warn!(%error, "room could not be given back"),
@@ -225,6 +230,12 @@ impl Running {
             Err(error) => error!(%error, "the certificate could not be read again; the old one holds"),
         }
         self.house.change_settings(settings);
+        let house = Arc::clone(&self.house);
+        // It may have to count what lies there.
+        let renewed = tokio::task::spawn_blocking(move || house.spaces.renew_shared(&house.settings().files));
+        if renewed.await.is_err() {
+            error!("quotas of spaces could not be changed");
+        }
         match self.house.reread_directory() {
             Ok(()) => info!("the configuration was read again"),
             Err(error) => error!(%error, "the directory could not be read again; the old one holds"),
@@ -400,6 +411,7 @@ fn ftp_settings(settings: &Settings, peer: SocketAddr) -> ftp::Settings {
         clear_control: settings.ftp.clear_control,
         foreign_addresses: settings.ftp.foreign_data,
         deflate: true,
+        anonymous: settings.ftp.guests.is_some(),
         idle: settings.ftp.idle_limit,
         ..ftp::Settings::default()
     }

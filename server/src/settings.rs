@@ -3,6 +3,7 @@
 //! Not here: keys, files and fallbacks (app's configuration).
 
 use crate::hooks::Hook;
+use files::{JailedPath, Permissions};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub pop3_idle_limit: Duration,
     /// What is particular to FTP.
     pub ftp: FtpSettings,
+    /// Which files there are for whom.
+    pub files: FileSettings,
     /// Who is who, as far as the configuration says it.
     pub directory: DirectorySettings,
     /// People who are made at the start if they are not there: for `dev`.
@@ -114,6 +117,8 @@ pub struct FtpSettings {
     pub rate_per_session: Option<NonZeroU64>,
     /// The same for all sessions of an account together.
     pub rate_per_account: Option<NonZeroU64>,
+    /// Whether there is anonymous FTP (RFC 1635), and how.
+    pub guests: Option<GuestSettings>,
 }
 
 impl Default for FtpSettings {
@@ -133,6 +138,97 @@ impl Default for FtpSettings {
             syncs: FtpSyncs::Always,
             rate_per_session: None,
             rate_per_account: None,
+            guests: None,
+        }
+    }
+}
+
+/// Those who come without an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestSettings {
+    /// How many at once.
+    pub sessions_max: u32,
+    /// A file with the words of welcome, read at each login.
+    pub welcome: Option<PathBuf>,
+}
+
+/// The words for permissions, as a hint for who has said another.
+pub const PERMISSION_WORDS: &str = "the words are full, read-only, drop-box and none, or list, read, write, append, create, delete, rename, mkdir, rmdir and chmod";
+
+/// Which files there are for whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSettings {
+    /// What accounts may do with files of their own, unless their record says otherwise; with nothing, there are none.
+    pub own: Permissions,
+    /// How long an account's interrupted uploads are kept among its own files; zero: not at all.
+    pub keep_interrupted: Duration,
+    /// Directories for several.
+    pub spaces: Vec<SpaceSettings>,
+}
+
+impl Default for FileSettings {
+    fn default() -> Self {
+        FileSettings { own: Permissions::ALL, keep_interrupted: Duration::from_secs(86_400), spaces: Vec::new() }
+    }
+}
+
+/// A directory for several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpaceSettings {
+    /// What it is called in logs and commands.
+    pub name: String,
+    /// Where it lies; if `None`, in the data directory, and it is made.
+    pub path: Option<PathBuf>,
+    /// Where those who have it see it.
+    pub at: JailedPath,
+    /// Who has it.
+    pub members: Vec<Whom>,
+    /// What they may do there.
+    pub permissions: Permissions,
+    /// What some of them may do in some of its directories instead. Of those for one directory the first that fits holds.
+    pub rules: Vec<SpaceRule>,
+    /// How much it may hold.
+    pub quota: files::Quota,
+    /// How long interrupted uploads are kept; zero: not at all.
+    pub keep_interrupted: Duration,
+    /// What lies there from the start, path and content: for `dev`.
+    pub first_files: &'static [(&'static str, &'static str)],
+}
+
+/// What holds in one directory of a space and below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpaceRule {
+    /// The directory, from the top of the space.
+    pub at: JailedPath,
+    /// For whom; for all who have the space if nobody is named.
+    pub whom: Vec<Whom>,
+    /// What they may do there.
+    pub permissions: Permissions,
+}
+
+/// Who is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom {
+    /// The account of this name, in canonical form.
+    Account(String),
+    /// All accounts of this domain, in canonical form.
+    Domain(String),
+    /// All accounts.
+    Accounts,
+    /// Those who come without one.
+    Guests,
+}
+
+impl Whom {
+    /// Whether somebody may be meant by both.
+    pub fn meets(&self, other: &Whom) -> bool {
+        match (self, other) {
+            (Whom::Guests, other) | (other, Whom::Guests) => *other == Whom::Guests,
+            (Whom::Accounts, _) | (_, Whom::Accounts) => true,
+            (Whom::Account(account), Whom::Domain(domain)) | (Whom::Domain(domain), Whom::Account(account)) => {
+                account.rsplit_once('@').is_some_and(|(_, of)| of == domain)
+            }
+            (one, other) => one == other,
         }
     }
 }

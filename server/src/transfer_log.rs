@@ -58,6 +58,8 @@ pub struct Line<'a> {
     pub direction: Direction,
     /// Whose.
     pub account: &'a str,
+    /// It is a guest, and what stands for the account is what they gave as their address.
+    pub guest: bool,
     /// Whether it came to its end.
     pub complete: bool,
 }
@@ -74,7 +76,8 @@ impl Line<'_> {
         line.extend(plain(self.path));
         let kind = if self.ascii { 'a' } else { 'b' };
         let direction = if self.direction == Direction::In { 'i' } else { 'o' };
-        line.extend(format!(" {kind} _ {direction} r ").bytes());
+        let access = if self.guest { 'a' } else { 'r' };
+        line.extend(format!(" {kind} _ {direction} {access} ").bytes());
         line.extend(plain(self.account.as_bytes()));
         line.extend(format!(" ftp 0 * {}\n", if self.complete { 'c' } else { 'i' }).bytes());
         line
@@ -273,6 +276,7 @@ mod tests {
             ascii: false,
             direction: Direction::In,
             account: "joe@example.org",
+            guest: false,
             complete: true,
         }
     }
@@ -299,6 +303,8 @@ mod tests {
             text(&odd),
             "Sat Nov  1 12:26:40 2025 3 192.0.2.7 11 /a_b_c_d/é a _ o r joe@example.org ftp 0 * i\n"
         );
+        let guest = Line { account: "me at home", guest: true, ..line(b"/menu") };
+        assert_eq!(text(&guest), "Fri Nov 28 04:12:30 2025 1 192.0.2.7 11 /menu b _ i a me_at_home ftp 0 * c\n");
     }
 
     #[test]

@@ -181,7 +181,7 @@ fn active_by_eprt_and_never_to_others() {
     let port = listener.local_addr().expect("an address").port();
     control.play(&format!("C: EPRT |1|127.0.0.1|{port}|\nS: 200 ~\nC: NLST\nS: 150 ~"));
     let (data, _) = listener.accept().expect("the server's connection");
-    assert_eq!(all_of(data), b"readme.txt\r\nrecipes\r\n");
+    assert_eq!(all_of(data), b"readme.txt\r\nrecipes\r\nshared\r\n");
     control.expect("226 ~");
     // RFC 2577 §3: neither elsewhere, nor to the ports of services.
     control.play("C: PORT 127,0,0,2,200,1\nS: 5~\nC: PORT 127,0,0,1,0,25\nS: 5~\nC: EPRT |1|192.0.2.1|5000|\nS: 5~");
@@ -434,12 +434,12 @@ fn over_ipv6_there_is_epsv_and_eprt() {
     let port = passive(&mut control).port();
     let data = connect(SocketAddr::new(here, port));
     control.play("C: NLST\nS: 125 ~");
-    assert_eq!(all_of(data), b"readme.txt\r\nrecipes\r\n");
+    assert_eq!(all_of(data), b"readme.txt\r\nrecipes\r\nshared\r\n");
     control.expect("226 ~");
     let listener = TcpListener::bind((here, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();
     control.play(&format!("C: EPRT |2|::1|{port}|\nS: 200 ~\nC: NLST\nS: 150 ~"));
-    assert_eq!(all_of(listener.accept().expect("the server's connection").0), b"readme.txt\r\nrecipes\r\n");
+    assert_eq!(all_of(listener.accept().expect("the server's connection").0), b"readme.txt\r\nrecipes\r\nshared\r\n");
     control.play("S: 226 ~\nC: PASV\nS: 425 ~");
 }
 

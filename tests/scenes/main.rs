@@ -10,6 +10,7 @@ mod ftp_modes;
 mod ftp_served;
 mod receiving;
 mod relaying;
+mod spaces;
 mod textbook;
 mod two_boats;
 

@@ -5,7 +5,7 @@ use crate::config::read::Config;
 use crate::config::settings;
 use crate::failure::Failure;
 use server::control::{self, Answer, Request};
-use server::settings::DirectorySettings;
+use server::settings::{DirectorySettings, FileSettings};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,10 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Asks, and turns a refusal into a failure.
 pub fn ask(at: &Where, request: &Request) -> Result<Answer, Failure> {
-    let (data_dir, directory) = place(at)?;
+    let (data_dir, directory, files) = place(at)?;
     let answer = match running(&data_dir, request)? {
         Some(answer) => answer,
-        None => offline(&data_dir, directory, request)?,
+        None => offline(&data_dir, directory, files, request)?,
     };
     match answer {
         Answer::Refused { why, missing: true } => Err(Failure::Missing(why)),
@@ -28,13 +28,13 @@ pub fn ask(at: &Where, request: &Request) -> Result<Answer, Failure> {
     }
 }
 
-/// The data directory, and what the configuration says of the directory.
-pub fn place(at: &Where) -> Result<(PathBuf, DirectorySettings), Failure> {
+/// The data directory, and what the configuration says of the directory and of files.
+pub fn place(at: &Where) -> Result<(PathBuf, DirectorySettings, FileSettings), Failure> {
     match &at.data {
-        Some(data) => Ok((data.clone(), DirectorySettings::default())),
+        Some(data) => Ok((data.clone(), DirectorySettings::default(), FileSettings::default())),
         None => {
             let settings = settings::build(&load(&at.config)?, &at.config.config)?;
-            Ok((settings.data_dir, settings.directory))
+            Ok((settings.data_dir, settings.directory, settings.files))
         }
     }
 }
@@ -68,10 +68,15 @@ pub fn running(data_dir: &Path, request: &Request) -> Result<Option<Answer>, Fai
         .map_err(|error| Failure::Failed(format!("the running server gave an answer that cannot be read: {error}")))
 }
 
-fn offline(data_dir: &Path, directory: DirectorySettings, request: &Request) -> Result<Answer, Failure> {
+fn offline(
+    data_dir: &Path,
+    directory: DirectorySettings,
+    files: FileSettings,
+    request: &Request,
+) -> Result<Answer, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answered = runtime
-        .block_on(server::admin::answer_offline(data_dir, directory, request))
+        .block_on(server::admin::answer_offline(data_dir, directory, files, request))
         .map_err(|error| Failure::Failed(error.to_string()))?;
     for damaged in &answered.damaged {
         eprintln!("packetboat: {damaged}; the server does not start with it: remove it, or restore it from a backup");

@@ -1,10 +1,10 @@
 //! `packetboat account`, `domain` and `alias`: who is who.
 
 use super::ask::ask;
-use crate::cli::{AccountCommand, AliasCommand, DomainCommand};
+use crate::cli::{AccountCommand, AliasCommand, DomainCommand, Limit};
 use crate::failure::Failure;
 use crate::output;
-use server::control::{Answer, Request};
+use server::control::{Answer, Change, Request};
 use std::io::{IsTerminal, Read, Write};
 
 /// Runs `packetboat account`.
@@ -19,9 +19,20 @@ pub fn account(command: AccountCommand) -> Result<(), Failure> {
             let password = new_password(&address)?;
             (at, Request::AccountPasswd { address, password })
         }
-        AccountCommand::Remove { address, yes, at } => {
-            confirm(&format!("Remove {address} and all its mail?"), yes)?;
-            (at, Request::AccountRemove { address })
+        AccountCommand::Quota { address, bytes, files, messages, at } => {
+            let (bytes, files, messages) = (change(bytes), change(files), change(messages));
+            (at, Request::AccountQuota { address, bytes, messages, files })
+        }
+        AccountCommand::Permit { address, permissions, at } => {
+            let words = Some(permissions).filter(|words| words != "usual");
+            (at, Request::AccountPermit { address, words })
+        }
+        AccountCommand::Disable { address, at } => (at, Request::AccountDoor { address, open: false }),
+        AccountCommand::Enable { address, at } => (at, Request::AccountDoor { address, open: true }),
+        AccountCommand::Remove { address, keep_files, yes, at } => {
+            let files = if keep_files { "" } else { " and all its files" };
+            confirm(&format!("Remove {address} and all its mail{files}?"), yes)?;
+            (at, Request::AccountRemove { address, keep_files })
         }
     };
     match ask(&at, &request)? {
@@ -86,6 +97,14 @@ pub fn alias(command: AliasCommand) -> Result<(), Failure> {
             output::say(&output::table(&["alias", "leads to"], rows))
         }
         answer => done(&answer),
+    }
+}
+
+fn change(limit: Option<Limit>) -> Change {
+    match limit {
+        None => Change::Keep,
+        Some(Limit::None) => Change::Lift,
+        Some(Limit::Some(limit)) => Change::Set(limit),
     }
 }
 

@@ -74,6 +74,7 @@ fn add_domains(init: &Init, domains: &[String]) -> Result<(), Failure> {
             .block_on(server::admin::answer_offline(
                 &init.data,
                 server::settings::DirectorySettings::default(),
+                server::settings::FileSettings::default(),
                 &request,
             ))
             .map_err(|error| Failure::Failed(error.to_string()))?;

@@ -6,6 +6,7 @@ pub mod ban;
 pub mod config;
 pub mod dev;
 pub mod directory;
+pub mod files;
 pub mod hook;
 pub mod init;
 pub mod pages;

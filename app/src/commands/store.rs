@@ -20,7 +20,7 @@ pub fn run(command: StoreCommand) -> Result<(), Failure> {
 }
 
 fn repair(at: &Where) -> Result<(), Failure> {
-    let (data_dir, _) = place(at)?;
+    let (data_dir, ..) = place(at)?;
     if running(&data_dir, &Request::Ping)?.is_some() {
         return Err(Failure::Failed("a server is running on this store; stop it first".into()));
     }

@@ -64,6 +64,7 @@ impl Builder {
             smtp_idle_limit: secs(values, "smtp.idle_limit_secs"),
             pop3_idle_limit: secs(values, "pop3.idle_limit_secs"),
             ftp: self.ftp(values),
+            files: server::settings::FileSettings::default(),
             directory: self.directory(values),
             people: &[],
             queue: self.queue(values),
@@ -205,6 +206,7 @@ impl Builder {
             },
             rate_per_session: NonZeroU64::new(values.count("ftp.rate_per_session_bytes")),
             rate_per_account: NonZeroU64::new(values.count("ftp.rate_per_account_bytes")),
+            guests: None,
         }
     }
 

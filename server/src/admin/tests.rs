@@ -7,7 +7,9 @@ const RUBBISH: &str = "{\"version\":1,";
 
 /// A store with alice, whose record is whole, and bob and two entries, whose records are not.
 async fn damaged(folder: &Path) {
-    let ask = |request| async move { answer_offline(folder, DirectorySettings::default(), &request).await };
+    let ask = |request| async move {
+        answer_offline(folder, DirectorySettings::default(), FileSettings::default(), &request).await
+    };
     ask(Request::DomainAdd { domain: "crepes.test".into(), catch_all: None }).await.expect("a store");
     let add = Request::AccountAdd {
         address: "alice@crepes.test".into(),
@@ -28,7 +30,7 @@ async fn damaged(folder: &Path) {
 }
 
 async fn ask(folder: &Path, request: Request) -> Answered {
-    answer_offline(folder, DirectorySettings::default(), &request).await.expect("a store")
+    answer_offline(folder, DirectorySettings::default(), FileSettings::default(), &request).await.expect("a store")
 }
 
 #[tokio::test]
@@ -53,7 +55,7 @@ async fn damaged_records_can_be_removed() {
     let folder = tempfile::tempdir().expect("a directory");
     damaged(folder.path()).await;
     let removals = [
-        Request::AccountRemove { address: "bob@crepes.test".into() },
+        Request::AccountRemove { address: "bob@crepes.test".into(), keep_files: false },
         Request::DomainRemove { domain: "gone.test".into() },
         Request::AliasRemove { address: "team@crepes.test".into() },
     ];

@@ -44,7 +44,7 @@ def fetched(client, name, rest=None):
 
 def check_all(client):
     assert client.pwd() == "/"
-    assert sorted(client.nlst()) == ["readme.txt", "recipes"]
+    assert sorted(client.nlst()) == ["readme.txt", "recipes", "shared"]
     client.mkd("a dir")
     client.cwd("a dir")
     client.storbinary("STOR f.bin", io.BytesIO(content))
@@ -74,7 +74,7 @@ def check_all(client):
     client.rmd("a dir")
     listing = []
     client.dir(listing.append)
-    assert [line.split()[-1] for line in listing] == ["lines", "readme.txt", "recipes"], listing
+    assert [line.split()[-1] for line in listing] == ["lines", "readme.txt", "recipes", "shared"], listing
     try:
         client.delete("never")
         raise AssertionError("it was not there")

@@ -110,8 +110,13 @@ pub enum Ask {
     },
     /// AVBL: how much may still be stored there? [`Answer::Space`]
     Space(VirtualPath),
-    /// ALLO: would so many octets fit? Nothing is reserved. [`Answer::Done`]
-    Fits(u64),
+    /// ALLO: would so many octets fit into the working directory? Nothing is reserved. [`Answer::Done`]
+    Fits {
+        /// The working directory; where they are to go, nobody has said yet.
+        directory: VirtualPath,
+        /// How many.
+        octets: u64,
+    },
 }
 
 /// Someone wants in.

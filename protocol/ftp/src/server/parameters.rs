@@ -61,7 +61,7 @@ impl Server {
     }
 
     pub(super) fn allo(&mut self, member: Member, octets: u64) -> Stage {
-        self.ask(Ask::Fits(octets));
+        self.ask(Ask::Fits { directory: member.here.clone(), octets });
         Stage::Awaiting { member, question: Question::Fits(octets) }
     }
 

@@ -148,7 +148,7 @@ fn question(ask: &Ask) -> String {
         Ask::Change { path, change } => format!("change {path} {}", facts(change)),
         Ask::Link { target, link } => format!("link {link} to {target}"),
         Ask::Space(path) => format!("space {path}"),
-        Ask::Fits(octets) => format!("fits {octets}"),
+        Ask::Fits { directory, octets } => format!("fits {directory} {octets}"),
     }
 }
 

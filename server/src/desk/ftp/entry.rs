@@ -1,5 +1,8 @@
 //! From what the disk knows to what a listing tells.
 //!
+//! RFC 3659 §7.5.5 (`perm`). The columns of Unix modes say the same: a letter is missing for everybody where this account
+//! may not do what it stands for, whatever the disk would allow.
+//!
 //! Not here: how it is written (ftp), what the disk knows (files).
 
 use files::{Facts, Kind, Permissions};
@@ -41,7 +44,7 @@ impl Clerk {
             size: facts.size,
             modified: moment(facts.modified),
             created: None,
-            mode: facts.mode,
+            mode: mode(entry, facts),
             links: facts.links,
             owner: Cow::Owned(self.owner.clone()),
             group: Cow::Owned(self.owner.clone()),
@@ -90,6 +93,24 @@ fn rights(entry: &files::Entry, facts: &Facts) -> Rights {
     }
 }
 
+/// The disk's mode without the letters of what may not be done.
+fn mode(entry: &files::Entry, facts: &Facts) -> u32 {
+    const READ: u32 = 0o444;
+    const WRITE: u32 = 0o222;
+    let (permitted, reading, writing) = match facts.kind {
+        Kind::Directory => (
+            entry.inside,
+            Permissions::LIST,
+            Permissions::CREATE | Permissions::DELETE | Permissions::RENAME | Permissions::MKDIR | Permissions::RMDIR,
+        ),
+        Kind::File => (entry.here, Permissions::READ, Permissions::WRITE | Permissions::APPEND),
+        // The letters of a link say nothing anywhere.
+        Kind::Link | Kind::Other => return facts.mode,
+    };
+    let without = |letters, wanted| if permitted.allow_any(wanted) { 0 } else { letters };
+    facts.mode & !(without(READ, reading) | without(WRITE, writing))
+}
+
 fn moment(time: SystemTime) -> Moment {
     let secs = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     Moment::from_unix_secs(match time.duration_since(UNIX_EPOCH) {
@@ -97,4 +118,36 @@ fn moment(time: SystemTime) -> Moment {
         // Before 1970 a fraction counts down to the second before.
         Err(before) => -secs(before.duration()) - i64::from(before.duration().subsec_nanos() > 0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(kind: Kind, mode: u32, here: Permissions, inside: Permissions) -> (u32, String) {
+        let facts = Facts { kind, size: 0, modified: UNIX_EPOCH, mode, links: 1, owner: 0, group: 0, unique: (0, 0) };
+        let entry = files::Entry { name: b"x".to_vec(), facts, here, inside, target: None };
+        let entry = Clerk::new("bob@hamburger.test").reached(&entry);
+        let mut perm = Vec::new();
+        ftp::listing::fact_text(&entry, ftp::command::Facts::parse(b"perm").expect("a fact"), &mut perm);
+        (entry.mode, String::from_utf8(perm).expect("text"))
+    }
+
+    #[test]
+    fn letters_say_what_may_be_done() {
+        const ALL: Permissions = Permissions::ALL;
+        const READ_ONLY: Permissions = Permissions::READ_ONLY;
+        const DROP_BOX: Permissions = Permissions::DROP_BOX;
+        for (kind, mode, here, inside, letters, perm) in [
+            (Kind::File, 0o640, ALL, Permissions::NONE, 0o640, "perm=adfrw;"),
+            (Kind::File, 0o664, READ_ONLY, Permissions::NONE, 0o444, "perm=r;"),
+            (Kind::File, 0o664, Permissions::LIST, Permissions::NONE, 0, "perm=;"),
+            (Kind::File, 0o755, READ_ONLY | Permissions::APPEND, Permissions::NONE, 0o755, "perm=ar;"),
+            (Kind::Directory, 0o750, ALL, ALL, 0o750, "perm=cdeflmp;"),
+            (Kind::Directory, 0o775, READ_ONLY, READ_ONLY, 0o555, "perm=el;"),
+            (Kind::Directory, 0o775, READ_ONLY, DROP_BOX, 0o331, "perm=ce;"),
+        ] {
+            assert_eq!(told(kind, mode, here, inside), (letters, perm.into()), "{here} {inside}");
+        }
+    }
 }

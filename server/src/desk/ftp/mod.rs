@@ -15,6 +15,7 @@
 mod entry;
 mod filter;
 mod listing;
+mod member;
 mod receive;
 mod report;
 mod shown;
@@ -24,24 +25,22 @@ mod work;
 use super::door::{self, Caller};
 use crate::hooks::EventKind;
 use crate::house::{House, chance};
-use crate::judgement::LoggedIn;
 use crate::settings::FtpSettings;
-use entry::Clerk;
 use files::{Algorithm, Error, JailedPath, Space};
 use ftp::hash::HashKind;
 use ftp::path::VirtualPath;
 use ftp::server::ask::{Denied, HostRefusal, Login, Transfer, Welcome};
 use ftp::server::{Answer, Ask, News, Server};
 use ftp::{Change, Moment, Outcome, Refusal};
-use net::{DataPort, ServerTls, Throttle};
+use member::Member;
+use net::{DataPort, ServerTls};
 use report::{No, Reporter};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use store::AccountId;
 use tokio::net::TcpStream;
-use tracing::{info, warn};
+use tracing::warn;
 use work::Work;
 
 pub use shown::OwnName;
@@ -74,21 +73,6 @@ pub struct Desk {
     work: Option<Work>,
 }
 
-/// Who is logged in, and what they have.
-struct Member {
-    account: String,
-    space: Space,
-    clerk: Clerk,
-    /// How fast files may travel.
-    throttle: Throttle,
-    /// Counted as one of the account's sessions.
-    _logged_in: LoggedIn,
-    /// What the client said of itself before it logged in.
-    agent: Option<String>,
-    /// Whether that was under TLS.
-    private: bool,
-}
-
 /// What the next transfer uses.
 #[derive(Default)]
 enum DataEnd {
@@ -111,40 +95,10 @@ impl Desk {
 
     async fn log_in(&mut self, login: Login) -> Result<Welcome, Denied> {
         self.log_out();
-        let Login { user, password, client, private, host, .. } = login;
-        let proof = sasl::server::Proof::Password(password);
-        let ask = sasl::server::Ask::Login { login: self.whom(user, host), acting_for: None, proof };
-        let sasl::server::Answer::Login(verdict) = door::answer(&self.house, &self.caller, ask).await else {
-            return Err(Denied::Temporary);
-        };
-        let account = verdict.map_err(denied)?;
-        let directory = self.house.directory();
-        let record = directory.account_named(&account).ok_or(Denied::Temporary)?;
-        let (id, bytes_max) = (AccountId(record.id), record.record.quota.bytes);
-        let logged_in = self.house.judgement.log_in(record.id, self.settings.sessions_per_account_max);
-        let logged_in = logged_in.ok_or_else(|| {
-            info!(session = %self.caller.session, account, "too many sessions of one account");
-            Denied::TooMany
-        })?;
-        let space = match self.house.spaces.at_once(id) {
-            Some(space) => space,
-            None => self.open_space(id, bytes_max, &account).await?,
-        };
-        info!(session = %self.caller.session, account, private, client, "file space entered");
-        let clerk = Clerk::new(&account);
-        let throttle = self.house.throttles.of(id, &self.settings);
-        let (_logged_in, agent) = (logged_in, client);
-        self.member = Some(Arc::new(Member { account, space, clerk, throttle, _logged_in, agent, private }));
-        Ok(Welcome { permissions: ftp::Permissions::ALL, home: VirtualPath::root(), message: None })
-    }
-
-    async fn open_space(&self, id: AccountId, bytes_max: Option<u64>, account: &str) -> Result<Space, Denied> {
-        let house = Arc::clone(&self.house);
-        let space = tokio::task::spawn_blocking(move || house.spaces.of(id, bytes_max)).await;
-        space.map_err(|_| Denied::Temporary)?.map_err(|error| {
-            warn!(session = %self.caller.session, account, %error, "a file space could not be opened");
-            Denied::Temporary
-        })
+        let login = Login { user: self.whom(login.user, login.host.clone()), ..login };
+        let (member, welcome) = Member::log_in(&self.house, &self.caller, login).await?;
+        self.member = Some(Arc::new(member));
+        Ok(welcome)
     }
 
     /// RFC 7151 §3: at a host of ours a name without a domain is one of its domain.
@@ -228,7 +182,7 @@ impl Desk {
             private,
             must_resume: self.settings.data_must_resume,
             stall: self.settings.stall_limit,
-            throttle: member.throttle.clone(),
+            throttle: member.visit.throttle.clone(),
         };
         self.work = Some(Work::begin(|progress, stopped| job.run(progress, stopped)).await);
         Answer::Begun(begun)
@@ -371,6 +325,9 @@ impl Desk {
     }
 
     async fn answer_member(&mut self, ask: Ask) -> Answer {
+        if let Some(member) = &self.member {
+            self.member = member.renewed(&self.house, &self.caller).await;
+        }
         match ask {
             Ask::Begin(transfer) => self.begin(transfer).await,
             Ask::Digest { path, kind, from, until } => self.digest(path, kind, from, until).await,
@@ -426,7 +383,9 @@ impl Desk {
                 })
                 .await
             }
-            Ask::Fits(octets) => self.in_space(move |member| fits(member, octets)).await,
+            Ask::Fits { directory, octets } => {
+                self.in_space(move |member| fits(member, &jailed(&directory)?, octets)).await
+            }
             // Those of strangers were answered before.
             _ => Answer::Refused(Refusal::LocalError),
         }
@@ -510,8 +469,8 @@ fn set(member: &Member, path: &JailedPath, change: Change) -> Result<Answer, No>
     }))
 }
 
-fn fits(member: &Member, octets: u64) -> Result<Answer, Refusal> {
-    let room = member.space.room(&JailedPath::root()).map_err(refusal)?;
+fn fits(member: &Member, directory: &JailedPath, octets: u64) -> Result<Answer, Refusal> {
+    let room = member.space.room(directory).map_err(refusal)?;
     match octets {
         _ if octets <= room.bytes() => Ok(Answer::Done),
         _ if room.quota_bytes.is_some_and(|quota| quota < octets) => Err(Refusal::Quota),

@@ -97,8 +97,8 @@ impl Reporter {
             session: self.caller.session,
             account: self.member.account.clone(),
             peer: Some(self.caller.peer),
-            agent: self.member.agent.clone(),
-            tls: self.member.private,
+            agent: self.member.visit.agent.clone(),
+            tls: self.member.visit.private,
             file,
             transfer,
         };
@@ -194,7 +194,7 @@ impl Transfer {
 
     /// What its client says of itself.
     pub(super) fn agent(&self) -> Option<&str> {
-        self.reporter.member.agent.as_deref()
+        self.reporter.member.visit.agent.as_deref()
     }
 
     /// The data connection is under TLS; whether that resumed the session of the control connection.
@@ -236,7 +236,8 @@ impl Transfer {
             path: path.as_bytes(),
             ascii: self.ascii,
             direction,
-            account: &member.account,
+            account: member.guest_address().unwrap_or(&member.account),
+            guest: member.guest_address().is_some(),
             complete: why.is_none(),
         });
         let Some(kind) = (if why.is_none() { done } else { broken }) else { return outcome };

@@ -62,7 +62,7 @@ fn everything(way: Way) {
         ["DELE half.bin", "DELE a file \u{2603}.bin", "MKD made", "RMD made", "RNFR readme.txt", "RNTO new/read.me"];
     let orders: Vec<String> = orders.iter().map(|order| format!("-{order}")).collect();
     run(&[&orders.iter().flat_map(|order| ["-Q", order]).collect::<Vec<_>>()[..], &["-l", &url]].concat());
-    assert_eq!(run(&["-l", &url]), "new\nrecipes\n");
+    assert_eq!(run(&["-l", &url]), "new\nrecipes\nshared\n");
     assert_eq!(run(&["-l", &format!("{url}new/")]), "er\nread.me\n");
 
     make_vast(site.file("vast"), VAST);
