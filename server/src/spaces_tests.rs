@@ -1,3 +1,5 @@
+//! The rules of spaces as tests: who sees what, and what is left on disk.
+
 use super::*;
 use crate::settings::SpaceRule;
 use directory::AccountRecord;

@@ -43,7 +43,7 @@ fn files_and_listings_travel_folded() {
         assert!(wire.len() < content.len() / 3);
         assert!(unfolded(&wire) == content);
     }
-    assert_eq!(text(&unfolded(&get(&mut control, "NLST"))), "f\r\nreadme.txt\r\nrecipes\r\n");
+    assert_eq!(text(&unfolded(&get(&mut control, "NLST"))), "f\r\nreadme.txt\r\nrecipes\r\nshared\r\n");
     assert!(text(&unfolded(&get(&mut control, "MLSD recipes"))).ends_with("\r\n"));
     assert_eq!(unfolded(&get(&mut control, "NLST *.nothing")), b"", "an empty stream is a stream");
     // Offsets are those of the file.
