@@ -1,5 +1,7 @@
 //! What can be said on the command line. Words and examples only; the commands themselves are in `commands`.
 
+pub mod ftp;
+
 use clap::{Args, Parser, Subcommand};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -16,8 +18,10 @@ use std::path::PathBuf;
   packetboat serve                        run it for real
   packetboat account add joe@example.org  make an account; asks for the password
   packetboat queue list                   what waits to be delivered, and why
+  packetboat ftp get ftp://host/file      fetch a file; see packetboat ftp --help
 
-Exit codes: 0 done, 1 it failed, 2 the command line is wrong, 3 the configuration is wrong, 4 nothing of that name."
+Exit codes: 0 done, 1 it failed, 2 the command line is wrong, 3 the configuration is wrong, 4 nothing of that name,
+5 no connection or no login (ftp)."
 )]
 pub struct Cli {
     /// What to do.
@@ -61,6 +65,8 @@ pub enum Command {
     /// The store on disk.
     #[command(subcommand)]
     Store(StoreCommand),
+    #[command(subcommand)]
+    Ftp(ftp::FtpCommand),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  packetboat completions bash > /etc/bash_completion.d/packetboat")]
     Completions {

@@ -11,10 +11,14 @@ pub enum Failure {
     Config { file: PathBuf, complaints: Vec<Complaint> },
     /// What was named does not exist.
     Missing(String),
+    /// No connection, or no login.
+    Unconnected(String),
     /// Anything else, said in a sentence.
     Failed(String),
     /// All has been said already; only the exit code is left to give.
     Silent,
+    /// The same, and what was named does not exist.
+    SilentMissing,
 }
 
 impl Failure {
@@ -26,8 +30,8 @@ impl Failure {
                     eprintln!("{}: {complaint}", file.display());
                 }
             }
-            Failure::Missing(why) | Failure::Failed(why) => eprintln!("packetboat: {why}"),
-            Failure::Silent => {}
+            Failure::Missing(why) | Failure::Unconnected(why) | Failure::Failed(why) => eprintln!("packetboat: {why}"),
+            Failure::Silent | Failure::SilentMissing => {}
         }
     }
 
@@ -36,7 +40,8 @@ impl Failure {
         ExitCode::from(match self {
             Failure::Failed(_) | Failure::Silent => 1,
             Failure::Config { .. } => 3,
-            Failure::Missing(_) => 4,
+            Failure::Missing(_) | Failure::SilentMissing => 4,
+            Failure::Unconnected(_) => 5,
         })
     }
 }
@@ -47,8 +52,39 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+impl From<ftp_client::Error> for Failure {
+    fn from(error: ftp_client::Error) -> Self {
+        let hint = hint(&error).map_or(String::new(), |hint| format!("\n  {hint}"));
+        let text = format!("{error}{hint}");
+        match error {
+            _ if error.is_fatal() => Failure::Unconnected(text),
+            _ if error.is_missing() => Failure::Missing(text),
+            _ => Failure::Failed(text),
+        }
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Failure::Failed(error.to_string())
+    }
+}
+
+/// What somebody might try.
+fn hint(error: &ftp_client::Error) -> Option<&'static str> {
+    use ftp_client::error::{Ending, Error};
+    use ftp_client::{End, Unsafe};
+    match error {
+        Error::Ended(Ending { end: End::Unsafe(Unsafe::NoTls(_) | Unsafe::ClearLogin), .. }) => {
+            Some("--insecure-login sends the password in clear; anybody on the way can read it")
+        }
+        Error::Ended(Ending { end: End::Unsafe(Unsafe::ClearData(_)), .. }) => {
+            Some("--clear-data sends files in clear; anybody on the way can read them")
+        }
+        Error::Tls { shown: Some(_), .. } => {
+            Some("--ca-file FILE believes an authority of your own, --fingerprint SHA256 this one certificate")
+        }
+        Error::NoWay { .. } => Some("--active lets the server dial, where a firewall stands before its ports"),
+        _ => None,
     }
 }

@@ -8,6 +8,7 @@ mod config;
 mod failure;
 mod output;
 mod privileges;
+mod terminal;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -42,6 +43,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Hook(command) => commands::hook::run(command),
         Command::Ban(command) => commands::ban::run(command),
         Command::Store(command) => commands::store::run(command),
+        Command::Ftp(command) => commands::ftp::run(command),
         Command::Completions { shell } => commands::pages::completions(shell),
         Command::Man { folder } => commands::pages::man(&folder),
     }

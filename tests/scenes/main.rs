@@ -6,6 +6,7 @@ mod admin;
 mod bad_input;
 mod events;
 mod ftp;
+mod ftp_client;
 mod ftp_modes;
 mod ftp_served;
 mod receiving;

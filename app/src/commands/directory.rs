@@ -3,7 +3,7 @@
 use super::ask::ask;
 use crate::cli::{AccountCommand, AliasCommand, DomainCommand, Limit};
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, terminal};
 use server::control::{Answer, Change, Request};
 use std::io::{IsTerminal, Read, Write};
 
@@ -123,27 +123,9 @@ fn new_password(address: &str) -> Result<String, Failure> {
         std::io::stdin().read_to_string(&mut text)?;
         return Ok(text.trim_end_matches(['\r', '\n']).to_string());
     }
-    let first = hidden(&format!("New password for {address}: "))?;
-    let second = hidden("Once more: ")?;
+    let first = terminal::hidden(&format!("New password for {address}: "))?;
+    let second = terminal::hidden("Once more: ")?;
     if first == second { Ok(first) } else { Err(Failure::Failed("the two are not the same".into())) }
-}
-
-/// Reads a line from the terminal without showing it.
-fn hidden(prompt: &str) -> Result<String, Failure> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let stdin = std::io::stdin();
-    eprint!("{prompt}");
-    std::io::stderr().flush()?;
-    let shown = tcgetattr(&stdin).map_err(std::io::Error::from)?;
-    let mut unseen = shown.clone();
-    unseen.local_modes.remove(LocalModes::ECHO);
-    tcsetattr(&stdin, OptionalActions::Flush, &unseen).map_err(std::io::Error::from)?;
-    let mut line = String::new();
-    let read = stdin.read_line(&mut line);
-    tcsetattr(&stdin, OptionalActions::Flush, &shown).map_err(std::io::Error::from)?;
-    eprintln!();
-    read?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_string())
 }
 
 fn confirm(question: &str, yes: bool) -> Result<(), Failure> {

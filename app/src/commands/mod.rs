@@ -7,6 +7,7 @@ pub mod config;
 pub mod dev;
 pub mod directory;
 pub mod files;
+pub mod ftp;
 pub mod hook;
 pub mod init;
 pub mod pages;

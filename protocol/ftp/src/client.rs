@@ -44,6 +44,9 @@ pub use settings::{Settings, Tls};
 /// A server may look into slow disks, or ask someone else, before it answers.
 pub const REPLY_LIMIT: Duration = Duration::from_secs(2 * 60);
 
+/// Four times what is kept of a reply (see `reply`); what is longer has no end.
+pub const REPLY_MAX_OCTETS: usize = 4 << 20;
+
 /// Behind the last octet of an upload a server may check, sync and scan it before it says 226.
 pub const VERDICT_LIMIT: Duration = Duration::from_secs(10 * 60);
 
@@ -75,6 +78,8 @@ pub struct Client {
     ascii: bool,
     /// Ways to data connections that may work, the best first.
     ways: Vec<Way>,
+    /// How long the reply at hand is so far.
+    unfinished: usize,
     /// Whether the server may say 226 a second time.
     echo: bool,
     /// Somebody wants the transfer stopped that has not begun yet.
@@ -164,6 +169,7 @@ impl Client {
             // RFC 959 §5.1: TYPE A is what a server begins with.
             ascii: true,
             ways,
+            unfinished: 0,
             echo: false,
             stop: false,
             state: State::Greeting,
@@ -288,16 +294,21 @@ impl Session for Client {
     fn receive(&mut self, bytes: &[u8], now: Instant) -> usize {
         self.exposure = Exposure::Open;
         let (taken, heard) = self.replies.hear(bytes);
-        match self.state {
-            // While data move the control connection may be silent as long as it likes.
-            State::Busy(_) => {}
-            State::Aborting(..) => self.deadline = now + ABORT_LIMIT,
-            _ if taken > 0 => self.deadline = now + REPLY_LIMIT,
-            _ => {}
-        }
+        self.unfinished += taken;
         match heard {
-            Heard::Reply(reply) => self.reply(reply, now),
+            Heard::Reply(reply) => {
+                self.unfinished = 0;
+                match self.state {
+                    // While data move the control connection may be silent as long as it likes.
+                    State::Busy(_) => {}
+                    State::Aborting(..) => self.deadline = now + ABORT_LIMIT,
+                    _ => self.deadline = now + REPLY_LIMIT,
+                }
+                self.reply(reply, now);
+            }
             Heard::Nonsense => self.end(End::Garbled),
+            // The deadline stays: a reply has to come to its end in its time.
+            Heard::More | Heard::Partial if self.unfinished > REPLY_MAX_OCTETS => self.end(End::Garbled),
             Heard::More | Heard::Partial => {}
         }
         taken

@@ -124,12 +124,12 @@ fn worded(tokens: &Tokens, at: usize, now: Moment) -> Option<(Stamp, usize)> {
         let precision = if seconds.is_some() { Precision::Second } else { Precision::Minute };
         let moment = Civil { hour, minute, second: seconds.unwrap_or(0), ..civil(0, month, day) };
         // `Jul 10 10:18:33 2026` of `ls -T`: a time with seconds has its year behind it. Otherwise it is a name.
-        if let Some(year) = seconds.and_then(|_| year(fourth)) {
+        if let Some(year) = seconds.and_then(|_| long_year(fourth)) {
             return Some((Stamp::local(Civil { year, ..moment }, precision)?, 4));
         }
         return Some((latest(moment, precision, now)?, 3));
     }
-    let year = year(third)?;
+    let year = long_year(third)?;
     match time(fourth) {
         // `Jul 10 1998 10:18` is a date with a time only if a name follows.
         Some((hour, minute, None)) if tokens.len() > at + 4 => {
@@ -200,6 +200,11 @@ fn zone(text: &str) -> Option<i64> {
 fn day(text: &str) -> Option<u32> {
     let text = text.trim_end_matches(['.', ',', '日', '일']);
     digits(text).filter(|day| (1..=31).contains(day))
+}
+
+/// Four digits: `4 Nov 28 10:18` is a size and a date of this year, not one of 2028.
+fn long_year(text: &str) -> Option<u32> {
+    year(text).filter(|_| text.len() >= 4)
 }
 
 /// Four digits, or two, or `1998年`.

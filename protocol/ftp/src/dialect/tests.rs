@@ -92,6 +92,8 @@ fn unix() {
                 "-rw-r--r--   1 bob staff 18446744073709551615 Jul 10 10:18 large",
                 "file 18446744073709551615 202607101018 large",
             ),
+            ("-rw-r--r--   1 1        1               4 Nov 28 01:18 short", "file 4 202611280118 short"),
+            ("-rw-r--r--   1 1        1               4 Nov 28  1998 short", "file 4 19981128 short"),
             ("drwxr-xr-x   2 bob      staff         512 Jul 10 10:18 menus", "dir - 202607101018 menus"),
             ("drwxr-xr-x   2 bob      staff         512 Jul 10 10:18 menus/", "dir - 202607101018 menus"),
             ("drwxrwxr-x               folder        2 May 10  1996 network", "dir - 19960510 network"),

@@ -1,0 +1,289 @@
+//! What can be said behind `packetboat ftp`.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Fetch, send, list and mirror files by FTP.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Examples:
+  packetboat ftp ls ftp://ftp.example.org/pub/
+  packetboat ftp get ftp://joe@ftp.example.org/menus/today.txt
+  packetboat ftp put menu.txt ftp://joe@ftp.example.org/menus/
+  packetboat ftp mirror ftp://ftp.example.org/pub/menus menus
+  packetboat ftp sync --dry-run site ftp://joe@www.example.org/htdocs
+
+URLs: ftp:// encrypts by AUTH TLS and sends no password without it, but to loopback; ftps:// encrypts from the first
+octet, on port 990; ftpes:// is ftp:// with TLS required everywhere. The path begins where the login leads; a second
+slash, as in ftp://host//etc, means the root.
+
+The password: of --password-command, --password-file, the variable PACKETBOAT_FTP_PASSWORD, ~/.netrc, or asked for.
+
+Exit codes: 0 done, 1 some of it failed, 2 the command line is wrong, 4 nothing of that name, 5 no connection or no login.")]
+pub enum FtpCommand {
+    Get(Get),
+    Put(Put),
+    Ls(Ls),
+    Cat(Cat),
+    Stat(Stat),
+    Mkdir(Mkdir),
+    Rm(Rm),
+    Mv(Mv),
+    Mirror(Mirror),
+    Sync(Sync),
+}
+
+/// How to get there, and what to show.
+#[derive(Debug, Args)]
+pub struct Access {
+    /// Who logs in, if the URL does not say.
+    #[arg(long, value_name = "NAME", help_heading = "Login")]
+    pub user: Option<String>,
+    /// A file whose first line is the password.
+    #[arg(long, value_name = "FILE", help_heading = "Login")]
+    pub password_file: Option<PathBuf>,
+    /// A command whose first line of output is the password.
+    #[arg(long, value_name = "COMMAND", help_heading = "Login")]
+    pub password_command: Option<String>,
+    /// Look for the login in this file instead of ~/.netrc.
+    #[arg(long, value_name = "FILE", help_heading = "Login")]
+    pub netrc: Option<PathBuf>,
+    /// Send the password in clear if the server has no TLS.
+    #[arg(long, help_heading = "Safety")]
+    pub insecure_login: bool,
+    /// Do without TLS altogether; the password goes out in clear.
+    #[arg(long, help_heading = "Safety")]
+    pub no_tls: bool,
+    /// Send files in clear, even where the dialogue is under TLS.
+    #[arg(long, help_heading = "Safety")]
+    pub clear_data: bool,
+    /// Believe the authorities in this PEM file, and no others.
+    #[arg(long, value_name = "FILE", help_heading = "Safety", conflicts_with = "fingerprint")]
+    pub ca_file: Option<PathBuf>,
+    /// Believe the certificate with this SHA-256 fingerprint, and no other.
+    #[arg(long, value_name = "SHA256", help_heading = "Safety")]
+    pub fingerprint: Option<String>,
+    /// Let the server dial for data, instead of us.
+    #[arg(long, help_heading = "Connection")]
+    pub active: bool,
+    /// Only IPv4.
+    #[arg(short = '4', long, help_heading = "Connection", conflicts_with = "ipv6")]
+    pub ipv4: bool,
+    /// Only IPv6.
+    #[arg(short = '6', long, help_heading = "Connection")]
+    pub ipv6: bool,
+    /// Name the host to the server (HOST), where it has several.
+    #[arg(long, help_heading = "Connection")]
+    pub say_host: bool,
+    /// Dial the address that PASV tells, not the server's own.
+    #[arg(long, help_heading = "Connection")]
+    pub trust_pasv_address: bool,
+    /// Say one command at a time, for servers that cannot bear more.
+    #[arg(long, help_heading = "Connection")]
+    pub no_pipelining: bool,
+    /// Connections at once.
+    #[arg(short = 'P', long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Connection")]
+    pub parallel: u8,
+    /// No faster than so much in a second, such as 500k or 2M.
+    #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Connection")]
+    pub limit_rate: Option<std::num::NonZeroU64>,
+    /// Seconds in which something must move.
+    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Connection")]
+    pub timeout: u64,
+    /// Print results as JSON, one object a line.
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+    /// No progress and no summary.
+    #[arg(short, long, help_heading = "Output")]
+    pub quiet: bool,
+    /// Print the dialogue as it goes over the wire, secrets hidden.
+    #[arg(long, help_heading = "Output")]
+    pub show_dialogue: bool,
+}
+
+/// How files move.
+#[derive(Debug, Args)]
+pub struct Moving {
+    /// Go on with what was begun before, if it is the same file.
+    #[arg(short = 'c', long = "continue")]
+    pub resume: bool,
+    /// Compare sums at the end, if the server tells them.
+    #[arg(long)]
+    pub verify: bool,
+}
+
+/// Fetch files. The last name may have * and ? in it.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat ftp get ftp://ftp.example.org/pub/menu.txt
+  packetboat ftp get -o menus/ 'ftp://ftp.example.org/pub/*.txt'
+  packetboat ftp get --continue -o film.mkv ftp://ftp.example.org/film.mkv")]
+pub struct Get {
+    /// What to fetch.
+    #[arg(required = true, value_name = "URL")]
+    pub urls: Vec<String>,
+    /// Where to put it: a file, or a directory.
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub moving: Moving,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Send files. A URL that ends in / is a directory.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat ftp put menu.txt ftp://joe@ftp.example.org/menus/
+  packetboat ftp put menu.txt ftp://joe@ftp.example.org/menus/today.txt
+  packetboat ftp put --continue --make-dirs *.mkv ftp://joe@ftp.example.org/films/")]
+pub struct Put {
+    /// What to send.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where to.
+    #[arg(value_name = "URL")]
+    pub url: String,
+    /// Make the directories that are not there.
+    #[arg(long)]
+    pub make_dirs: bool,
+    /// Write to the file's own name at once, for servers that do not let us rename.
+    #[arg(long)]
+    pub in_place: bool,
+    #[command(flatten)]
+    pub moving: Moving,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// List a directory.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat ftp ls ftp://ftp.example.org/pub/
+  packetboat ftp ls -l --json ftp://ftp.example.org/pub/")]
+pub struct Ls {
+    /// Which one.
+    pub url: String,
+    /// Sizes, times and modes, too.
+    #[arg(short, long)]
+    pub long: bool,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Write a file to standard output.
+#[derive(Debug, Args)]
+pub struct Cat {
+    /// Which one.
+    pub url: String,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Say what the server knows of a file or a directory.
+#[derive(Debug, Args)]
+pub struct Stat {
+    /// Which one.
+    pub url: String,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Make a directory, and those that it stands in.
+#[derive(Debug, Args)]
+pub struct Mkdir {
+    /// Which one.
+    pub url: String,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Remove a file, or a directory that is empty.
+#[derive(Debug, Args)]
+pub struct Rm {
+    /// Which one.
+    pub url: String,
+    /// A directory, and all that is in it.
+    #[arg(short, long)]
+    pub recursive: bool,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Give a file or a directory another name.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  packetboat ftp mv ftp://joe@ftp.example.org/menus/new.txt menus/today.txt")]
+pub struct Mv {
+    /// Which one.
+    pub url: String,
+    /// Its new path, from where the login leads.
+    pub to: String,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Which files of a tree, and how.
+#[derive(Debug, Args)]
+pub struct Trees {
+    /// The tree that the other one is made like: a URL or a directory.
+    pub source: String,
+    /// The other one.
+    pub target: String,
+    /// Only names like this; the last pattern that fits decides.
+    #[arg(long, value_name = "GLOB")]
+    pub include: Vec<String>,
+    /// No names like this. With a / in it, it is for the path below the tree's root; ** is any directories.
+    #[arg(long, value_name = "GLOB")]
+    pub exclude: Vec<String>,
+    /// Sizes count, times do not.
+    #[arg(long)]
+    pub size_only: bool,
+    /// Leave what is in the target, whatever it is like.
+    #[arg(long, conflicts_with = "size_only")]
+    pub only_missing: bool,
+    /// Look at what links lead to; otherwise they are passed over.
+    #[arg(long)]
+    pub follow_links: bool,
+    /// Give files the modes that they have in the source.
+    #[arg(long)]
+    pub keep_modes: bool,
+    /// Say what would be done, and do nothing.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    #[command(flatten)]
+    pub moving: Moving,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Make one tree like another: move what is missing, differs in size, or is newer in the source.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat ftp mirror ftp://ftp.example.org/pub/menus menus
+  packetboat ftp mirror -P 8 site ftp://joe@www.example.org/htdocs
+  packetboat ftp mirror --exclude '*.tmp' --exclude /cache --dry-run site ftp://joe@www.example.org/htdocs")]
+pub struct Mirror {
+    #[command(flatten)]
+    pub trees: Trees,
+    /// Remove what is in the target and not in the source.
+    #[arg(long)]
+    pub delete: bool,
+}
+
+/// The same as mirror --delete: afterwards both trees are the same.
+#[derive(Debug, Args)]
+pub struct Sync {
+    #[command(flatten)]
+    pub trees: Trees,
+}
+
+fn rate(text: &str) -> Result<std::num::NonZeroU64, String> {
+    let wrong = || "a number of octets a second, perhaps with k, M or G".to_string();
+    let (digits, factor) = match text.strip_suffix(['k', 'K', 'M', 'G']) {
+        Some(digits) if text.ends_with('M') => (digits, 1 << 20),
+        Some(digits) if text.ends_with('G') => (digits, 1 << 30),
+        Some(digits) => (digits, 1 << 10),
+        None => (text, 1),
+    };
+    let number: u64 = digits.parse().map_err(|_| wrong())?;
+    number.checked_mul(factor).and_then(std::num::NonZeroU64::new).ok_or_else(wrong)
+}

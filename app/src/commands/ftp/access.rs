@@ -1,0 +1,194 @@
+//! From the command line to a site: whom we believe, who we are, and with what password.
+//!
+//! Not here: what is done there.
+
+use crate::cli::ftp::Access;
+use crate::failure::Failure;
+use crate::terminal;
+use ftp_client::site::{ANONYMOUS, Tap};
+use ftp_client::{Pace, Safety, Site, Url};
+use net::{ClientTls, Trust};
+use std::io::{IsTerminal, stderr, stdin};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the password may stand.
+const VARIABLE: &str = "PACKETBOAT_FTP_PASSWORD";
+
+/// A URL, and how to get there.
+pub struct Place {
+    pub url: Url,
+    pub site: Site,
+}
+
+/// What a URL and the command line say together.
+pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
+    let mut url: Url = text.parse()?;
+    if url.password.is_some() {
+        eprintln!(
+            "packetboat: a password in a URL can be read by everybody on this machine; see --help for other ways"
+        );
+    }
+    let netrc = netrc(access, &url.host);
+    let by_netrc = netrc.as_ref().map(|(user, _)| user.clone());
+    url.user = url.user.or_else(|| access.user.clone()).or(by_netrc);
+    let password = password(&url, access, netrc)?;
+    let mut site = Site::with_tls(&url, &password, tls(access)?);
+    site.safety = safety(&url, access, site.safety)?;
+    site.private_data = !access.clear_data;
+    site.active = access.active;
+    site.say_host = access.say_host;
+    site.trust_pasv_address = access.trust_pasv_address;
+    site.pipelining = !access.no_pipelining;
+    site.family = match (access.ipv4, access.ipv6) {
+        (true, _) => Some(ftp_client::Family::V4),
+        (_, true) => Some(ftp_client::Family::V6),
+        _ => None,
+    };
+    site.stall_limit = Duration::from_secs(access.timeout);
+    site.pace = access.limit_rate.map_or(Pace::default(), Pace::new);
+    if access.show_dialogue {
+        let colours = crate::output::colours(&stderr());
+        site.tap = Some(Tap(Arc::new(net::tap::Printer::new(stderr(), colours))));
+    }
+    Ok(Place { url, site })
+}
+
+fn safety(url: &Url, access: &Access, usual: Safety) -> Result<Safety, Failure> {
+    match usual {
+        Safety::Implicit if access.no_tls => Err(Failure::Failed(format!("{url}: ftps is TLS; say ftp:// for none"))),
+        Safety::Implicit => Ok(Safety::Implicit),
+        _ if access.no_tls => Ok(Safety::Clear),
+        _ if access.insecure_login => Ok(Safety::IfOffered),
+        // Whoever is called anonymous has no secret.
+        Safety::Required
+            if url.user.as_deref().is_none_or(is_anonymous) && url.scheme == ftp_client::url::Scheme::Ftp =>
+        {
+            Ok(Safety::IfOffered)
+        }
+        usual => Ok(usual),
+    }
+}
+
+fn is_anonymous(user: &str) -> bool {
+    matches!(user, "anonymous" | "ftp")
+}
+
+fn tls(access: &Access) -> Result<ClientTls, Failure> {
+    let failed = |error: net::TlsError| Failure::Failed(error.to_string());
+    let tls = match (&access.ca_file, &access.fingerprint) {
+        (_, Some(fingerprint)) => ClientTls::pinned(fingerprint),
+        (Some(file), None) => Trust::from_pem_file(file).and_then(ClientTls::verifying),
+        // A machine that trusts nobody can still speak in clear, and with whoever is pinned.
+        (None, None) => ClientTls::verifying(Trust::Platform).or_else(|_| ClientTls::pinned(&"0".repeat(64))),
+    };
+    Ok(tls.map_err(failed)?.speaking(&["ftp"]))
+}
+
+/// The first place that has one.
+fn password(url: &Url, access: &Access, netrc: Option<(String, String)>) -> Result<String, Failure> {
+    if let Some(password) = &url.password {
+        return Ok(password.clone());
+    }
+    if let Some(command) = &access.password_command {
+        let output = Command::new("sh").args(["-c", command]).stderr(std::process::Stdio::inherit()).output()?;
+        if !output.status.success() {
+            return Err(Failure::Failed(format!("the command for the password failed: {}", output.status)));
+        }
+        return Ok(first_line(&String::from_utf8_lossy(&output.stdout)));
+    }
+    if let Some(file) = &access.password_file {
+        let text =
+            std::fs::read_to_string(file).map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
+        return Ok(first_line(&text));
+    }
+    if let Ok(password) = std::env::var(VARIABLE) {
+        return Ok(password);
+    }
+    let Some(user) = url.user.as_deref() else { return Ok(ANONYMOUS.1.into()) };
+    match netrc {
+        Some((name, password)) if name == user => return Ok(password),
+        _ if is_anonymous(user) => return Ok(ANONYMOUS.1.into()),
+        _ => {}
+    }
+    if stdin().is_terminal() {
+        return terminal::hidden(&format!("Password for {user} at {}: ", url.host));
+    }
+    Err(Failure::Failed(format!(
+        "no password for {user}; --password-file, --password-command, {VARIABLE} or ~/.netrc has one"
+    )))
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or("").to_owned()
+}
+
+/// Login and password of this host.
+fn netrc(access: &Access, host: &str) -> Option<(String, String)> {
+    let file = access.netrc.clone().or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".netrc")))?;
+    let text = std::fs::read_to_string(&file).ok()?;
+    let found = read_netrc(&text, host)?;
+    warn_of_readers(&file);
+    Some(found)
+}
+
+fn warn_of_readers(file: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    if file.metadata().is_ok_and(|about| about.permissions().mode() & 0o077 != 0) {
+        eprintln!("packetboat: {} can be read by others; chmod 600 it", file.display());
+    }
+}
+
+/// `machine HOST login NAME password WORD`, in any order of the last two; `default` fits every host. What belongs to `macdef`
+/// goes on to the next empty line.
+fn read_netrc(text: &str, host: &str) -> Option<(String, String)> {
+    let text = without_macros(text);
+    let mut words = text.split_whitespace();
+    let (mut here, mut login, mut password) = (false, None, None);
+    let whole = |login: &mut Option<String>, password: &mut Option<String>| login.take().zip(password.take());
+    while let Some(word) = words.next() {
+        match word {
+            "machine" | "default" => {
+                if here && let Some(found) = whole(&mut login, &mut password) {
+                    return Some(found);
+                }
+                (login, password) = (None, None);
+                here = word == "default" || words.next().is_some_and(|name| name.eq_ignore_ascii_case(host));
+            }
+            "login" => login = words.next().map(Into::into),
+            "password" => password = words.next().map(Into::into),
+            "account" => drop(words.next()),
+            _ => {}
+        }
+    }
+    if here { whole(&mut login, &mut password) } else { None }
+}
+
+fn without_macros(text: &str) -> String {
+    let mut inside = false;
+    let kept = text.lines().filter(|line| {
+        inside = if inside { !line.trim().is_empty() } else { line.trim_start().starts_with("macdef") };
+        !inside && !line.trim_start().starts_with('#')
+    });
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn netrc_is_read_as_others_read_it() {
+        let text = "machine a login joe password x\nmachine b\n  password y login bob\nmacdef init\nmachine c login no password no\n\n\
+                    # machine d\ndefault login anonymous password me@here";
+        let read = |host: &str| read_netrc(text, host);
+        let pair = |one: &str, two: &str| Some((one.to_owned(), two.to_owned()));
+        assert_eq!(read("a"), pair("joe", "x"));
+        assert_eq!(read("B"), pair("bob", "y"));
+        assert_eq!(read("c"), pair("anonymous", "me@here"));
+        assert_eq!(read_netrc("machine a login joe", "a"), None);
+        assert_eq!(read_netrc("machine a login joe password x", "b"), None);
+    }
+}

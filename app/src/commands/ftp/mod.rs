@@ -1,0 +1,259 @@
+//! `packetboat ftp …`: words for what the client library does.
+
+mod access;
+mod show;
+
+use crate::cli::ftp::{Access, Cat, FtpCommand, Get, Ls, Mirror, Mkdir, Mv, Put, Rm, Stat, Trees};
+use crate::failure::Failure;
+use crate::output;
+use access::{Place, place};
+use ftp_client::{Action, Connection, Crew, Direction, Error, Fetch, Selection, Send};
+use show::{Show, entry_json, entry_line};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Does it.
+pub fn run(command: FtpCommand) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match command {
+            FtpCommand::Get(get) => fetch(get).await,
+            FtpCommand::Put(put) => send(put).await,
+            FtpCommand::Ls(ls) => list(ls).await,
+            FtpCommand::Cat(cat) => print(cat).await,
+            FtpCommand::Stat(stat) => look(stat).await,
+            FtpCommand::Mkdir(mkdir) => make(mkdir).await,
+            FtpCommand::Rm(rm) => remove(rm).await,
+            FtpCommand::Mv(mv) => rename(mv).await,
+            FtpCommand::Mirror(Mirror { trees, delete }) => mirror(trees, delete).await,
+            FtpCommand::Sync(sync) => mirror(sync.trees, true).await,
+        }
+    })
+}
+
+async fn open(place: &Place) -> Result<Connection, Failure> {
+    Ok(Connection::open(&place.site).await?)
+}
+
+async fn fetch(get: Get) -> Result<(), Failure> {
+    let show = Show::new(&get.access);
+    // One crew a server: a URL may name another one.
+    for url in &get.urls {
+        let place = place(url, &get.access)?;
+        let files = sources(&place, get.output.as_deref(), get.urls.len() > 1).await?;
+        let wishes =
+            Fetch { resume: get.moving.resume, verify: get.moving.verify, keep_time: true, ..Fetch::default() };
+        let crew = Crew::new(place.site, get.access.parallel.into(), show.watcher());
+        show.expect(files.len() as u64, 0);
+        show.add(&crew.fetch_all(files, &wishes).await?);
+    }
+    show.end()
+}
+
+/// What a URL means: one file, or all whose names fit.
+async fn sources(place: &Place, output: Option<&Path>, many: bool) -> Result<Vec<(Vec<u8>, PathBuf)>, Failure> {
+    let url = &place.url;
+    let name = url.name().filter(|_| !url.path.ends_with(b"/"));
+    let name = name.ok_or_else(|| Failure::Failed(format!("{url}: that is a directory; `mirror` fetches those")))?;
+    let directory = output.filter(|output| many || output.is_dir() || output.as_os_str().as_bytes().ends_with(b"/"));
+    let Some(pattern) = ftp_client::select::pattern(name) else {
+        let local = ftp_client::directory::local_name(name)?;
+        let target = match (directory, output) {
+            (Some(directory), _) => directory.join(local),
+            (None, Some(file)) => file.to_path_buf(),
+            (None, None) => local,
+        };
+        return Ok(vec![(url.path.clone(), target)]);
+    };
+    let above = &url.path[..url.path.len() - name.len()];
+    let mut connection = open(place).await?;
+    let listing = connection.list(above).await?;
+    connection.quit().await;
+    let files = listing.entries.iter().filter(|found| found.kind != ftp_client::Kind::Directory);
+    let names = files.map(|found| found.name.as_bytes()).filter(|name| pattern.matches(name));
+    let found = names.map(|name| {
+        let local = ftp_client::directory::local_name(name)?;
+        Ok((ftp_client::directory::join(above, name), output.unwrap_or(Path::new("")).join(local)))
+    });
+    let found = found.collect::<Result<Vec<_>, Error>>()?;
+    if found.is_empty() { Err(Failure::Missing(format!("{url}: nothing of such a name"))) } else { Ok(found) }
+}
+
+async fn send(put: Put) -> Result<(), Failure> {
+    let place = place(&put.url, &put.access)?;
+    let show = Show::new(&put.access);
+    let path = &place.url.path;
+    let directory = path.is_empty() || path.ends_with(b"/");
+    if !directory && put.files.len() > 1 {
+        return Err(Failure::Failed(format!("{}: several files go into a directory; end it with /", place.url)));
+    }
+    let mut files = Vec::new();
+    for file in &put.files {
+        let name = file.file_name().ok_or_else(|| Failure::Failed(format!("{}: no name of a file", file.display())))?;
+        let target = if directory { ftp_client::directory::join(path, name.as_bytes()) } else { path.clone() };
+        files.push((file.clone(), target));
+    }
+    if put.make_dirs {
+        let above = path.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &path[..at]);
+        if !above.is_empty() {
+            let mut connection = open(&place).await?;
+            connection.make_directories(above).await?;
+            connection.quit().await;
+        }
+    }
+    let octets = put.files.iter().filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum();
+    show.expect(files.len() as u64, octets);
+    let wishes = Send {
+        resume: put.moving.resume,
+        verify: put.moving.verify,
+        keep_time: true,
+        in_place: put.in_place,
+        ..Send::default()
+    };
+    let crew = Crew::new(place.site, put.access.parallel.into(), show.watcher());
+    show.add(&crew.send_all(files, &wishes).await?);
+    show.end()
+}
+
+async fn list(ls: Ls) -> Result<(), Failure> {
+    let place = place(&ls.url, &ls.access)?;
+    let mut connection = open(&place).await?;
+    let mut listing = connection.list(&place.url.path).await?;
+    connection.quit().await;
+    listing.entries.sort_by(|one, two| one.name.cmp(&two.name));
+    for found in &listing.entries {
+        match (ls.access.json, ls.long) {
+            (true, _) => output::json(&entry_json(found))?,
+            (false, long) => output::say(&entry_line(found, long))?,
+        }
+    }
+    if listing.flawed > 0 {
+        eprintln!("packetboat: {} names that lead elsewhere were passed over", listing.flawed);
+    }
+    Ok(())
+}
+
+async fn print(cat: Cat) -> Result<(), Failure> {
+    let place = place(&cat.url, &cat.access)?;
+    let mut connection = open(&place).await?;
+    connection.read_file(&place.url.path, |octets| std::io::stdout().write_all(octets)).await?;
+    connection.quit().await;
+    Ok(std::io::stdout().flush()?)
+}
+
+async fn look(stat: Stat) -> Result<(), Failure> {
+    let place = place(&stat.url, &stat.access)?;
+    let mut connection = open(&place).await?;
+    let about = connection.stat(&place.url.path).await?;
+    connection.quit().await;
+    show::about(&place.url.to_string(), &about, stat.access.json)
+}
+
+async fn make(mkdir: Mkdir) -> Result<(), Failure> {
+    let place = place(&mkdir.url, &mkdir.access)?;
+    let mut connection = open(&place).await?;
+    let path = place.url.path.strip_suffix(b"/").unwrap_or(&place.url.path);
+    connection.make_directories(path).await?;
+    connection.quit().await;
+    Ok(())
+}
+
+async fn remove(rm: Rm) -> Result<(), Failure> {
+    let place = place(&rm.url, &rm.access)?;
+    let path = place.url.path.strip_suffix(b"/").unwrap_or(&place.url.path);
+    if place.url.name().is_none() {
+        return Err(Failure::Failed(format!("{}: that is all there is; name something in it", place.url)));
+    }
+    let mut connection = open(&place).await?;
+    match (rm.recursive, connection.stat(path).await?.kind == ftp_client::Kind::Directory) {
+        (true, true) => connection.remove_tree(path).await?,
+        (false, true) => connection.remove_directory(path).await?,
+        (_, false) => connection.remove_file(path).await?,
+    }
+    connection.quit().await;
+    Ok(())
+}
+
+async fn rename(mv: Mv) -> Result<(), Failure> {
+    let place = place(&mv.url, &mv.access)?;
+    let mut connection = open(&place).await?;
+    connection.rename(&place.url.path, mv.to.as_bytes()).await?;
+    connection.quit().await;
+    Ok(())
+}
+
+async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
+    let is_url = |text: &str| text.contains("://");
+    let (direction, url, local) = match (is_url(&trees.source), is_url(&trees.target)) {
+        (true, false) => (Direction::Here, &trees.source, &trees.target),
+        (false, true) => (Direction::There, &trees.target, &trees.source),
+        _ => return Err(Failure::Failed("one of the two is a URL, the other a directory here".into())),
+    };
+    let place = place(url, &trees.access)?;
+    let show = Show::new(&trees.access);
+    let mirror = ftp_client::Mirror {
+        direction,
+        remote: place.url.path.strip_suffix(b"/").unwrap_or(&place.url.path).to_vec(),
+        local: local.into(),
+        selection: selection(&trees),
+        delete,
+        size_only: trees.size_only,
+        only_missing: trees.only_missing,
+        follow_links: trees.follow_links,
+        keep_modes: trees.keep_modes,
+        resume: trees.moving.resume,
+        verify: trees.moving.verify,
+    };
+    let crew = Crew::new(place.site, trees.access.parallel.into(), show.watcher());
+    let plan = mirror.plan(&crew).await?;
+    if plan.passed_over > 0 {
+        eprintln!(
+            "packetboat: {} names or directories were passed over{}",
+            plan.passed_over,
+            if delete { ", so nothing will be removed" } else { "" }
+        );
+    }
+    if trees.dry_run {
+        return show_plan(&plan, &trees.access);
+    }
+    let (files, octets) = plan.to_move();
+    show.expect(files, octets);
+    show.add(&mirror.apply(&plan, &crew).await?);
+    show.end()
+}
+
+fn selection(trees: &Trees) -> Selection {
+    let mut selection = Selection::default();
+    trees.include.iter().for_each(|pattern| selection.include(pattern));
+    trees.exclude.iter().for_each(|pattern| selection.exclude(pattern));
+    selection
+}
+
+fn show_plan(plan: &ftp_client::Plan, access: &Access) -> Result<(), Failure> {
+    for (path, action) in &plan.actions {
+        let path = String::from_utf8_lossy(path);
+        let (word, octets) = match action {
+            Action::MakeDirectory => ("make", None),
+            Action::Copy { octets, .. } => ("copy", *octets),
+            Action::Remove => ("remove", None),
+            Action::RemoveDirectory => ("remove-directory", None),
+            Action::Conflict => ("conflict", None),
+        };
+        let why = match action {
+            Action::Copy { why, .. } => Some(format!("{why:?}").to_lowercase()),
+            _ => None,
+        };
+        if access.json {
+            output::json(&serde_json::json!({"action": word, "path": path, "octets": octets, "why": why}))?;
+        } else {
+            let why = why.map_or(String::new(), |why| format!("  ({why})"));
+            output::say(&format!("{word:<16} {}{why}", output::printable(&path)))?;
+        }
+    }
+    let (files, octets) = plan.to_move();
+    if !access.json && !access.quiet {
+        eprintln!("{files} files to move, {}; {} are as they should be", output::size(octets), plan.same);
+    }
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! One connection to one server.
+//!
+//! Invariants: one order at a time; whoever stops waiting for an order stops it, and the connection can be used again; it is
+//! closed in order when its owner lets it go.
+//! Not here: files (fetch, send), directories (directory).
+
+use crate::desk::{Answered, Clerk, Job};
+use crate::error::Error;
+use crate::pump::{Fault, Pump};
+use crate::site::{Safety, Site};
+use ftp::address::Family;
+use ftp::client::{Client, Features, Order, Outcome, Start, Transfer, Welcome, Words};
+use ftp::{Command, Reply, WirePath};
+use net::tap::{Label, Side, Tapped};
+use net::{Begin, ClientTls, Ended, Security, Setup, TlsError, Why};
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// While data move nothing is said on the control connection, and some middlebox on the way may forget it.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// A server that is asked to let us go has so long to say so.
+const QUIT_LIMIT: Duration = Duration::from_secs(5);
+
+/// A connection, logged in.
+#[derive(Debug)]
+pub struct Connection {
+    site: Arc<Site>,
+    jobs: mpsc::Sender<Job>,
+    /// Nothing once it is known how it ended.
+    talk: Option<JoinHandle<Over>>,
+    _open: watch::Sender<bool>,
+    welcome: Welcome,
+    tls: ClientTls,
+    tls13: bool,
+    /// How far the server's clock is ahead of UTC, where listings do not tell UTC and it was found out.
+    pub(crate) zone_secs: Option<i64>,
+    /// Whether LIST takes `-a`, once that is known.
+    pub(crate) lists_all: Option<bool>,
+}
+
+/// How it ended, for whoever waits still.
+#[derive(Debug)]
+struct Over {
+    end: Option<ftp::client::End>,
+    ended: Ended,
+    /// What broke on our side before, if anything did: then that is the reason.
+    fault: Option<Fault>,
+}
+
+impl Connection {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn open(site: &Site) -> Result<Self, Error> {
+        match Self::open_with(site, false).await {
+            // It speaks TLS 1.3 and nothing else.
+            Err(Error::Tls { why: TlsError::Refused(_) | TlsError::Failed(_) | TlsError::HungUp(_), .. }) => {
+                Self::open_with(site, true).await
+            }
+            other => other,
+        }
+    }
+
+    async fn open_with(site: &Site, tls13: bool) -> Result<Self, Error> {
+        let stream = dial(site).await?;
+        let failed = |why| Error::Unreachable { host: site.host.clone(), why };
+        let peer = stream.peer_addr().map_err(failed)?;
+        let apart = |why| Error::Tls { why, shown: None };
+        let tls = if tls13 { site.tls.alone_with_tls13() } else { site.tls.alone() }.map_err(apart)?;
+        let site = Arc::new(site.clone());
+        let (jobs, waiting) = mpsc::channel(1);
+        let (login, admitted) = oneshot::channel();
+        let clerk = Clerk::new(site.clone(), tls.clone(), &stream, waiting, login).map_err(failed)?;
+        let client = Client::new(site.settings(Family::of(peer.ip().to_canonical())), Instant::now());
+        let (open, leaving) = watch::channel(false);
+        let setup = Setup { security: security(&site, &tls), tap: tapped(&site), ..Setup::new(leaving) };
+        let talk = tokio::spawn(talk(client, clerk, stream, setup));
+        match admitted.await {
+            Ok(Answered { outcome: Outcome::Admitted(welcome), .. }) => Ok(Connection {
+                site,
+                jobs,
+                talk: Some(talk),
+                _open: open,
+                welcome,
+                tls,
+                tls13,
+                zone_secs: None,
+                lists_all: None,
+            }),
+            _ => Err(over(talk, &tls).await),
+        }
+    }
+
+    /// What the server said, and can do.
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+
+    /// What the server can do.
+    pub fn features(&self) -> &Features {
+        &self.welcome.features
+    }
+
+    /// Where it leads.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Whether the connection is still there, as far as is known.
+    pub fn is_open(&self) -> bool {
+        self.talk.as_ref().is_some_and(|talk| !talk.is_finished())
+    }
+
+    /// Whether the next file would need a ticket that is not there any more: then a new connection is better.
+    pub fn is_worn(&self) -> bool {
+        self.tls13 && self.welcome.private && !self.tls.can_resume()
+    }
+
+    /// Says commands, one behind the other whatever is answered. There is one reply for each.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]
+    pub async fn say(&mut self, words: Vec<Words>) -> Result<Vec<Reply>, Error> {
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.order(Order::Say(words), None).await?.outcome {
+            Outcome::Said(replies) => Ok(replies),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Says one command, which must be answered well.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with `step`; [`Error::Ended`]
+    pub async fn command(&mut self, command: &Command, step: &str) -> Result<Reply, Error> {
+        let reply = self.say(vec![command.into()]).await?.swap_remove(0);
+        if reply.is_positive() { Ok(reply) } else { Err(Error::Refused { step: step.into(), reply }) }
+    }
+
+    /// Does something with data.
+    pub(crate) async fn transfer(
+        &mut self,
+        words: Words,
+        start: Start,
+        pump: Pump,
+        step: &str,
+    ) -> Result<Reply, Error> {
+        let (reply, fault) = self.transfer_with_fault(words, start, pump, step).await?;
+        match fault {
+            None => Ok(reply),
+            Some(fault) => Err(broken(step, &fault)),
+        }
+    }
+
+    /// The same; a fault of the data connection is given back where the server was content all the same.
+    pub(crate) async fn transfer_with_fault(
+        &mut self,
+        words: Words,
+        start: Start,
+        pump: Pump,
+        step: &str,
+    ) -> Result<(Reply, Option<Fault>), Error> {
+        let transfer = Transfer { words, start, ascii: false };
+        let Answered { outcome, fault } = self.order(Order::Transfer(transfer), Some(pump)).await?;
+        let step = step.to_owned();
+        match (outcome, fault) {
+            (Outcome::Transferred(reply), _) => Ok((reply, None)),
+            (Outcome::Refused(reply) | Outcome::NoRestart(reply), _) => Err(Error::Refused { step, reply }),
+            (Outcome::NoWay(None), Some(fault)) => Err(broken(&step, &fault)),
+            (Outcome::NoWay(reply), _) => Err(Error::NoWay { step, reply }),
+            (Outcome::Broken, Some(fault)) => Ok((Reply::fixed(426, "Broken."), Some(fault))),
+            (Outcome::Broken, None) => Err(Error::Broken { step, why: "the data connection broke".into() }),
+            (Outcome::Stopped, _) => Err(Error::Stopped),
+            (other, _) => Err(unexpected(&other)),
+        }
+    }
+
+    async fn order(&mut self, order: Order, pump: Option<Pump>) -> Result<Answered, Error> {
+        let (answer, answered) = oneshot::channel();
+        let job = Job { order, private: self.welcome.private, pump, answer };
+        if self.jobs.send(job).await.is_ok()
+            && let Ok(answered) = answered.await
+        {
+            return Ok(answered);
+        }
+        Err(self.lost().await)
+    }
+
+    /// Why it is over.
+    async fn lost(&mut self) -> Error {
+        match self.talk.take() {
+            Some(talk) => over(talk, &self.tls).await,
+            None => Error::ended(ftp::client::End::Dropped, None),
+        }
+    }
+
+    /// Leaves in order.
+    pub async fn quit(self) {
+        drop(self.jobs);
+        // Who does not answer QUIT does not matter any more.
+        if let Some(talk) = self.talk {
+            let _ = tokio::time::timeout(QUIT_LIMIT, talk).await;
+        }
+    }
+}
+
+async fn talk(mut client: Client, mut clerk: Clerk, stream: TcpStream, setup: Setup) -> Over {
+    let ended = net::converse(&mut client, &mut clerk, stream, setup).await;
+    // Dropped, so that who waits looks here for the reason.
+    drop(clerk.take_pending());
+    Over { end: clerk.end.take(), ended, fault: clerk.fault.take() }
+}
+
+async fn over(talk: JoinHandle<Over>, tls: &ClientTls) -> Error {
+    match talk.await {
+        Ok(Over { fault: Some(fault @ (Fault::Local(_) | Fault::Wrong(_))), .. }) => broken("transfer", &fault),
+        Ok(Over { end, ended, .. }) => reason(end, ended, tls),
+        Err(_) => Error::ended(ftp::client::End::Dropped, None),
+    }
+}
+
+fn reason(end: Option<ftp::client::End>, ended: Ended, tls: &ClientTls) -> Error {
+    match ended.why {
+        Why::Tls(why) => Error::Tls { why, shown: tls.refused() },
+        why => Error::ended(end.unwrap_or(ftp::client::End::Dropped), Some(&why)),
+    }
+}
+
+pub(crate) fn broken(step: &str, fault: &Fault) -> Error {
+    let (step, why) = (step.to_owned(), fault.to_string());
+    match fault {
+        Fault::Unconnected(_) | Fault::Line(_) => Error::Broken { step, why },
+        Fault::Local(_) | Fault::Wrong(_) => Error::Untaken { step, why },
+    }
+}
+
+fn unexpected(outcome: &Outcome) -> Error {
+    Error::Broken { step: "FTP".into(), why: format!("an answer that fits no question: {outcome:?}") }
+}
+
+fn security(site: &Site, tls: &ClientTls) -> Security {
+    let begin = match site.safety {
+        Safety::Clear => return Security::None,
+        Safety::Implicit => Begin::AtOnce,
+        Safety::Required | Safety::IfOffered => Begin::WhenAsked,
+    };
+    Security::Client { tls: tls.clone(), host: site.host.clone(), begin }
+}
+
+fn tapped(site: &Site) -> Option<Tapped> {
+    let label = || Label { session: site.host.clone(), protocol: "ftp", port: site.port, side: Side::Client };
+    site.tap.as_ref().map(|tap| Tapped::new(tap.0.clone(), label()))
+}
+
+/// The first address that answers.
+async fn dial(site: &Site) -> Result<TcpStream, Error> {
+    let failed = |why| Error::Unreachable { host: site.host.clone(), why };
+    let found = tokio::time::timeout(site.connect_limit, tokio::net::lookup_host((site.host.as_str(), site.port)));
+    let found = found.await.map_err(|_| failed(io::ErrorKind::TimedOut.into()))?.map_err(failed)?;
+    let wanted = |address: &SocketAddr| site.family.is_none_or(|family| Family::of(address.ip()) == family);
+    let mut why = io::Error::new(io::ErrorKind::NotFound, "no address of this kind");
+    for address in found.filter(wanted) {
+        match net::connect(address, site.connect_limit, None).await {
+            Ok(stream) => {
+                // Without it, a transfer of hours may cost us the control connection; nothing else is lost.
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+                return Ok(stream);
+            }
+            Err(error) => why = error,
+        }
+    }
+    Err(failed(why))
+}
+
+/// A path that can stand in a command.
+///
+/// # Errors
+/// [`Error::Name`]
+pub fn wire_path(path: &[u8]) -> Result<WirePath, Error> {
+    WirePath::new(path).ok_or_else(|| Error::Name(String::from_utf8_lossy(path).into_owned()))
+}

@@ -1,0 +1,277 @@
+//! Several connections that work off one list.
+//!
+//! Invariants: a task that fails for a reason that may pass is tried again, a few times and later each time; a server that has
+//! no room for another connection gets fewer; what cannot be done does not keep the rest from being done.
+//! Not here: what the tasks are (mirror, and whoever asks).
+
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::site::Site;
+use futures_util::future::join_all;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How often something is tried again.
+const RETRIES: u32 = 3;
+
+/// How long we wait before that, the first time; twice as long each time after.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What happens, for whoever shows it.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A file begins to move.
+    Begun {
+        /// Its name, for people.
+        name: &'a str,
+        /// How long it is.
+        octets: Option<u64>,
+    },
+    /// So many octets of it have moved.
+    Moved {
+        /// Its name.
+        name: &'a str,
+        /// How many.
+        octets: u64,
+    },
+    /// It is done.
+    Done {
+        /// Its name.
+        name: &'a str,
+        /// How long it is.
+        octets: u64,
+    },
+    /// It will be tried again.
+    Again {
+        /// Its name.
+        name: &'a str,
+        /// Why.
+        error: &'a Error,
+    },
+    /// It will not be done.
+    Failed {
+        /// Its name.
+        name: &'a str,
+        /// Why.
+        error: &'a Error,
+    },
+}
+
+/// Hears of what happens.
+pub type Watcher = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+
+/// Several connections to one server.
+#[derive(Clone)]
+pub struct Crew {
+    site: Arc<Site>,
+    hands: usize,
+    watcher: Watcher,
+}
+
+/// A task for the crew.
+pub(crate) trait Task: Send + Clone {
+    /// For people.
+    fn name(&self) -> String;
+}
+
+impl Task for Vec<u8> {
+    fn name(&self) -> String {
+        crate::directory::shown(self)
+    }
+}
+
+/// A list of tasks, some of which may bring others.
+pub(crate) struct Tasks<T> {
+    waiting: Mutex<VecDeque<T>>,
+    /// How many are waiting or being done.
+    open: AtomicUsize,
+    changed: Notify,
+}
+
+impl<T> Tasks<T> {
+    pub(crate) fn new(tasks: impl IntoIterator<Item = T>) -> Self {
+        let waiting: VecDeque<T> = tasks.into_iter().collect();
+        Tasks { open: AtomicUsize::new(waiting.len()), waiting: Mutex::new(waiting), changed: Notify::new() }
+    }
+
+    pub(crate) fn add(&self, task: T) {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        self.give_back(task);
+    }
+
+    fn give_back(&self, task: T) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(task);
+        self.changed.notify_one();
+    }
+
+    fn done(&self) {
+        if self.open.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// The next one; nothing when all are done.
+    async fn next(&self) -> Option<T> {
+        loop {
+            // Asked for before we look, so that nothing that comes between is missed.
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(task) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+                return Some(task);
+            }
+            if self.open.load(Ordering::SeqCst) == 0 {
+                return None;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Crew {
+    /// So many connections at most.
+    pub fn new(site: Site, hands: usize, watcher: Watcher) -> Self {
+        Crew { site: Arc::new(site), hands: hands.max(1), watcher }
+    }
+
+    /// Where it works.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        (self.watcher)(event);
+    }
+
+    /// What hears of the stretches of one file.
+    pub(crate) fn heard(&self, name: String) -> Option<Arc<dyn Fn(u64) + Send + Sync>> {
+        let watcher = self.watcher.clone();
+        Some(Arc::new(move |octets| watcher(&Event::Moved { name: &name, octets })))
+    }
+
+    /// Works off the list. Says how many tasks were not done; each has been told to the watcher.
+    ///
+    /// # Errors
+    /// When there is no connection at all.
+    pub(crate) async fn work<T: Task>(
+        &self,
+        tasks: &Tasks<T>,
+        task: impl AsyncFn(&mut Connection, &T) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let first = Connection::open(&self.site).await?;
+        let failed = AtomicUsize::new(0);
+        let present = AtomicUsize::new(1);
+        let mut first = Some(first);
+        let hands = self.hands.min(tasks.open.load(Ordering::SeqCst).max(4));
+        let workers = (0..hands).map(|_| {
+            let connection = first.take();
+            Worker { crew: self, tasks, connection, present: &present, failed: &failed }.run(&task)
+        });
+        join_all(workers).await;
+        Ok(failed.into_inner() as u64)
+    }
+}
+
+struct Worker<'a, T> {
+    crew: &'a Crew,
+    tasks: &'a Tasks<T>,
+    connection: Option<Connection>,
+    /// How many have a connection.
+    present: &'a AtomicUsize,
+    failed: &'a AtomicUsize,
+}
+
+impl<T: Task> Worker<'_, T> {
+    async fn run(mut self, task: &impl AsyncFn(&mut Connection, &T) -> Result<(), Error>) {
+        while let Some(next) = self.tasks.next().await {
+            match self.try_often(&next, task).await {
+                Ok(()) => self.tasks.done(),
+                // Others are there to do it.
+                Err(error) if error.is_crowded() && self.present.load(Ordering::SeqCst) > 0 => {
+                    self.tasks.give_back(next);
+                    return;
+                }
+                Err(error) => {
+                    self.failed.fetch_add(1, Ordering::SeqCst);
+                    self.crew.tell(&Event::Failed { name: &next.name(), error: &error });
+                    self.tasks.done();
+                }
+            }
+        }
+        if let Some(connection) = self.connection.take() {
+            connection.quit().await;
+        }
+    }
+
+    async fn try_often(
+        &mut self,
+        next: &T,
+        task: &impl AsyncFn(&mut Connection, &T) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut tried = 0;
+        loop {
+            let error = match self.try_once(next, task).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if error.is_crowded() && self.present.load(Ordering::SeqCst) > 0
+                || !error.is_transient()
+                || tried == RETRIES
+            {
+                return Err(error);
+            }
+            self.crew.tell(&Event::Again { name: &next.name(), error: &error });
+            tokio::time::sleep(PAUSE * 2_u32.pow(tried)).await;
+            tried += 1;
+        }
+    }
+
+    async fn try_once(
+        &mut self,
+        next: &T,
+        task: &impl AsyncFn(&mut Connection, &T) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.connection.as_ref().is_some_and(Connection::is_worn)
+            && let Some(worn) = self.connection.take()
+        {
+            self.present.fetch_sub(1, Ordering::SeqCst);
+            worn.quit().await;
+        }
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                let connection = Connection::open(&self.crew.site).await?;
+                self.present.fetch_add(1, Ordering::SeqCst);
+                connection
+            }
+        };
+        let done = task(&mut connection, next).await;
+        // A broken transfer may have left the connection without step; a new one costs less than to find out.
+        if done.as_ref().is_err_and(Error::is_fatal) || !connection.is_open() {
+            self.present.fetch_sub(1, Ordering::SeqCst);
+        } else {
+            self.connection = Some(connection);
+        }
+        done
+    }
+}
+
+/// A file to be moved.
+#[derive(Debug, Clone)]
+pub(crate) struct Move {
+    pub(crate) remote: Vec<u8>,
+    pub(crate) local: PathBuf,
+    pub(crate) size: Option<u64>,
+    pub(crate) time: Option<ftp::Moment>,
+    pub(crate) mode: Option<u32>,
+}
+
+impl Task for Move {
+    fn name(&self) -> String {
+        crate::directory::shown(&self.remote)
+    }
+}

@@ -1,0 +1,246 @@
+//! The client's house: makes data connections, and moves what travels over them.
+//!
+//! RFC 959 §3.2; RFC 1123 §4.1.2.6 and RFC 2577 §3 (whose address is dialled); RFC 4217 §7 and §12.7 (TLS on data connections).
+//!
+//! ```text
+//! Connection ─Job→ Desk ─order→ session ─Dial, Listen→ Desk ─Pump→ a task of its own ─ended→ news
+//! ```
+//!
+//! Invariants: we dial the server that we speak with, whatever it tells, unless somebody wishes otherwise; who drops a request
+//! stops its transfer.
+//! Not here: what is said (ftp::client).
+
+use crate::pump::{Fault, Pump};
+use crate::site::Site;
+use ftp::client::{Answer, Ask, Client, End, News, Order, Outcome};
+use net::{ClientTls, DataLine, DataPort, Desk};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+/// An order, and what it needs.
+pub struct Job {
+    pub order: Order,
+    /// Whether the data connection is under TLS.
+    pub private: bool,
+    pub pump: Option<Pump>,
+    pub answer: oneshot::Sender<Answered>,
+}
+
+/// What came of it, and what broke on our side.
+pub struct Answered {
+    pub outcome: Outcome,
+    pub fault: Option<Fault>,
+}
+
+/// One connection's desk.
+pub struct Clerk {
+    site: Arc<Site>,
+    tls: ClientTls,
+    local: IpAddr,
+    peer: IpAddr,
+    jobs: mpsc::Receiver<Job>,
+    /// Whoever waits for the present order, or for the login.
+    pending: Option<oneshot::Sender<Answered>>,
+    private: bool,
+    pump: Option<Pump>,
+    data: Data,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) end: Option<End>,
+}
+
+/// How far the data connection is.
+enum Data {
+    Nothing,
+    Stream(TcpStream),
+    Port(DataPort),
+    Moving { task: JoinHandle<()>, ended: oneshot::Receiver<Result<(), Fault>>, told: bool },
+}
+
+impl Clerk {
+    pub fn new(
+        site: Arc<Site>,
+        tls: ClientTls,
+        stream: &TcpStream,
+        jobs: mpsc::Receiver<Job>,
+        login: oneshot::Sender<Answered>,
+    ) -> std::io::Result<Self> {
+        Ok(Clerk {
+            site,
+            tls,
+            local: stream.local_addr()?.ip(),
+            peer: stream.peer_addr()?.ip(),
+            jobs,
+            pending: Some(login),
+            private: false,
+            pump: None,
+            data: Data::Nothing,
+            fault: None,
+            end: None,
+        })
+    }
+
+    /// Whoever waits still, when the connection is over.
+    pub fn take_pending(&mut self) -> Option<oneshot::Sender<Answered>> {
+        self.pending.take()
+    }
+
+    async fn next(&mut self, outcome: Outcome) -> Answer {
+        self.let_go();
+        self.pump = None;
+        if let Some(pending) = self.pending.take() {
+            let fault = self.fault.take();
+            // Who has gone away does not want to know.
+            let _ = pending.send(Answered { outcome, fault });
+        }
+        let Some(job) = self.jobs.recv().await else { return Answer::Order(Order::Quit) };
+        self.pending = Some(job.answer);
+        self.pump = job.pump;
+        self.private = job.private;
+        self.fault = None;
+        Answer::Order(job.order)
+    }
+
+    async fn dial(&mut self, port: u16, told: Option<IpAddr>) -> Answer {
+        let host = told.filter(|_| self.site.trust_pasv_address).unwrap_or(self.peer);
+        let dialled = net::connect(SocketAddr::new(host, port), self.site.connect_limit, Some(self.local));
+        match dialled.await {
+            Ok(stream) => {
+                self.data = Data::Stream(stream);
+                Answer::Dialled
+            }
+            Err(error) => {
+                self.fault = Some(Fault::Unconnected(format!("port {port} cannot be reached: {error}")));
+                Answer::Unreachable
+            }
+        }
+    }
+
+    fn listen(&mut self) -> Answer {
+        match DataPort::open(SocketAddr::new(self.local, 0), None, Some(self.peer), || 0) {
+            Ok(port) => {
+                let address = SocketAddr::new(self.local.to_canonical(), port.address().port());
+                self.data = Data::Port(port);
+                Answer::Listening(address)
+            }
+            Err(error) => {
+                self.fault = Some(Fault::Unconnected(format!("cannot listen: {error}")));
+                Answer::Unreachable
+            }
+        }
+    }
+
+    fn begin(&mut self) {
+        let link = Link { site: self.site.clone(), tls: self.private.then(|| self.tls.clone()) };
+        let (tell, ended) = oneshot::channel();
+        let (data, pump) = (std::mem::replace(&mut self.data, Data::Nothing), self.pump.clone());
+        let task = tokio::spawn(async move {
+            let moved = match pump {
+                Some(pump) => link.run(data, pump).await,
+                None => Err(Fault::Unconnected("nothing to move".into())),
+            };
+            // The desk may have lost interest.
+            let _ = tell.send(moved);
+        });
+        self.data = Data::Moving { task, ended, told: false };
+    }
+
+    fn let_go(&mut self) {
+        if let Data::Moving { task, .. } = std::mem::replace(&mut self.data, Data::Nothing) {
+            task.abort();
+        }
+    }
+
+    /// The data connection ended: with what?
+    fn ended(&mut self, moved: Result<(), Fault>) -> News {
+        match moved {
+            Ok(()) => News::Whole,
+            Err(fault) => {
+                self.fault = Some(fault);
+                News::Broken
+            }
+        }
+    }
+}
+
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+impl Desk<Client> for Clerk {
+    async fn answer(&mut self, ask: Ask) -> Answer {
+        match ask {
+            Ask::Next(outcome) => self.next(outcome).await,
+            Ask::Dial { port, told } => self.dial(port, told.map(|told| (*told.ip()).into())).await,
+            Ask::Listen(_) => self.listen(),
+            Ask::Pump => {
+                self.begin();
+                Answer::Understood
+            }
+            Ask::LetGo => {
+                self.let_go();
+                Answer::Understood
+            }
+            Ask::Ended(end) => {
+                self.let_go();
+                self.end = Some(end);
+                Answer::Understood
+            }
+        }
+    }
+
+    async fn keep(&mut self, _content: &mut Vec<u8>) {}
+
+    async fn news(&mut self) -> News {
+        let moved = match (&mut self.data, &mut self.pending) {
+            (Data::Moving { ended, told: told @ false, .. }, Some(pending)) => tokio::select! {
+                biased;
+                moved = ended => {
+                    *told = true;
+                    moved.unwrap_or_else(|_| Err(Fault::Unconnected("the transfer fell over".into())))
+                }
+                () = pending.closed() => {
+                    self.pending = None;
+                    return News::Stop;
+                }
+            },
+            (_, Some(pending)) => {
+                pending.closed().await;
+                self.pending = None;
+                return News::Stop;
+            }
+            _ => std::future::pending().await,
+        };
+        self.ended(moved)
+    }
+}
+
+/// How a data connection comes about.
+struct Link {
+    site: Arc<Site>,
+    tls: Option<ClientTls>,
+}
+
+impl Link {
+    async fn run(self, data: Data, pump: Pump) -> Result<(), Fault> {
+        let unconnected = |why: String| Fault::Unconnected(format!("no data connection: {why}"));
+        let (limit, stall) = (self.site.connect_limit, self.site.stall_limit);
+        let stream = match data {
+            Data::Stream(stream) => stream,
+            Data::Port(mut port) => port.wait(limit).await.map_err(|error| unconnected(error.to_string()))?,
+            _ => return Err(unconnected("nobody has made one".into())),
+        };
+        let line = match &self.tls {
+            None => DataLine::clear(stream, stall),
+            Some(tls) => {
+                let secured = DataLine::secure_as_client(stream, tls, &self.site.host, limit, stall).await;
+                secured.map_err(|error| unconnected(error.to_string()))?.0
+            }
+        };
+        pump(line).await
+    }
+}

@@ -1,0 +1,408 @@
+//! What is in a directory, and changing it.
+//!
+//! RFC 3659 §7 (MLSD, MLST) where the server has it, and otherwise LIST, with the zone of the server found out by MDTM;
+//! RFC 959 §4.1.3 (MKD, RMD, DELE, RNFR, RNTO).
+//!
+//! Invariants: a listing has at most [`ENTRIES_MAX`] entries; a tree that is removed is left at its links.
+//! Not here: which entries somebody wants (select).
+
+use crate::connection::{Connection, wire_path};
+use crate::error::Error;
+use crate::pump::{Counter, into_hands};
+use ftp::client::{Start, Words};
+use ftp::command::{Change, Site as SiteCommand};
+use ftp::dialect::{Found, Kind, Precision, Reader, RemoteName, Stamp, zone_secs};
+use ftp::{Command, Moment, Reply, WirePath};
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// More entries than this in one directory are an attempt to fill our memory.
+pub const ENTRIES_MAX: usize = 1_000_000;
+
+/// What has more lines than this that say nothing is no listing.
+const UNREAD_MAX: u64 = 10_000;
+
+/// A million entries are no longer than this; what is, has no end.
+const LISTING_MAX_OCTETS: usize = 1 << 30;
+
+/// Directories within directories beyond this are a loop.
+pub const DEPTH_MAX: usize = 100;
+
+/// What a listing has brought.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The entries, `.` and `..` not among them.
+    pub entries: Vec<Found>,
+    /// How many names were passed over because they would lead elsewhere.
+    pub flawed: u64,
+}
+
+/// What is known of one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// What it is.
+    pub kind: Kind,
+    /// Octets.
+    pub size: Option<u64>,
+    /// When its content changed last.
+    pub modified: Option<Stamp>,
+    /// Permission bits of Unix.
+    pub mode: Option<u32>,
+}
+
+/// What the time is, for listings that do not tell the year.
+pub fn now() -> Moment {
+    moment(SystemTime::now())
+}
+
+/// A time of this machine's.
+pub fn moment(time: SystemTime) -> Moment {
+    let secs = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        Err(before) => -i64::try_from(before.duration().as_secs()).unwrap_or(i64::MAX),
+    };
+    Moment::from_unix_secs(secs)
+}
+
+/// The path of something in a directory.
+pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    match directory {
+        b"" => name.to_vec(),
+        _ if directory.ends_with(b"/") => [directory, name].concat(),
+        _ => [directory, b"/", name].concat(),
+    }
+}
+
+impl Connection {
+    /// What is in a directory; an empty path is where we are.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn list(&mut self, directory: &[u8]) -> Result<Listing, Error> {
+        let path = if directory.is_empty() { None } else { Some(wire_path(directory)?) };
+        let machine = self.features().facts.is_some();
+        let (words, reader) = if machine {
+            (Command::Mlsd(path).into(), Reader::machine(directory, now()))
+        } else {
+            (self.long_list(path).await?, Reader::list(directory, now()))
+        };
+        let listing = self.read(words, reader, directory).await?;
+        if machine { Ok(listing) } else { self.tell_time(directory, listing).await }
+    }
+
+    async fn long_list(&mut self, path: Option<WirePath>) -> Result<Words, Error> {
+        let all = match self.lists_all {
+            Some(all) => all,
+            None => {
+                let system = self.say(vec![Command::Syst.into()]).await?.swap_remove(0);
+                // Others take `-a` for a name.
+                let unix = system.to_string().to_ascii_uppercase().contains("UNIX");
+                *self.lists_all.insert(unix)
+            }
+        };
+        if all {
+            return Ok(Words::list_all(path.as_ref()));
+        }
+        Ok(Command::List(ftp::command::ListWish { path, ..Default::default() }).into())
+    }
+
+    async fn read(&mut self, words: Words, reader: Reader, directory: &[u8]) -> Result<Listing, Error> {
+        let step = format!("list {}", shown(directory));
+        let kept = Arc::new(Mutex::new((reader, Vec::new())));
+        let hands = {
+            let (kept, mut sum) = (kept.clone(), 0);
+            move |octets: &[u8]| {
+                sum += octets.len();
+                let (reader, entries) = &mut *kept.lock().unwrap_or_else(PoisonError::into_inner);
+                reader.take(octets, |found| entries.push(found));
+                if entries.len() > ENTRIES_MAX || sum > LISTING_MAX_OCTETS {
+                    return Err(io::Error::other(format!("more than {ENTRIES_MAX} entries")));
+                }
+                if reader.unread() > UNREAD_MAX {
+                    return Err(io::Error::other("what comes is no listing"));
+                }
+                Ok(())
+            }
+        };
+        match self.transfer(words, Start::Beginning, into_hands(hands, Counter::default()), &step).await {
+            Err(Error::Refused { reply, .. }) if says_empty(&reply) => return Ok(Listing::default()),
+            other => other?,
+        };
+        let (reader, entries) = &mut *kept.lock().unwrap_or_else(PoisonError::into_inner);
+        reader.end(|found| entries.push(found));
+        Ok(Listing { entries: std::mem::take(entries), flawed: reader.flawed() })
+    }
+
+    /// Times of LIST are those of the server's clock: one file whose time MDTM tells gives away how far it is ahead.
+    async fn tell_time(&mut self, directory: &[u8], mut listing: Listing) -> Result<Listing, Error> {
+        if self.zone_secs.is_none() && self.features().mdtm {
+            let dated = |found: &&Found| {
+                found.kind == Kind::File
+                    && found.modified.is_some_and(|stamp| !stamp.utc && stamp.precision < Precision::Day)
+            };
+            if let Some(found) = listing.entries.iter().find(dated) {
+                let path = wire_path(&join(directory, found.name.as_bytes()))?;
+                let reply = self.say(vec![Command::Mdtm(path).into()]).await?.swap_remove(0);
+                self.zone_secs = found.modified.zip(time_of(&reply)).and_then(|(listed, told)| zone_secs(listed, told));
+            }
+        }
+        if let Some(zone) = self.zone_secs {
+            for found in &mut listing.entries {
+                found.modified = found.modified.map(|stamp| match stamp.precision {
+                    // The day may be another one there; that much is uncertain anyway.
+                    Precision::Day => stamp,
+                    _ => stamp.corrected(zone),
+                });
+            }
+        }
+        Ok(listing)
+    }
+
+    /// What the server knows of one thing.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if there is no such thing; [`Error`]
+    pub async fn stat(&mut self, path: &[u8]) -> Result<About, Error> {
+        let step = format!("look at {}", shown(path));
+        let wire = wire_path(if path.is_empty() { b"." } else { path })?;
+        if self.features().facts.is_some() {
+            let reply = self.command(&Command::Mlst(Some(wire)), &step).await?;
+            return about(&reply).ok_or_else(|| Error::Broken { step, why: "no facts in the reply".into() });
+        }
+        let asked = [Command::Size(wire.clone()), Command::Mdtm(wire.clone()), Command::Pwd, Command::Cwd(wire)];
+        let mut replies = self.say(asked.iter().map(Words::from).collect()).await?;
+        let (entered, before) = (replies.swap_remove(3), replies.swap_remove(2));
+        let (size, modified) = (size_of(&replies[0]), time_of(&replies[1]).map(Stamp::exact));
+        let mut found = About { kind: Kind::File, size, modified, mode: None };
+        if entered.is_positive() {
+            found.kind = Kind::Directory;
+            found.size = None;
+            let home = quoted(&before).ok_or_else(|| Error::Refused { step: step.clone(), reply: before })?;
+            self.command(&Command::Cwd(wire_path(&home)?), &step).await?;
+            return Ok(found);
+        }
+        if found.size.is_none() && found.modified.is_none() {
+            return Err(Error::Refused { step, reply: replies.swap_remove(0) });
+        }
+        Ok(found)
+    }
+
+    /// Size and time of a file, as far as the server tells them.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is known of what is not there.
+    pub async fn measure(&mut self, path: &WirePath) -> Result<(Option<u64>, Option<Moment>), Error> {
+        let asked = [Command::Size(path.clone()), Command::Mdtm(path.clone())];
+        let replies = self.say(asked.iter().map(Words::from).collect()).await?;
+        Ok((size_of(&replies[0]), time_of(&replies[1])))
+    }
+
+    /// Makes a directory, and those that it stands in. What is there already is fine.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn make_directories(&mut self, path: &[u8]) -> Result<(), Error> {
+        let ends = path.iter().enumerate().filter(|(at, octet)| **octet == b'/' && *at > 0).map(|(at, _)| at);
+        let prefixes: Vec<&[u8]> = ends.chain([path.len()]).map(|end| &path[..end]).collect();
+        let mut words = Vec::new();
+        for prefix in prefixes.iter().filter(|prefix| !prefix.is_empty() && !prefix.ends_with(b"/")) {
+            words.push(Words::from(Command::Mkd(wire_path(prefix)?)));
+        }
+        let replies = self.say(words).await?;
+        match replies.last() {
+            // Most say 550 for what is there already, as for what is not allowed: only a look tells.
+            Some(reply) if !reply.is_positive() => {
+                let reply = reply.clone();
+                match self.stat(path).await {
+                    Ok(found) if found.kind == Kind::Directory => Ok(()),
+                    Err(error) if error.is_fatal() => Err(error),
+                    _ => Err(Error::Refused { step: format!("make the directory {}", shown(path)), reply }),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives it another name.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn rename(&mut self, from: &[u8], to: &[u8]) -> Result<(), Error> {
+        let words = [Command::Rnfr(wire_path(from)?), Command::Rnto(wire_path(to)?)];
+        let mut replies = self.say(words.iter().map(Words::from).collect()).await?;
+        if replies[1].is_positive() {
+            return Ok(());
+        }
+        let reply = if replies[0].is_intermediate() { replies.swap_remove(1) } else { replies.swap_remove(0) };
+        Err(Error::Refused { step: format!("rename {} to {}", shown(from), shown(to)), reply })
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn remove_file(&mut self, path: &[u8]) -> Result<(), Error> {
+        self.command(&Command::Dele(wire_path(path)?), &format!("remove {}", shown(path))).await.map(drop)
+    }
+
+    /// Removes an empty directory.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn remove_directory(&mut self, path: &[u8]) -> Result<(), Error> {
+        self.command(&Command::Rmd(wire_path(path)?), &format!("remove the directory {}", shown(path))).await.map(drop)
+    }
+
+    /// Removes a directory and all that is in it; links go, what they lead to stays.
+    ///
+    /// # Errors
+    /// [`Error`]; what was removed before is gone.
+    pub async fn remove_tree(&mut self, path: &[u8]) -> Result<(), Error> {
+        // Each directory twice: first what is in it, then itself.
+        let mut left = vec![(path.to_vec(), false, 0)];
+        while let Some((directory, emptied, depth)) = left.pop() {
+            if emptied {
+                self.remove_directory(&directory).await?;
+                continue;
+            }
+            if depth > DEPTH_MAX {
+                return Err(Error::TooMuch(format!("{}: directories more than {DEPTH_MAX} deep", shown(&directory))));
+            }
+            let entries = self.list(&directory).await?.entries;
+            left.push((directory.clone(), true, depth));
+            let mut files = Vec::new();
+            for found in entries {
+                let inside = join(&directory, found.name.as_bytes());
+                match found.kind {
+                    Kind::Directory => left.push((inside, false, depth + 1)),
+                    _ => files.push(inside),
+                }
+            }
+            let words =
+                files.iter().map(|file| Ok(Command::Dele(wire_path(file)?).into())).collect::<Result<_, Error>>()?;
+            for (reply, file) in self.say(words).await?.into_iter().zip(&files) {
+                if !reply.is_positive() {
+                    return Err(Error::Refused { step: format!("remove {}", shown(file)), reply });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets when a file was changed last, by whatever way the server has. Says whether it has one.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]
+    pub async fn set_time(&mut self, path: &WirePath, time: Moment) -> Result<bool, Error> {
+        match self.time_words(path, time) {
+            Some(words) => Ok(self.say(vec![words]).await?[0].is_positive()),
+            None => Ok(false),
+        }
+    }
+
+    /// What sets a file's time here.
+    pub(crate) fn time_words(&self, path: &WirePath, time: Moment) -> Option<Words> {
+        if self.features().mfmt {
+            return Some(Command::Mfmt(time, path.clone()).into());
+        }
+        // vsftpd and others take a time before the path (an old habit, never written down).
+        let mut line = b"MDTM ".to_vec();
+        time.write(&mut line);
+        line.push(b' ');
+        line.extend_from_slice(path.as_bytes());
+        self.features().mdtm.then(|| Words::parse(&line)).flatten()
+    }
+
+    /// Sets the permission bits of a file.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn set_mode(&mut self, path: &[u8], mode: u32) -> Result<(), Error> {
+        let wire = wire_path(path)?;
+        let step = format!("change the mode of {}", shown(path));
+        let by_facts = self.features().mff.as_deref().is_some_and(|facts| facts.contains("unix.mode"));
+        let command = if by_facts {
+            Command::Mff(Change::mode(mode), wire)
+        } else {
+            Command::Site(SiteCommand::Chmod(mode, wire))
+        };
+        self.command(&command, &step).await.map(drop)
+    }
+}
+
+/// A name that a server, or a URL, tells, as one of a file here.
+///
+/// # Errors
+/// [`Error::Name`] if it would lead elsewhere.
+pub fn local_name(name: &[u8]) -> Result<PathBuf, Error> {
+    match RemoteName::new(name) {
+        Ok(name) => Ok(OsStr::from_bytes(name.as_bytes()).into()),
+        Err(_) => Err(Error::Name(String::from_utf8_lossy(name).into_owned())),
+    }
+}
+
+/// For messages.
+pub fn shown(path: &[u8]) -> String {
+    if path.is_empty() {
+        "the login's directory".into()
+    } else {
+        crate::error::printable(&String::from_utf8_lossy(path))
+    }
+}
+
+/// RFC 3659 §7.2: the line with the facts begins with a space, which is gone by now; the name behind the facts is not read,
+/// because we know whom we have asked for.
+fn about(reply: &Reply) -> Option<About> {
+    let line = reply.lines().find(|line| line.contains(&b'='))?;
+    let line = line.strip_prefix(b" ").unwrap_or(line);
+    // The directory itself is told as `cdir` by some.
+    let facts = String::from_utf8_lossy(&line[..memchr_space(line)]).to_ascii_lowercase();
+    let line = facts.replace("type=cdir", "type=dir").replace("type=pdir", "type=dir") + " -\n";
+    let mut found = None;
+    Reader::machine(b"", now()).take(line.as_bytes(), |entry| found = Some(entry));
+    let Found { kind, size, modified, mode, .. } = found?;
+    Some(About { kind, size, modified, mode })
+}
+
+fn memchr_space(line: &[u8]) -> usize {
+    line.iter().position(|octet| *octet == b' ').unwrap_or(line.len())
+}
+
+/// 213 and a number.
+pub(crate) fn size_of(reply: &Reply) -> Option<u64> {
+    let text = reply.lines().next()?;
+    (reply.code() == 213).then(|| std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok())?
+}
+
+/// 213 and a time.
+pub(crate) fn time_of(reply: &Reply) -> Option<Moment> {
+    (reply.code() == 213).then(|| Moment::parse(reply.lines().next()?.trim_ascii()))?
+}
+
+/// RFC 959 §5.4: the path in 257 stands between quotation marks, those inside doubled.
+pub fn quoted(reply: &Reply) -> Option<Vec<u8>> {
+    let text = reply.lines().next().filter(|_| reply.code() == 257)?;
+    let mut rest = &text[text.iter().position(|octet| *octet == b'"')? + 1..];
+    let mut path = Vec::new();
+    loop {
+        let end = rest.iter().position(|octet| *octet == b'"')?;
+        path.extend_from_slice(&rest[..end]);
+        rest = &rest[end + 1..];
+        if rest.first() != Some(&b'"') {
+            return Some(path);
+        }
+        path.push(b'"');
+        rest = &rest[1..];
+    }
+}
+
+/// Some refuse to list what is empty.
+fn says_empty(reply: &Reply) -> bool {
+    let text = reply.to_string().to_lowercase();
+    matches!(reply.code(), 450 | 550)
+        && (text.contains("no files") || text.contains("is empty") || text.contains("no members"))
+}

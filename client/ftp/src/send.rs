@@ -1,0 +1,212 @@
+//! A file from here to there: whole under its name, or not at all.
+//!
+//! RFC 959 §4.1.3 (STOR, RNFR, RNTO); RFC 3659 §5 (REST before STOR); draft-somers-ftp-mfxx-03 (MFMT).
+//!
+//! ```text
+//! (SIZE of the part → same beginning? → REST) → STOR .name.tag.part → SIZE → (same sum?) → RNFR, RNTO → MFMT
+//! ```
+//!
+//! Invariants: what is at the file's name there before is there until the new one is whole, unless the server does not rename
+//! over files: then it is removed right before.
+//! Not here: which files (mirror).
+
+use crate::connection::{Connection, wire_path};
+use crate::directory::{join, moment, shown, size_of};
+use crate::error::Error;
+use crate::part::part_name;
+use crate::pump::{Counter, from_file, into_hands};
+use ftp::client::{Start, Words};
+use ftp::{Command, Moment, WirePath};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// So many of the last octets that the server has are compared with ours before we go on behind them.
+const COMPARED_OCTETS: u64 = 64 * 1024;
+
+/// How a file is sent.
+#[derive(Clone, Default)]
+pub struct Send {
+    /// Go on with what was begun, if it is the same file.
+    pub resume: bool,
+    /// Compare sums at the end, if the server tells them.
+    pub verify: bool,
+    /// Give it the time that it has here.
+    pub keep_time: bool,
+    /// Write to the file's own name at once, for servers that do not let us rename.
+    pub in_place: bool,
+    /// Who hears of every stretch.
+    pub heard: Option<Arc<dyn Fn(u64) + std::marker::Send + Sync>>,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// How long the file is.
+    pub octets: u64,
+    /// How much of it was there already.
+    pub resumed_at: u64,
+    /// Whether sums were compared.
+    pub verified: bool,
+    /// Whether it has its time.
+    pub dated: bool,
+}
+
+impl Connection {
+    /// Sends a file.
+    ///
+    /// # Errors
+    /// [`Error`]; what has gone so far stays in the part, to be gone on with.
+    pub async fn send(&mut self, source: &Path, path: &[u8], wishes: &Send) -> Result<Sent, Error> {
+        let step = format!("send {}", shown(path));
+        let local = |why| Error::local(source, why);
+        let file = File::open(source).map_err(local)?;
+        let about = file.metadata().map_err(local)?;
+        if !about.is_file() {
+            return Err(local(io::Error::new(io::ErrorKind::InvalidInput, "not a file")));
+        }
+        let (file, octets) = (Arc::new(file), about.len());
+        let time = about.modified().ok().map(moment);
+        let whole = wire_path(path)?;
+        let part = if wishes.in_place { whole.clone() } else { wire_path(&beside(path, octets, time))? };
+        let begun = if wishes.resume { self.begun(&part, &file, octets).await? } else { 0 };
+        if begun < octets || octets == 0 {
+            self.send_from(&part, &file, begun, octets, wishes, &step).await?;
+        }
+        let verified = self.look_over(&part, &file, octets, wishes.verify || begun > 0, &step).await?;
+        let dated = self.finish(&part, &whole, time.filter(|_| wishes.keep_time), &step).await?;
+        Ok(Sent { octets, resumed_at: begun, verified, dated })
+    }
+
+    async fn send_from(
+        &mut self,
+        part: &WirePath,
+        file: &Arc<File>,
+        begun: u64,
+        octets: u64,
+        wishes: &Send,
+        step: &str,
+    ) -> Result<(), Error> {
+        let counter = Counter::heard_by(wishes.heard.clone());
+        let pump = from_file(file.clone(), begun, octets, self.site().pace.clone(), counter);
+        let start = if begun == 0 { Start::Beginning } else { Start::At(begun) };
+        let sent = self.transfer(Words::from(Command::Stor(part.clone())), start, pump.clone(), step).await;
+        match sent {
+            // Who does not know REST may know APPE; we have just asked how long it is.
+            Err(Error::Refused { reply, .. }) if begun > 0 && matches!(reply.code(), 500..=504) => {
+                self.transfer(Words::from(Command::Appe(part.clone())), Start::Beginning, pump, step).await.map(drop)
+            }
+            other => other.map(drop),
+        }
+    }
+
+    /// How much of our file is there already: as much as the server has, if it is ours.
+    async fn begun(&mut self, part: &WirePath, file: &Arc<File>, octets: u64) -> Result<u64, Error> {
+        let there = self.measure(part).await?.0.unwrap_or(0);
+        if there == 0 || there > octets {
+            return Ok(0);
+        }
+        let same = match self.same_sum(part, file, there).await? {
+            Some(same) => same,
+            None => self.same_end(part, file, there).await?,
+        };
+        Ok(if same { there } else { 0 })
+    }
+
+    /// Fetches the last octets that the server has, and compares them with ours.
+    async fn same_end(&mut self, part: &WirePath, file: &Arc<File>, there: u64) -> Result<bool, Error> {
+        let from = there.saturating_sub(COMPARED_OCTETS);
+        if from > 0 && !self.features().rest {
+            return Ok(false);
+        }
+        let mut ours = vec![0; usize::try_from(there - from).unwrap_or(0)];
+        file.read_exact_at(&mut ours, from).map_err(|why| Error::local("the file to be sent", why))?;
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let hands = {
+            let (heard, most) = (heard.clone(), ours.len());
+            move |octets: &[u8]| {
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.extend_from_slice(octets);
+                if heard.len() > most { Err(io::Error::other("longer than it was a moment ago")) } else { Ok(()) }
+            }
+        };
+        let start = if from == 0 { Start::Beginning } else { Start::At(from) };
+        let pump = into_hands(hands, Counter::default());
+        let words = Words::from(Command::Retr(part.clone()));
+        match self.transfer(words, start, pump, "compare what is there already").await {
+            Ok(_) => Ok(*heard.lock().unwrap_or_else(PoisonError::into_inner) == ours),
+            Err(error) if error.is_fatal() => Err(error),
+            // Uploads that may not be looked at begin anew.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Whether all has arrived. Says whether sums were compared.
+    async fn look_over(
+        &mut self,
+        part: &WirePath,
+        file: &Arc<File>,
+        octets: u64,
+        verify: bool,
+        step: &str,
+    ) -> Result<bool, Error> {
+        if self.features().size {
+            let reply = self.say(vec![Command::Size(part.clone()).into()]).await?.swap_remove(0);
+            // Where uploads cannot be looked at, 226 has to be enough.
+            if let Some(there) = size_of(&reply).filter(|there| *there != octets) {
+                let why = format!("{there} octets arrived of {octets}");
+                return Err(Error::Differs { step: step.into(), why });
+            }
+        }
+        match if verify { self.same_sum(part, file, octets).await? } else { None } {
+            Some(false) => {
+                let _ = self.say(vec![Command::Dele(part.clone()).into()]).await?;
+                Err(Error::Differs { step: step.into(), why: "the sums differ".into() })
+            }
+            compared => Ok(compared == Some(true)),
+        }
+    }
+
+    /// Gives it its name and its time. Says whether it has its time.
+    async fn finish(
+        &mut self,
+        part: &WirePath,
+        whole: &WirePath,
+        time: Option<Moment>,
+        step: &str,
+    ) -> Result<bool, Error> {
+        let time = time.and_then(|time| self.time_words(whole, time));
+        let rename = [Command::Rnfr(part.clone()), Command::Rnto(whole.clone())];
+        if part == whole {
+            return match time {
+                Some(words) => Ok(self.say(vec![words]).await?[0].is_positive()),
+                None => Ok(false),
+            };
+        }
+        let mut words: Vec<Words> = rename.iter().map(Words::from).collect();
+        words.extend(time.clone());
+        let replies = self.say(words).await?;
+        if replies[1].is_positive() {
+            return Ok(replies.get(2).is_some_and(ftp::Reply::is_positive));
+        }
+        // Some do not rename over a file that is there.
+        let mut words = vec![Words::from(Command::Dele(whole.clone()))];
+        words.extend(rename.iter().map(Words::from).chain(time));
+        let mut again = self.say(words).await?;
+        if again[2].is_positive() {
+            return Ok(again.get(3).is_some_and(ftp::Reply::is_positive));
+        }
+        Err(Error::Refused { step: format!("{step}: rename"), reply: again.swap_remove(2) })
+    }
+}
+
+/// The part's path, beside the file's.
+fn beside(path: &[u8], octets: u64, time: Option<Moment>) -> Vec<u8> {
+    let (directory, name) = match path.iter().rposition(|octet| *octet == b'/') {
+        Some(at) => (&path[..=at], &path[at + 1..]),
+        None => (&b""[..], path),
+    };
+    join(directory, &part_name(name, Some(octets), time.map(Moment::unix_secs)))
+}

@@ -1,0 +1,144 @@
+//! How to get there: everything that a connection needs to know beforehand.
+//!
+//! RFC 4217 §11 and §15.1 (a refused AUTH is an error unless somebody says otherwise).
+//!
+//! Invariants: by default a password goes out in clear to loopback only.
+
+use crate::error::Error;
+use crate::pace::Pace;
+use crate::url::{Scheme, Url};
+use ftp::address::Family;
+use ftp::client::{Settings, Tls, Way};
+use line::Secret;
+use net::{ClientTls, Trust};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How safe it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Safety {
+    /// TLS by AUTH, or nothing.
+    Required,
+    /// TLS if the server has it; the password may go out in clear.
+    IfOffered,
+    /// TLS from the first octet.
+    Implicit,
+    /// No TLS, and the password may go out in clear.
+    Clear,
+}
+
+/// A place, and how to get there.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// A name or an address.
+    pub host: String,
+    /// Where it listens.
+    pub port: u16,
+    /// Who.
+    pub user: String,
+    /// With what.
+    pub password: Secret,
+    /// How safe it must be.
+    pub safety: Safety,
+    /// Whether files go under TLS where the dialogue does.
+    pub private_data: bool,
+    /// Whose certificates are believed.
+    pub tls: ClientTls,
+    /// Whether the server dials for data, instead of us.
+    pub active: bool,
+    /// Whether the address that PASV tells is dialled, and not that of the server.
+    pub trust_pasv_address: bool,
+    /// Whether the host is told by HOST, for servers with several of them.
+    pub say_host: bool,
+    /// Whether commands may be said before the last one is answered.
+    pub pipelining: bool,
+    /// Only addresses of this family.
+    pub family: Option<Family>,
+    /// How long it may take to connect.
+    pub connect_limit: Duration,
+    /// How long nothing may move.
+    pub stall_limit: Duration,
+    /// How fast files may travel.
+    pub pace: Pace,
+    /// Who hears the dialogue.
+    pub tap: Option<Tap>,
+}
+
+/// Somebody who hears the dialogue, secrets left out.
+#[derive(Clone)]
+pub struct Tap(pub std::sync::Arc<dyn net::tap::Tap>);
+
+impl std::fmt::Debug for Tap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tap")
+    }
+}
+
+/// What anonymous users are called (RFC 1635 §3.1), and what they say for a password.
+pub const ANONYMOUS: (&str, &str) = ("anonymous", "guest");
+
+impl Site {
+    /// As the URL has it, with this password, the authorities of this machine, and the usual limits.
+    ///
+    /// # Errors
+    /// [`Error::Tls`] on a machine that trusts nobody.
+    pub fn new(url: &Url, password: &str) -> Result<Self, Error> {
+        let trust = |why| Error::Tls { why, shown: None };
+        Ok(Site::with_tls(url, password, ClientTls::verifying(Trust::Platform).map_err(trust)?))
+    }
+
+    /// The same with certificates of somebody's choice.
+    pub fn with_tls(url: &Url, password: &str, tls: ClientTls) -> Self {
+        let safety = match url.scheme {
+            Scheme::ImplicitTls => Safety::Implicit,
+            Scheme::ExplicitTls => Safety::Required,
+            Scheme::Ftp if is_loopback(&url.host) => Safety::IfOffered,
+            Scheme::Ftp => Safety::Required,
+        };
+        Site {
+            host: url.host.clone(),
+            port: url.port,
+            user: url.user.clone().unwrap_or_else(|| ANONYMOUS.0.into()),
+            password: Secret::new(password),
+            safety,
+            private_data: true,
+            tls,
+            active: false,
+            trust_pasv_address: false,
+            say_host: false,
+            pipelining: true,
+            family: None,
+            // A connection across the world takes a second; three lost packets, seven.
+            connect_limit: Duration::from_secs(20),
+            stall_limit: Duration::from_secs(60),
+            pace: Pace::default(),
+            tap: None,
+        }
+    }
+
+    pub(crate) fn settings(&self, family: Family) -> Settings {
+        let by_name = self.host.parse::<IpAddr>().is_err();
+        let host = (self.say_host && by_name).then(|| ftp::command::HostName::Domain(self.host.clone()));
+        Settings {
+            user: self.user.clone(),
+            password: self.password.clone(),
+            tls: match self.safety {
+                Safety::Required | Safety::Implicit => Tls::Required,
+                Safety::IfOffered => Tls::IfOffered,
+                Safety::Clear => Tls::Never,
+            },
+            private: self.private_data,
+            // An anonymous password is none.
+            clear_login: matches!(self.safety, Safety::IfOffered | Safety::Clear),
+            host,
+            name: concat!("packetboat/", env!("CARGO_PKG_VERSION")).into(),
+            pipelining: self.pipelining,
+            ways: if self.active { Way::active(family) } else { Way::all(family) },
+        }
+    }
+}
+
+/// Whether what goes there stays on this machine.
+pub fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical().is_loopback())
+}

@@ -1,0 +1,133 @@
+//! Sums, ours and the server's, to see whether two stretches are the same.
+//!
+//! draft-bryan-ftpext-hash-02 §3 (HASH, with RANG before it for a stretch); the X verbs, which were never written down.
+//!
+//! Invariants: a sum that cannot be had is no reason to fail, and no proof either.
+//! Not here: what follows from a difference.
+
+use crate::connection::Connection;
+use crate::error::Error;
+use aws_lc_rs::digest::{self, Context};
+use ftp::command::{Options, Stretch};
+use ftp::{Command, HashKind, WirePath};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+const BUFFER: usize = 256 * 1024;
+
+/// A sum being made.
+enum Summing {
+    Crc32(crc32fast::Hasher),
+    Sha(Box<Context>),
+}
+
+/// What we can count ourselves: MD5 proves nothing that CRC-32 does not.
+fn ours(kind: HashKind) -> Option<Summing> {
+    Some(match kind {
+        HashKind::Crc32 => Summing::Crc32(crc32fast::Hasher::new()),
+        HashKind::Sha1 => Summing::Sha(Box::new(Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY))),
+        HashKind::Sha256 => Summing::Sha(Box::new(Context::new(&digest::SHA256))),
+        HashKind::Sha512 => Summing::Sha(Box::new(Context::new(&digest::SHA512))),
+        HashKind::Md5 => return None,
+    })
+}
+
+/// The sum of the first `until` octets of a file here, as hexadecimal digits.
+pub async fn local(file: Arc<File>, kind: HashKind, until: u64) -> io::Result<Option<String>> {
+    let Some(mut summing) = ours(kind) else { return Ok(None) };
+    let counted = tokio::task::spawn_blocking(move || {
+        let (mut buffer, mut at) = (vec![0; BUFFER], 0);
+        while at < until {
+            let want = usize::try_from(until - at).unwrap_or(BUFFER).min(BUFFER);
+            let read = file.read_at(&mut buffer[..want], at)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match &mut summing {
+                Summing::Crc32(hasher) => hasher.update(&buffer[..read]),
+                Summing::Sha(context) => context.update(&buffer[..read]),
+            }
+            at += read as u64;
+        }
+        Ok(match summing {
+            Summing::Crc32(hasher) => ftp::hash::hex(&hasher.finalize().to_be_bytes()),
+            Summing::Sha(context) => ftp::hash::hex(context.finish().as_ref()),
+        })
+    });
+    counted.await.map_err(io::Error::other)?.map(Some)
+}
+
+impl Connection {
+    /// Whether the first `until` octets of both files are the same. `None` if the server cannot tell.
+    pub(crate) async fn same_sum(
+        &mut self,
+        path: &WirePath,
+        file: &Arc<File>,
+        until: u64,
+    ) -> Result<Option<bool>, Error> {
+        let Some((kind, told)) = self.remote_sum(path, until).await? else { return Ok(None) };
+        let counted =
+            local(file.clone(), kind, until).await.map_err(|why| Error::local("the file to be compared", why))?;
+        Ok(counted.map(|counted| told.eq_ignore_ascii_case(&counted)))
+    }
+
+    async fn remote_sum(&mut self, path: &WirePath, until: u64) -> Result<Option<(HashKind, String)>, Error> {
+        let features = self.features();
+        let strong = |kind: &&HashKind| ours(**kind).is_some();
+        let hash = features.hash.iter().find(strong).copied();
+        let selected = features.hash.first().copied();
+        if let Some(kind) = hash.filter(|_| features.rang || until == 0) {
+            let mut words = Vec::new();
+            if selected != Some(kind) {
+                words.push(Command::Opts(Options::Hash(Some(kind))).into());
+            }
+            if until > 0 {
+                words.push(Command::Rang(0, until - 1).into());
+            }
+            words.push(Command::Hash(path.clone()).into());
+            let replies = self.say(words).await?;
+            return Ok(replies
+                .last()
+                .filter(|reply| reply.is_positive())
+                .and_then(|reply| digits_in(reply, kind))
+                .map(|sum| (kind, sum)));
+        }
+        let best = [HashKind::Sha256, HashKind::Sha512, HashKind::Sha1, HashKind::Crc32];
+        let Some(kind) = best.into_iter().find(|kind| features.digests.contains(kind)) else {
+            return self.whole_sum(path, until, hash).await;
+        };
+        let stretch = Stretch { path: path.clone(), from: 0, until: Some(until) };
+        let reply = self.say(vec![Command::Digest(kind, stretch).into()]).await?.swap_remove(0);
+        Ok(digits_in(&reply, kind).filter(|_| reply.is_positive()).map(|sum| (kind, sum)))
+    }
+
+    /// Without RANG, HASH tells of whole files only: good enough where the stretch is all of it.
+    async fn whole_sum(
+        &mut self,
+        path: &WirePath,
+        until: u64,
+        kind: Option<HashKind>,
+    ) -> Result<Option<(HashKind, String)>, Error> {
+        let Some(kind) = kind else { return Ok(None) };
+        if self.measure(path).await?.0 != Some(until) {
+            return Ok(None);
+        }
+        let words = vec![Command::Opts(Options::Hash(Some(kind))).into(), Command::Hash(path.clone()).into()];
+        let replies = self.say(words).await?;
+        Ok(replies
+            .last()
+            .filter(|reply| reply.is_positive())
+            .and_then(|reply| digits_in(reply, kind))
+            .map(|sum| (kind, sum)))
+    }
+}
+
+/// The only word of hexadecimal digits that is as long as the sum.
+fn digits_in(reply: &ftp::Reply, kind: HashKind) -> Option<String> {
+    let text = reply.to_string();
+    let is_sum =
+        |word: &&str| word.len() == kind.digest_octets() * 2 && word.bytes().all(|octet| octet.is_ascii_hexdigit());
+    text.split_whitespace().skip(1).find(is_sum).map(Into::into)
+}

@@ -1,0 +1,434 @@
+//! A server that misbehaves in every way that we could think of: the client ends in time, with an error that says why, with no
+//! half file under its name and nothing outside of its directory.
+
+use crate::connection::Connection;
+use crate::error::Error;
+use crate::fetch::Fetch;
+use crate::send::Send;
+use crate::site::{Safety, Site};
+use crate::{Crew, Direction, Mirror, Selection, Url};
+use net::ClientTls;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+
+/// How it misbehaves.
+#[derive(Clone, Default)]
+struct Habits {
+    /// Hangs up when it has said so many octets.
+    cut_after: Option<usize>,
+    /// What SIZE tells, whatever is true.
+    size: Option<u64>,
+    /// What MLSD sends, whatever is there.
+    listing: Option<Vec<u8>>,
+    /// Sends this again and again instead of a listing's end.
+    endless_listing: Option<Vec<u8>>,
+    /// Knows no EPSV, and tells an address of somebody else with PASV.
+    foreign_address: bool,
+    /// Sends a file's first octets and then nothing.
+    stalls: bool,
+    /// Replies to this verb without end.
+    endless_reply: Option<&'static str>,
+    /// Breaks a download off behind so many octets, saying that it is whole.
+    short: Option<usize>,
+    /// Features beside the usual.
+    features: &'static str,
+}
+
+type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+
+struct Server {
+    port: u16,
+    files: Files,
+    /// How many octets the last dialogue had.
+    said: Arc<Mutex<usize>>,
+    stalled: Arc<Notify>,
+}
+
+impl Server {
+    async fn start(habits: Habits, files: &[(&str, &[u8])]) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        let files: Files =
+            Arc::new(Mutex::new(files.iter().map(|(name, octets)| ((*name).into(), octets.to_vec())).collect()));
+        let (said, stalled) = (Arc::new(Mutex::new(0)), Arc::new(Notify::new()));
+        let server = Server { port, files: files.clone(), said: said.clone(), stalled: stalled.clone() };
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let talk = Talk::hold(habits.clone(), files.clone(), said.clone(), stalled.clone(), stream);
+                tokio::spawn(talk);
+            }
+        });
+        server
+    }
+
+    fn site(&self) -> Site {
+        let url: Url = format!("ftp://bob@127.0.0.1:{}/", self.port).parse().expect("a URL");
+        let nobody = ClientTls::pinned(&"0".repeat(64)).expect("a fingerprint");
+        Site { safety: Safety::Clear, ..Site::with_tls(&url, "hungry", nobody) }
+    }
+
+    fn file(&self, name: &str) -> Option<Vec<u8>> {
+        self.files.lock().expect("not poisoned").get(name).cloned()
+    }
+}
+
+struct Talk {
+    habits: Habits,
+    files: Files,
+    said: Arc<Mutex<usize>>,
+    stalled: Arc<Notify>,
+    data: Option<TcpListener>,
+    rest: usize,
+    renaming: String,
+}
+
+impl Talk {
+    async fn hold(habits: Habits, files: Files, said: Arc<Mutex<usize>>, stalled: Arc<Notify>, stream: TcpStream) {
+        let mut talk = Talk { habits, files, said, stalled, data: None, rest: 0, renaming: String::new() };
+        *talk.said.lock().expect("not poisoned") = 0;
+        let (reading, mut writing) = stream.into_split();
+        let mut lines = BufReader::new(reading).lines();
+        if talk.say(&mut writing, "220 ready\r\n").await.is_none() {
+            return;
+        }
+        while let Ok(Some(line)) = lines.next_line().await {
+            if talk.answer(&mut writing, &line).await.is_none() || line == "QUIT" {
+                return;
+            }
+        }
+    }
+
+    /// `None` when it hangs up.
+    async fn say(&mut self, writing: &mut OwnedWriteHalf, text: &str) -> Option<()> {
+        let count = {
+            let mut said = self.said.lock().expect("not poisoned");
+            let room = self.habits.cut_after.map_or(text.len(), |limit| limit.saturating_sub(*said).min(text.len()));
+            *said += room;
+            room
+        };
+        writing.write_all(&text.as_bytes()[..count]).await.ok()?;
+        (count == text.len()).then_some(())
+    }
+
+    async fn answer(&mut self, writing: &mut OwnedWriteHalf, line: &str) -> Option<()> {
+        let (verb, name) = line.split_once(' ').unwrap_or((line, ""));
+        if self.habits.endless_reply == Some(verb) {
+            self.say(writing, "211-and\r\n").await?;
+            loop {
+                writing.write_all(&b" more\r\n".repeat(10_000)).await.ok()?;
+            }
+        }
+        let file = self.files.lock().expect("not poisoned").get(name).cloned();
+        let size = self.habits.size.or_else(|| file.as_ref().map(|file| file.len() as u64));
+        let reply = match verb {
+            "USER" => "331 password?".into(),
+            "PASS" => "230 in".into(),
+            "FEAT" => format!(
+                "211-Features\r\n MLST type*;size*;\r\n SIZE\r\n REST STREAM\r\n{}211 End",
+                self.habits.features
+            ),
+            "EPSV" if self.habits.foreign_address => "500 what?".into(),
+            "EPSV" => format!("229 (|||{}|)", self.listen().await),
+            "PASV" => {
+                let [high, low] = self.listen().await.to_be_bytes();
+                format!("227 (192,0,2,1,{high},{low})")
+            }
+            "SIZE" => size.map_or("550 none".into(), |size| format!("213 {size}")),
+            "MDTM" => "213 20260710101833".into(),
+            "REST" => {
+                self.rest = name.parse().expect("a number");
+                "350 from there".into()
+            }
+            "RETR" | "MLSD" | "STOR" => return self.transfer(writing, verb, name, file).await,
+            "RNFR" => {
+                self.renaming = name.into();
+                "350 and now?".into()
+            }
+            "RNTO" => {
+                let mut files = self.files.lock().expect("not poisoned");
+                let moved = files.remove(&self.renaming).expect("what is renamed");
+                files.insert(name.into(), moved);
+                "250 renamed".into()
+            }
+            "PWD" => "257 \"/\"".into(),
+            _ => "200 ok".into(),
+        };
+        self.say(writing, &(reply + "\r\n")).await
+    }
+
+    async fn listen(&mut self) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        self.data = Some(listener);
+        port
+    }
+
+    async fn transfer(
+        &mut self,
+        writing: &mut OwnedWriteHalf,
+        verb: &str,
+        name: &str,
+        file: Option<Vec<u8>>,
+    ) -> Option<()> {
+        let (mut data, _) = self.data.take().expect("EPSV before").accept().await.ok()?;
+        let from = std::mem::take(&mut self.rest);
+        if verb == "STOR" {
+            self.say(writing, "150 send\r\n").await?;
+            let mut stored = file.unwrap_or_default();
+            stored.truncate(from);
+            data.read_to_end(&mut stored).await.ok()?;
+            self.files.lock().expect("not poisoned").insert(name.into(), stored);
+            return self.say(writing, "226 stored\r\n").await;
+        }
+        let listing = self.habits.listing.clone().or_else(|| self.habits.endless_listing.clone());
+        let Some(octets) = (if verb == "MLSD" { Some(listing.unwrap_or_default()) } else { file }) else {
+            return self.say(writing, "550 none\r\n").await;
+        };
+        self.say(writing, "150 here it comes\r\n").await?;
+        let until = self.habits.short.unwrap_or(octets.len()).min(octets.len());
+        data.write_all(&octets[from.min(until)..until]).await.ok()?;
+        if self.habits.stalls {
+            self.stalled.notify_one();
+            std::future::pending::<()>().await;
+        }
+        while self.habits.endless_listing.is_some() {
+            data.write_all(&octets).await.ok()?;
+        }
+        drop(data);
+        self.say(writing, "226 done\r\n").await
+    }
+}
+
+fn content(length: usize) -> Vec<u8> {
+    (0..length).map(|at| ((at * 31) >> 3) as u8).collect()
+}
+
+async fn fetch(server: &Server, target: &Path, wishes: &Fetch) -> Result<crate::Fetched, Error> {
+    let mut connection = Connection::open(&server.site()).await?;
+    let fetched = connection.fetch(b"menu", target, wishes).await?;
+    connection.quit().await;
+    Ok(fetched)
+}
+
+/// Names in a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_dialogue_that_is_cut_anywhere_leaves_no_half_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (target, content) = (folder.path().join("menu"), content(1000));
+    let whole = Server::start(Habits::default(), &[("menu", &content)]).await;
+    fetch(&whole, &target, &Fetch::default()).await.expect("fetched");
+    let length = *whole.said.lock().expect("not poisoned");
+    assert!(length > 150, "a dialogue of {length} octets");
+    for cut in 0..length {
+        std::fs::remove_file(&target).ok();
+        let habits = Habits { cut_after: Some(cut), ..Habits::default() };
+        let server = Server::start(habits, &[("menu", &content)]).await;
+        match fetch(&server, &target, &Fetch::default()).await {
+            Ok(_) => assert!(std::fs::read(&target).expect("a file") == content, "cut at {cut}"),
+            Err(error) => {
+                assert!(!target.exists(), "cut at {cut}: {error}");
+                assert!(matches!(error, Error::Ended(_) | Error::Broken { .. }), "cut at {cut}: {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_cut_anywhere_leaves_nothing_under_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (source, content) = (folder.path().join("menu"), content(1000));
+    std::fs::write(&source, &content).expect("written");
+    let send = async |server: &Server| {
+        let mut connection = Connection::open(&server.site()).await?;
+        connection.send(&source, b"menu", &Send::default()).await?;
+        connection.quit().await;
+        Ok::<_, Error>(())
+    };
+    let whole = Server::start(Habits::default(), &[]).await;
+    send(&whole).await.expect("sent");
+    assert_eq!(whole.file("menu"), Some(content.clone()));
+    let length = *whole.said.lock().expect("not poisoned");
+    for cut in (0..length).step_by(3) {
+        let server = Server::start(Habits { cut_after: Some(cut), ..Habits::default() }, &[]).await;
+        let sent = send(&server).await;
+        let there = server.file("menu");
+        assert!(there.is_none() || there.as_ref() == Some(&content), "cut at {cut}");
+        assert!(sent.is_err() || there.is_some(), "cut at {cut}");
+    }
+}
+
+#[tokio::test]
+async fn a_size_that_is_not_that_of_what_came_is_an_error() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (habits, length) in [
+        (Habits { size: Some(999), ..Habits::default() }, 1000),
+        (Habits { size: Some(1001), ..Habits::default() }, 1000),
+        (Habits { short: Some(500), ..Habits::default() }, 1000),
+    ] {
+        let server = Server::start(habits, &[("menu", &content(length))]).await;
+        let error = fetch(&server, &folder.path().join("menu"), &Fetch::default()).await.expect_err("not whole");
+        assert!(matches!(error, Error::Differs { .. }), "{error}");
+        assert!(!folder.path().join("menu").exists());
+    }
+}
+
+#[tokio::test]
+async fn what_was_begun_is_gone_on_with_if_it_is_the_same_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (target, content) = (folder.path().join("menu"), content(300_000));
+    let short = Habits { short: Some(200_000), ..Habits::default() };
+    let wishes = Fetch { resume: true, ..Fetch::default() };
+    let server = Server::start(short.clone(), &[("menu", &content)]).await;
+    fetch(&server, &target, &wishes).await.expect_err("half of it");
+    let server = Server::start(Habits::default(), &[("menu", &content)]).await;
+    let fetched = fetch(&server, &target, &wishes).await.expect("the rest");
+    assert_eq!((fetched.octets, fetched.resumed_at), (300_000, 200_000));
+    assert!(std::fs::read(&target).expect("a file") == content);
+    assert_eq!(names(folder.path()), ["menu"]);
+}
+
+#[tokio::test]
+async fn two_files_are_never_welded_even_if_they_have_size_and_time_in_common() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (target, one) = (folder.path().join("menu"), content(300_000));
+    let other: Vec<u8> = one.iter().map(|octet| octet ^ 0x55).collect();
+    let wishes = Fetch { resume: true, ..Fetch::default() };
+    let server = Server::start(Habits { short: Some(200_000), ..Habits::default() }, &[("menu", &one)]).await;
+    fetch(&server, &target, &wishes).await.expect_err("half of it");
+    let server = Server::start(Habits::default(), &[("menu", &other)]).await;
+    let fetched = fetch(&server, &target, &wishes).await.expect("the other one");
+    assert_eq!(fetched.resumed_at, 0);
+    assert!(std::fs::read(&target).expect("a file") == other);
+}
+
+#[tokio::test]
+async fn an_upload_that_was_begun_is_gone_on_with_if_it_is_the_same_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (source, content) = (folder.path().join("menu"), content(300_000));
+    std::fs::write(&source, &content).expect("written");
+    let time = source.metadata().and_then(|about| about.modified()).map(crate::directory::moment).expect("a time");
+    let part = crate::part::part_name(b"menu", Some(300_000), Some(time.unix_secs()));
+    let part = String::from_utf8(part).expect("UTF-8");
+    for (begun, resumed_at) in [(content[..200_000].to_vec(), 200_000), (vec![7; 200_000], 0)] {
+        let server = Server::start(Habits::default(), &[(&part, &begun)]).await;
+        let mut connection = Connection::open(&server.site()).await.expect("open");
+        let wishes = Send { resume: true, ..Send::default() };
+        let sent = connection.send(&source, b"menu", &wishes).await.expect("sent");
+        assert_eq!(sent.resumed_at, resumed_at);
+        assert!(server.file("menu").as_ref() == Some(&content));
+        assert_eq!(server.file(&part), None);
+    }
+}
+
+#[tokio::test]
+async fn names_that_lead_elsewhere_lead_nowhere() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("inside");
+    let listing = "type=file;size=4; ../outside\r\ntype=file;size=4; /tmp/outside\r\ntype=dir; ..\r\n\
+                   type=file;size=4; a\0b\r\ntype=file;size=4; menu\r\ntype=file;size=4; \x1b[2J\r\n";
+    let habits = Habits { listing: Some(listing.into()), ..Habits::default() };
+    let server = Server::start(habits, &[("menu", b"good"), ("\x1b[2J", b"odd!"), ("../outside", b"evil")]).await;
+    std::fs::create_dir_all(&root).expect("made");
+    std::fs::write(root.join("kept"), "kept").expect("written");
+    let mirror = mirror(&root, true);
+    let crew = Crew::new(server.site(), 2, Arc::new(|_| ()));
+    let plan = mirror.plan(&crew).await.expect("a plan");
+    assert_eq!(plan.passed_over, 3);
+    let report = mirror.apply(&plan, &crew).await.expect("applied");
+    assert_eq!((report.moved, report.removed, report.failed), (2, 0, 0));
+    assert_eq!(names(&root), ["\x1b[2J", "kept", "menu"]);
+    assert_eq!(names(folder.path()), ["inside"]);
+}
+
+fn mirror(local: &Path, delete: bool) -> Mirror {
+    Mirror {
+        direction: Direction::Here,
+        remote: Vec::new(),
+        local: local.into(),
+        selection: Selection::default(),
+        delete,
+        size_only: false,
+        only_missing: false,
+        follow_links: false,
+        keep_modes: false,
+        resume: false,
+        verify: false,
+    }
+}
+
+#[tokio::test]
+async fn an_address_of_somebody_else_is_not_dialled() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(Habits { foreign_address: true, ..Habits::default() }, &[("menu", b"good")]).await;
+    fetch(&server, &folder.path().join("menu"), &Fetch::default()).await.expect("fetched from the server itself");
+}
+
+#[tokio::test]
+async fn replies_and_listings_without_end_come_to_one() {
+    for verb in ["FEAT", "SIZE"] {
+        let server = Server::start(Habits { endless_reply: Some(verb), ..Habits::default() }, &[]).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = fetch(&server, &folder.path().join("menu"), &Fetch::default()).await.expect_err("no end");
+        assert!(matches!(error, Error::Ended(_)), "{error}");
+    }
+    let habits = Habits { endless_listing: Some(b"nonsense\r\n".repeat(1000)), ..Habits::default() };
+    let server = Server::start(habits, &[]).await;
+    let mut connection = Connection::open(&server.site()).await.expect("open");
+    let error = connection.list(b"").await.expect_err("no listing");
+    assert!(error.to_string().contains("no listing"), "{error}");
+}
+
+#[tokio::test]
+async fn who_stalls_is_left_and_what_came_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server =
+        Server::start(Habits { stalls: true, short: Some(100), ..Habits::default() }, &[("menu", &content(1000))])
+            .await;
+    let target = folder.path().join("menu");
+    let wait = async {
+        server.stalled.notified().await;
+        tokio::time::pause();
+        std::future::pending::<()>().await
+    };
+    let wishes = Fetch::default();
+    let error = tokio::select! {
+        fetched = fetch(&server, &target, &wishes) => fetched.expect_err("stalled"),
+        () = wait => panic!("it waits for ever"),
+    };
+    assert!(matches!(error, Error::Ended(_) | Error::Broken { .. }), "{error}");
+    assert!(!target.exists());
+    assert_eq!(names(folder.path()).len(), 1, "the part");
+}
+
+#[tokio::test]
+async fn who_stops_waiting_stops_the_transfer_and_can_go_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server =
+        Server::start(Habits { short: Some(100), stalls: true, ..Habits::default() }, &[("menu", &content(1000))])
+            .await;
+    let mut connection = Connection::open(&server.site()).await.expect("open");
+    let target = folder.path().join("menu");
+    let wishes = Fetch::default();
+    tokio::select! {
+        fetched = connection.fetch(b"menu", &target, &wishes) => panic!("it stalls: {fetched:?}"),
+        () = server.stalled.notified() => {}
+    }
+    assert!(!target.exists());
+    // The server hangs in its transfer, so the connection cannot be used any more; but that is known in bounded time.
+    tokio::time::pause();
+    assert!(connection.list(b"").await.is_err());
+}

@@ -1,0 +1,162 @@
+//! `packetboat ftp` against our own server: every command that has an effect, in clear and under TLS of both kinds.
+
+use crate::{BINARY, dev};
+use harness::Server;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A way to the server: scheme, service, and what else has to be said.
+fn ways(server: &Server) -> Vec<(String, Vec<String>)> {
+    let url = |scheme: &str, service: &str| {
+        format!("{scheme}://bob%40hamburger.test@localhost:{}/", server.address(service).port())
+    };
+    let trusting = || vec!["--ca-file".to_owned(), server.certificate().display().to_string()];
+    vec![
+        (url("ftp", "ftp"), vec!["--no-tls".into()]),
+        (url("ftp", "ftp"), vec!["--no-tls".into(), "--active".into()]),
+        (url("ftpes", "ftp"), trusting()),
+        (url("ftps", "ftps"), trusting()),
+    ]
+}
+
+fn run(folder: &Path, more: &[String], arguments: &[&str]) -> Output {
+    let output = Command::new(BINARY)
+        .arg("ftp")
+        .args(arguments)
+        .args(more)
+        .current_dir(folder)
+        .env("PACKETBOAT_FTP_PASSWORD", "hungry")
+        .env("HOME", folder)
+        .output();
+    output.expect("it runs")
+}
+
+/// Runs it; it must end well. What it printed.
+#[track_caller]
+fn done(folder: &Path, more: &[String], arguments: &[&str]) -> String {
+    let output = run(folder, more, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn content() -> Vec<u8> {
+    (0..700_001u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+#[test]
+fn files_come_and_go() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("menu.bin"), content()).expect("written");
+    for (url, more) in ways(&server) {
+        let done = |arguments: &[&str]| done(folder.path(), &more, arguments);
+        done(&["put", "--make-dirs", "menu.bin", &format!("{url}a/b/")]);
+        done(&["mv", &format!("{url}a/b/menu.bin"), "a/dr\u{fc}ben 1"]);
+        assert_eq!(done(&["ls", &format!("{url}a")]), "b/\ndr\u{fc}ben 1\n");
+        let about = done(&["stat", "--json", &format!("{url}a/dr%C3%BCben%201")]);
+        assert!(about.contains("\"size\":700001") && about.contains("\"type\":\"file\""), "{about}");
+        done(&["get", "--verify", "-o", "back", &format!("{url}a/dr%C3%BCben%201")]);
+        assert!(std::fs::read(folder.path().join("back")).expect("a file") == content());
+        assert_eq!(done(&["cat", &format!("{url}readme.txt")]).lines().count(), 2);
+        done(&["mkdir", &format!("{url}a/c/d")]);
+        done(&["rm", "-r", &format!("{url}a")]);
+        assert_eq!(done(&["ls", &url]), "readme.txt\nrecipes/\nshared/\n");
+    }
+}
+
+#[test]
+fn trees_are_made_alike_and_a_second_time_there_is_nothing_to_do() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let tree = folder.path().join("tree");
+    std::fs::create_dir_all(tree.join("a/b")).expect("made");
+    for number in 0..40 {
+        std::fs::write(tree.join(format!("a/b/{number}")), format!("{number}")).expect("written");
+    }
+    std::fs::write(tree.join("empty"), "").expect("written");
+    std::fs::write(tree.join("scratch.tmp"), "x").expect("written");
+    for (url, more) in ways(&server) {
+        let url = format!("{url}tree");
+        let done = |arguments: &[&str]| done(folder.path(), &more, arguments);
+        let moved = |arguments: &[&str]| {
+            let text = done(&[arguments, &["--json"]].concat());
+            let summary = text.lines().last().expect("a summary").to_owned();
+            let value: serde_json::Value = serde_json::from_str(&summary).expect("JSON");
+            (value["files"].as_u64(), value["removed"].as_u64())
+        };
+        assert_eq!(moved(&["mirror", "--exclude", "*.tmp", "tree", &url]), (Some(41), Some(0)));
+        assert_eq!(moved(&["mirror", "--exclude", "*.tmp", "tree", &url]), (Some(0), Some(0)));
+        assert_eq!(moved(&["mirror", &url, "back"]), (Some(41), Some(0)));
+        assert_eq!(moved(&["mirror", &url, "back"]), (Some(0), Some(0)));
+        std::fs::write(folder.path().join("back/a/b/7"), "changed").expect("written");
+        std::fs::write(folder.path().join("back/new"), "new").expect("written");
+        std::fs::remove_file(folder.path().join("back/a/b/8")).expect("removed");
+        let plan = done(&["sync", "--dry-run", "back", &url]);
+        let plan: Vec<&str> = plan.lines().map(|line| line.split_whitespace().next().expect("a word")).collect();
+        assert_eq!(plan, ["copy", "copy", "remove"]);
+        assert_eq!(moved(&["sync", "back", &url]), (Some(2), Some(1)));
+        assert_eq!(done(&["cat", &format!("{url}/a/b/7")]), "changed");
+        std::fs::remove_dir_all(folder.path().join("back")).expect("removed");
+        done(&["rm", "-r", &url]);
+    }
+}
+
+#[test]
+fn a_transfer_that_was_killed_is_gone_on_with() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    std::fs::write(folder.path().join("menu.bin"), content()).expect("written");
+    done(folder.path(), &more, &["put", "menu.bin", &url]);
+    let mut child = Command::new(BINARY)
+        .args(["ftp", "get", "--no-tls", "--limit-rate", "400k", "-o", "back", &format!("{url}menu.bin")])
+        .current_dir(folder.path())
+        .env("PACKETBOAT_FTP_PASSWORD", "hungry")
+        .spawn()
+        .expect("it runs");
+    let part = || {
+        let entries = std::fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.expect("an entry"));
+        let mut parts = entries.filter(|entry| entry.file_name().to_string_lossy().ends_with(".part"));
+        parts.next().map_or(0, |entry| entry.metadata().map_or(0, |about| about.len()))
+    };
+    while part() == 0 {
+        assert!(child.try_wait().expect("a child").is_none(), "it ended before it was killed");
+        std::thread::yield_now();
+    }
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert!(!folder.path().join("back").exists());
+    let dialogue =
+        run(folder.path(), &more, &["get", "-c", "-o", "back", "--show-dialogue", &format!("{url}menu.bin")]);
+    let dialogue = String::from_utf8_lossy(&dialogue.stderr).into_owned();
+    assert!(dialogue.contains("XSHA256") || dialogue.contains("HASH"), "the beginning is compared: {dialogue}");
+    assert!(std::fs::read(folder.path().join("back")).expect("a file") == content());
+}
+
+#[test]
+fn what_is_not_there_or_not_safe_has_its_exit_code() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let code = |more: &[String], arguments: &[&str]| run(folder.path(), more, arguments).status.code();
+    let (url, clear) = ways(&server).swap_remove(0);
+    assert_eq!(code(&clear, &["get", &format!("{url}none")]), Some(4));
+    assert_eq!(code(&clear, &["cat", &format!("{url}none")]), Some(4));
+    assert_eq!(code(&clear, &["ls", &format!("{url}none")]), Some(4));
+    assert_eq!(code(&[], &["ls", &url]), Some(5), "a certificate that nobody vouches for");
+    assert_eq!(code(&[], &["ls", &format!("ftp://bob@127.0.0.1:{}/", harness::unused_port("127.0.0.1"))]), Some(5));
+    assert_eq!(code(&[], &["ls", "http://localhost/"]), Some(1));
+    assert_eq!(code(&[], &["ls"]), Some(2));
+    assert!(std::fs::read_dir(folder.path()).expect("a folder").next().is_none(), "nothing is left of what failed");
+}
+
+#[test]
+fn a_pinned_certificate_is_believed_and_another_one_is_named() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, _) = ways(&server).swap_remove(2);
+    let refused = String::from_utf8_lossy(&run(folder.path(), &[], &["ls", &url]).stderr).into_owned();
+    let shown = refused.split("fingerprint is ").nth(1).and_then(|rest| rest.split(')').next()).expect("a fingerprint");
+    assert_eq!(done(folder.path(), &[], &["ls", "--fingerprint", shown, &url]), "readme.txt\nrecipes/\nshared/\n");
+    let other = run(folder.path(), &[], &["ls", "--fingerprint", &"00".repeat(32), &url]);
+    assert!(String::from_utf8_lossy(&other.stderr).contains(shown));
+}
