@@ -100,7 +100,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("protocol/smtp", &["line", "sasl", "message"]),
     ("protocol/pop3", &["line", "sasl", "message"]),
     ("protocol/ftp", &["line"]),
-    ("protocol/imap", &["line", "sasl"]),
+    ("protocol/imap", &["line", "sasl", "message"]),
     ("house/directory", &["message"]),
     ("house/store", &["message"]),
     ("house/files", &[]),

@@ -1,0 +1,401 @@
+//! ENVELOPE, BODY and BODYSTRUCTURE as on the wire, from the outline of a message.
+//!
+//! RFC 9051 §7.5.2 (their meaning), §9 (`envelope`, `body`, `address`); RFC 5322 §3.4 (groups).
+//!
+//! Invariants: what is written is one parenthesised list of the grammar, whatever the message; octets beyond ASCII, line ends and
+//! other controls stand in literals, so that every client may read it. Where the grammar wants something that a message does
+//! not have (a part in a multipart, an envelope in an encoded message), something empty stands in.
+//! Not here: finding out what a message consists of (message).
+
+use message::Outline;
+use message::address::{Entry, Mailbox};
+use message::mime::params::{Disposition, Params};
+use message::mime::{Content, Part};
+use message::outline::Envelope;
+
+/// Longer text is written as a literal: some clients read lines into buffers.
+const QUOTED_MAX: usize = 1_000;
+
+/// Appends an ENVELOPE, from `(` to `)`.
+pub fn write_envelope(envelope: &Envelope, out: &mut Vec<u8>) {
+    out.push(b'(');
+    write_nstring(envelope.date.as_deref(), out);
+    out.push(b' ');
+    write_nstring(envelope.subject.as_deref(), out);
+    let Envelope { from, to, cc, bcc, .. } = envelope;
+    for list in [from, envelope.sender_or_from(), envelope.reply_to_or_from(), to, cc, bcc] {
+        out.push(b' ');
+        write_addresses(list, out);
+    }
+    out.push(b' ');
+    write_nstring(envelope.in_reply_to.as_deref(), out);
+    out.push(b' ');
+    write_nstring(envelope.message_id.as_deref(), out);
+    out.push(b')');
+}
+
+/// Appends a BODY: the structure without what RFC 9051 calls extension data.
+pub fn write_body(outline: &Outline, out: &mut Vec<u8>) {
+    Writer { outline, is_extended: false }.part(0, out);
+}
+
+/// Appends a BODYSTRUCTURE.
+pub fn write_body_structure(outline: &Outline, out: &mut Vec<u8>) {
+    Writer { outline, is_extended: true }.part(0, out);
+}
+
+fn write_addresses(list: &[Entry], out: &mut Vec<u8>) {
+    if list.is_empty() {
+        return out.extend_from_slice(b"NIL");
+    }
+    out.push(b'(');
+    for entry in list {
+        match entry {
+            Entry::Mailbox(mailbox) => write_address(mailbox, out),
+            Entry::Group { name, members } => {
+                // RFC 9051 §7.5.2: a group begins with its name and no host, and ends with neither.
+                out.extend_from_slice(b"(NIL NIL ");
+                write_string(name, out);
+                out.extend_from_slice(b" NIL)");
+                members.iter().for_each(|member| write_address(member, out));
+                out.extend_from_slice(b"(NIL NIL NIL NIL)");
+            }
+        }
+    }
+    out.push(b')');
+}
+
+fn write_address(mailbox: &Mailbox, out: &mut Vec<u8>) {
+    out.push(b'(');
+    write_nstring(mailbox.name.as_deref(), out);
+    out.push(b' ');
+    write_nstring(mailbox.route.as_deref(), out);
+    // NIL would be a group's beginning or end.
+    out.push(b' ');
+    write_string(&mailbox.local, out);
+    out.push(b' ');
+    write_string(&mailbox.domain, out);
+    out.push(b')');
+}
+
+struct Writer<'a> {
+    outline: &'a Outline,
+    is_extended: bool,
+}
+
+/// What stands in for a part where there is none.
+const NO_PART: &[u8] = br#"("text" "plain" NIL NIL NIL "7bit" 0 0)"#;
+
+impl Writer<'_> {
+    fn part(&self, at: usize, out: &mut Vec<u8>) {
+        let part = &self.outline.tree.parts[at];
+        out.push(b'(');
+        match &part.content {
+            Content::Multipart(children) => self.multipart(part, children, out),
+            Content::Leaf | Content::Message(_) => self.single(at, part, out),
+        }
+        if self.is_extended {
+            self.extension(at, part, out);
+        }
+        out.push(b')');
+    }
+
+    fn multipart(&self, part: &Part, children: &[usize], out: &mut Vec<u8>) {
+        children.iter().for_each(|child| self.part(*child, out));
+        if children.is_empty() {
+            out.extend_from_slice(NO_PART);
+        }
+        out.push(b' ');
+        write_string(part.content_type.subtype.as_bytes(), out);
+        if self.is_extended {
+            out.push(b' ');
+            write_params(&part.content_type.params, out);
+        }
+    }
+
+    fn single(&self, at: usize, part: &Part, out: &mut Vec<u8>) {
+        let details = &self.outline.details[at];
+        write_string(part.content_type.kind.as_bytes(), out);
+        out.push(b' ');
+        write_string(part.content_type.subtype.as_bytes(), out);
+        out.push(b' ');
+        write_params(&part.content_type.params, out);
+        for value in [&details.id, &details.description] {
+            out.push(b' ');
+            write_nstring(value.as_deref(), out);
+        }
+        out.push(b' ');
+        write_string(part.encoding.name().as_bytes(), out);
+        write_number(part.body.len(), out);
+        match &part.content {
+            Content::Message(inner) => {
+                out.push(b' ');
+                write_envelope(self.outline.envelope(*inner).unwrap_or(&Envelope::default()), out);
+                out.push(b' ');
+                self.part(*inner, out);
+                write_number(part.lines, out);
+            }
+            // Its type promises an envelope and a body; encoded or nested too deeply, nobody has looked into it.
+            _ if is_message(part) => {
+                out.push(b' ');
+                write_envelope(&Envelope::default(), out);
+                out.push(b' ');
+                out.extend_from_slice(NO_PART);
+                write_number(part.lines, out);
+            }
+            _ if part.content_type.kind == "text" => write_number(part.lines, out),
+            _ => {}
+        }
+    }
+
+    /// `body-ext-1part` and `body-ext-mpart`; they end in the same way.
+    fn extension(&self, at: usize, part: &Part, out: &mut Vec<u8>) {
+        let details = &self.outline.details[at];
+        if !matches!(part.content, Content::Multipart(_)) {
+            out.push(b' ');
+            write_nstring(details.md5.as_deref(), out);
+        }
+        out.push(b' ');
+        write_disposition(part.disposition.as_ref(), out);
+        out.push(b' ');
+        write_languages(&details.language, out);
+        out.push(b' ');
+        write_nstring(details.location.as_deref(), out);
+    }
+}
+
+fn is_message(part: &Part) -> bool {
+    part.content_type.kind == "message" && matches!(part.content_type.subtype.as_str(), "rfc822" | "global")
+}
+
+fn write_params(params: &Params, out: &mut Vec<u8>) {
+    if params.raw.is_empty() {
+        return out.extend_from_slice(b"NIL");
+    }
+    for (number, (name, value)) in params.raw.iter().enumerate() {
+        out.push(if number == 0 { b'(' } else { b' ' });
+        write_string(name.as_bytes(), out);
+        out.push(b' ');
+        write_string(value, out);
+    }
+    out.push(b')');
+}
+
+fn write_disposition(disposition: Option<&Disposition>, out: &mut Vec<u8>) {
+    let Some(disposition) = disposition else { return out.extend_from_slice(b"NIL") };
+    out.push(b'(');
+    write_string(disposition.kind.as_bytes(), out);
+    out.push(b' ');
+    write_params(&disposition.params, out);
+    out.push(b')');
+}
+
+fn write_languages(tags: &[Vec<u8>], out: &mut Vec<u8>) {
+    match tags {
+        [] => out.extend_from_slice(b"NIL"),
+        [tag] => write_string(tag, out),
+        tags => {
+            for (number, tag) in tags.iter().enumerate() {
+                out.push(if number == 0 { b'(' } else { b' ' });
+                write_string(tag, out);
+            }
+            out.push(b')');
+        }
+    }
+}
+
+fn write_number(number: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!(" {number}").as_bytes());
+}
+
+fn write_nstring(text: Option<&[u8]>, out: &mut Vec<u8>) {
+    match text {
+        Some(text) => write_string(text, out),
+        None => out.extend_from_slice(b"NIL"),
+    }
+}
+
+/// RFC 9051 §4.3. A literal may not hold NUL either; it becomes U+FFFD.
+fn write_string(text: &[u8], out: &mut Vec<u8>) {
+    if text.len() <= QUOTED_MAX && text.iter().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) {
+        out.push(b'"');
+        for &octet in text {
+            if matches!(octet, b'"' | b'\\') {
+                out.push(b'\\');
+            }
+            out.push(octet);
+        }
+        return out.push(b'"');
+    }
+    let clean: Vec<u8> = text
+        .iter()
+        .flat_map(|octet| match octet {
+            0 => "\u{fffd}".as_bytes(),
+            octet => std::slice::from_ref(octet),
+        })
+        .copied()
+        .collect();
+    out.extend_from_slice(format!("{{{}}}\r\n", clean.len()).as_bytes());
+    out.extend_from_slice(&clean);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn written(message: &str, write: fn(&Outline, &mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&Outline::of(message.as_bytes()), &mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    fn envelope(outline: &Outline, out: &mut Vec<u8>) {
+        write_envelope(&outline.front.envelope, out);
+    }
+
+    /// The message of the examples in RFC 9051 §7.5.2 and §8.
+    const GRAY: &str = "Date: Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\r\nFrom: Terry Gray <gray@cac.washington.edu>\r\n\
+        Subject: IMAP4rev2 WG mtg summary and minutes\r\nTo: imap@cac.washington.edu\r\n\
+        cc: minutes@CNRI.Reston.VA.US, John Klensin <KLENSIN@MIT.EDU>\r\nMessage-Id: <B27397-0100000@cac.washington.edu>\r\n\
+        MIME-Version: 1.0\r\nContent-Type: TEXT/PLAIN; CHARSET=US-ASCII\r\n\r\n";
+
+    #[test]
+    fn the_examples_of_rfc_9051() {
+        assert_eq!(
+            written(GRAY, envelope),
+            "(\"Wed, 17 Jul 1996 02:23:25 -0700 (PDT)\" \"IMAP4rev2 WG mtg summary and minutes\" \
+             ((\"Terry Gray\" NIL \"gray\" \"cac.washington.edu\")) ((\"Terry Gray\" NIL \"gray\" \"cac.washington.edu\")) \
+             ((\"Terry Gray\" NIL \"gray\" \"cac.washington.edu\")) ((NIL NIL \"imap\" \"cac.washington.edu\")) \
+             ((NIL NIL \"minutes\" \"CNRI.Reston.VA.US\")(\"John Klensin\" NIL \"KLENSIN\" \"MIT.EDU\")) NIL NIL \
+             \"<B27397-0100000@cac.washington.edu>\")"
+        );
+        let message = format!("{GRAY}{}", "x\r\n".repeat(92));
+        assert_eq!(written(&message, write_body), r#"("text" "plain" ("charset" "US-ASCII") NIL NIL "7bit" 276 92)"#);
+    }
+
+    const TREE: &str = "Content-Type: multipart/mixed; boundary=b\r\nContent-Language: en, de\r\n\r\n--b\r\n\
+        Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nhi\r\nthere\r\n--b\r\n\
+        Content-Type: application/pdf\r\nContent-ID: <1@x>\r\nContent-Description: a \"file\"\r\nContent-Transfer-Encoding: base64\r\n\
+        Content-MD5: Q2hlY2s=\r\nContent-Disposition: attachment; filename=\"a.pdf\"\r\nContent-Location: here\r\nContent-Language: fr\r\n\r\n\
+        SGk=\r\n--b\r\nContent-Type: message/rfc822\r\n\r\nSubject: in\r\n\r\nx\r\n--b--\r\n";
+
+    #[test]
+    fn a_tree_is_written_with_and_without_its_extension() {
+        let nothing = "NIL NIL NIL NIL NIL NIL NIL NIL";
+        assert_eq!(
+            written(TREE, write_body),
+            format!(
+                "((\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"quoted-printable\" 9 1)\
+                 (\"application\" \"pdf\" NIL \"<1@x>\" \"a \\\"file\\\"\" \"base64\" 4)\
+                 (\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 16 (NIL \"in\" {nothing}) \
+                 (\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 0) 2) \"mixed\")"
+            )
+        );
+        assert_eq!(
+            written(TREE, write_body_structure),
+            format!(
+                "((\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"quoted-printable\" 9 1 NIL NIL NIL NIL)\
+                 (\"application\" \"pdf\" NIL \"<1@x>\" \"a \\\"file\\\"\" \"base64\" 4 \"Q2hlY2s=\" \
+                 (\"attachment\" (\"filename\" \"a.pdf\")) \"fr\" \"here\")\
+                 (\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 16 (NIL \"in\" {nothing}) \
+                 (\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL) 2 NIL NIL NIL NIL) \
+                 \"mixed\" (\"boundary\" \"b\") NIL (\"en\" \"de\") NIL)"
+            )
+        );
+    }
+
+    #[test]
+    fn groups_have_a_beginning_and_an_end() {
+        let to = "To: Friends: a@x.test, \"B\" <@r.test:b@y.test>;, undisclosed:;, c\r\n\r\n";
+        assert!(written(to, envelope).contains(
+            "((NIL NIL \"Friends\" NIL)(NIL NIL \"a\" \"x.test\")(\"B\" \"@r.test\" \"b\" \"y.test\")(NIL NIL NIL NIL)\
+             (NIL NIL \"undisclosed\" NIL)(NIL NIL NIL NIL)(NIL NIL \"c\" \"\"))"
+        ));
+    }
+
+    #[test]
+    fn what_a_quoted_string_cannot_hold_is_a_literal() {
+        let subject = |text: &str| written(&format!("Subject: {text}\r\n\r\n"), envelope);
+        assert!(subject("k\u{e4}se").starts_with("(NIL {5}\r\nk\u{e4}se NIL"));
+        assert!(subject("a\0b").starts_with("(NIL {5}\r\na\u{fffd}b NIL"));
+        assert!(subject(&"x".repeat(1001)).starts_with("(NIL {1001}\r\nxxx"));
+        assert!(subject("=?utf-8?q?k=C3=A4se?=").starts_with("(NIL \"=?utf-8?q?k=C3=A4se?=\" NIL"));
+    }
+
+    #[test]
+    fn something_empty_stands_in_where_nothing_is() {
+        let multipart = written("Content-Type: multipart/alternative; boundary=b\r\n\r\nno parts\r\n", write_body);
+        assert_eq!(multipart, "((\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0) \"alternative\")");
+        let encoded = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nU3Vi\r\n";
+        assert_eq!(
+            written(encoded, write_body),
+            "(\"message\" \"rfc822\" NIL NIL NIL \"base64\" 6 (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) \
+             (\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0) 1)"
+        );
+    }
+
+    /// Reads one value of the grammar; gives what follows it.
+    fn value(text: &[u8]) -> Option<&[u8]> {
+        match text.first()? {
+            b'(' => {
+                let mut rest = &text[1..];
+                while *rest.first()? != b')' {
+                    rest = value(rest)?;
+                    rest = rest.strip_prefix(b" ").unwrap_or(rest);
+                }
+                Some(&rest[1..])
+            }
+            b'"' => {
+                let mut at = 1;
+                while *text.get(at)? != b'"' {
+                    assert!(!matches!(text[at], b'\r' | b'\n' | 0) && text[at].is_ascii());
+                    at += 1 + usize::from(text[at] == b'\\');
+                }
+                Some(&text[at + 1..])
+            }
+            b'{' => {
+                let end = text.iter().position(|octet| *octet == b'}')?;
+                let len: usize = std::str::from_utf8(&text[1..end]).ok()?.parse().ok()?;
+                text[end + 1..].strip_prefix(b"\r\n")?.get(len..)
+            }
+            b'N' => text.strip_prefix(b"NIL"),
+            _ => {
+                let len = text.iter().take_while(|octet| octet.is_ascii_digit()).count();
+                (len > 0).then(|| &text[len..])
+            }
+        }
+    }
+
+    fn messages() -> impl Strategy<Value = Vec<u8>> {
+        let piece = proptest::sample::select(vec![
+            "--b",
+            "--b--",
+            "\r\n",
+            "\r\n\r\n",
+            "x\0\"\\",
+            "From: J\u{e9} <j@x>, g: a@b, c;\r\n",
+            "Subject: \"\\ \r\n",
+            "Content-Type: multipart/mixed; boundary=b\r\n",
+            "Content-Type: message/rfc822\r\n",
+            "Content-ID: <\u{1}>\r\n",
+            "Content-Disposition: attachment; filename=\"\\\"\"\r\n",
+            "Content-Language: en,\r\n",
+            "\r\n--b\r\n",
+        ]);
+        proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_message_it_is_one_list(message in messages()) {
+            let outline = Outline::of(&message);
+            for write in [envelope, write_body, write_body_structure] {
+                let mut out = Vec::new();
+                write(&outline, &mut out);
+                prop_assert_eq!(out.first(), Some(&b'('));
+                prop_assert_eq!(value(&out), Some(&b""[..]), "{}", out.escape_ascii());
+            }
+        }
+    }
+}
