@@ -4,6 +4,7 @@
 //! <dir>/store.db      accounts, mailboxes, messages, queue, where bodies are        (SQLite, write-ahead log)
 //!       seg/N.seg     bodies: append-only, shared by many, or one large message each
 //!       tmp/          drafts over 256 KiB while they arrive, the segment that comes next; emptied at opening
+//! <dir>/search.db     which texts are not in which bodies: derived, may be deleted at any time
 //!       store.lock    held by the process that has the store open
 //!
 //! draft → append, append … ─┐
@@ -50,6 +51,7 @@ mod feed;
 mod live;
 mod read;
 mod search;
+mod texts;
 
 mod disk;
 mod record;
@@ -108,6 +110,7 @@ use names::BodyId;
 use queue::Claims;
 use read::Readers;
 use segment::{SegmentFiles, segment_number};
+use texts::Texts;
 use writer::Writer;
 
 /// How a store is run.
@@ -139,6 +142,7 @@ pub struct Store {
 struct Running {
     shared: Arc<Shared>,
     writer: Writer,
+    texts: Texts,
 }
 
 /// What all threads of a store share.
@@ -194,7 +198,8 @@ impl Store {
         sweep_segments(&shared, &conn)?;
         let index = Index::new(conn, Arc::clone(&shared))?;
         let writer = Writer::start(&shared, index, resume)?;
-        Ok(Store { running: Arc::new(Running { shared, writer }) })
+        let texts = Texts::new(Arc::clone(&shared), resume.next_body);
+        Ok(Store { running: Arc::new(Running { shared, writer, texts }) })
     }
 
     /// Finishes what was sent, brings everything home and lets other processes in. Later commits are refused. Blocks;
@@ -395,6 +400,7 @@ impl std::fmt::Debug for Store {
 impl Running {
     fn close(&self) {
         self.shared.closing.store(true, Ordering::Relaxed);
+        self.texts.close();
         self.shared.readers.close();
         self.writer.close();
         self.shared.segments.forget_all();

@@ -178,6 +178,10 @@ pub struct Listed {
 }
 
 impl Listed {
+    pub(crate) fn body(&self) -> BodyId {
+        self.kept.span.body
+    }
+
     /// Its envelope, preview and keys.
     pub fn front(&self) -> Front {
         Front::decode(&self.outline).unwrap_or_default()
@@ -560,6 +564,34 @@ fn outline_whole(shared: &Shared, kept: &Kept) -> Result<Box<[u8]>, ReadError> {
     let reader = open_kept(shared, kept)?;
     let (essence, _) = Essence::read(|at, buf| reader.read(at, buf))?;
     Ok(essence.outline.unwrap_or_default().into())
+}
+
+/// A reader for a body without any prefix, and its stored outline.
+pub(crate) fn open_body(shared: &Shared, body: BodyId) -> Result<(MessageReader, Option<Vec<u8>>), ReadError> {
+    let (span, outline) = shared.readers.with(|conn| {
+        let mut select =
+            conn.prepare_cached("SELECT id, segment, offset, length, outline FROM bodies WHERE id = ?1")?;
+        Ok(select.query_row(params![body.0], |row| Ok((span(row, 0)?, row.get(4)?)))?)
+    })?;
+    Ok((open_span(shared, Box::default(), span)?, outline))
+}
+
+/// Which body a message has, and what stands in front of it.
+pub(crate) struct Bodied {
+    pub(crate) uid: Uid,
+    pub(crate) body: BodyId,
+    pub(crate) prefix: Box<[u8]>,
+}
+
+/// The bodies of messages with these UIDs, ascending.
+pub(crate) fn bodies_of(conn: &Connection, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Bodied>, ReadError> {
+    let mut found = Vec::with_capacity(uids.len());
+    each_of(conn, "SELECT m.uid, m.body, m.prefix FROM messages m", mailbox, uids, |row| {
+        let prefix = row.get_ref(2)?.as_blob()?.into();
+        found.push(Bodied { uid: Uid(row.get(0)?), body: BodyId(row.get(1)?), prefix });
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 /// A reader for a mail in the queue.

@@ -3,7 +3,7 @@
 //! RFC 9051 §6.4.4 (SEARCH), RFC 5032 (WITHIN), RFC 7162 §3.1.5 (MODSEQ), RFC 8474 §5.4, RFC 8514 §4.3 (save dates).
 //!
 //! ```text
-//! rows in memory ─cannot tell→ row and outline in the index ─cannot tell→ header, then bodies, piece by piece
+//! rows in memory ─cannot tell→ texts that are surely absent ─cannot tell→ row and outline in the index ─cannot tell→ header, then bodies
 //! ```
 //!
 //! Each step decides what it can with what it has; only messages about which it cannot tell go on to the next, dearer one. All texts
@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use message::Date;
 use message::address::{Entry, Mailbox};
-use message::find::{Pattern, Scope, find};
+use message::find::{Pattern, Scope, find, shown as shown_field};
+use message::header::Fields;
 use message::mime::words;
 use message::outline::Front;
 
@@ -26,7 +27,8 @@ use crate::error::ReadError;
 use crate::essence::fetch;
 use crate::live::{Row, Snapshot};
 use crate::names::{EmailId, ModSeq, ThreadId, Uid};
-use crate::read::{Kept, Listed};
+use crate::read::{self, Bodied, Kept, Listed};
+use crate::texts::Narrowed;
 
 /// How many messages are taken out of the index at once.
 const LISTED_AT_ONCE: usize = 250;
@@ -120,6 +122,15 @@ pub struct Search {
     open: Vec<Uid>,
     total: usize,
     hits: Vec<Uid>,
+    /// What the text index says; asked once, with the first step.
+    narrowed: Narrowing,
+}
+
+#[derive(Debug)]
+enum Narrowing {
+    NotYet,
+    Nothing,
+    Some(Narrowed),
 }
 
 impl Search {
@@ -136,7 +147,7 @@ impl Search {
         }
         open.reverse();
         let total = open.len();
-        Search { store, snapshot, node, texts, open, total, hits }
+        Search { store, snapshot, node, texts, open, total, hits, narrowed: Narrowing::NotYet }
     }
 
     /// Whether everything has been looked at.
@@ -151,6 +162,9 @@ impl Search {
 
     /// Looks at some more messages: a few hundred rows, or a few bodies. Blocks.
     pub fn step(&mut self) -> Result<(), ReadError> {
+        if matches!(self.narrowed, Narrowing::NotYet) {
+            self.narrowed = self.narrow()?;
+        }
         let mut uids = self.open.split_off(self.open.len().saturating_sub(LISTED_AT_ONCE));
         uids.reverse();
         for listed in self.store.list(self.snapshot.mailbox, &uids)? {
@@ -173,6 +187,41 @@ impl Search {
     pub fn hits(mut self) -> Vec<Uid> {
         self.hits.sort_unstable();
         self.hits
+    }
+
+    /// Decides what can be decided by knowing which texts are absent.
+    fn narrow(&mut self) -> Result<Narrowing, ReadError> {
+        if self.texts.is_empty() || self.open.is_empty() {
+            return Ok(Narrowing::Nothing);
+        }
+        let mut uids = std::mem::take(&mut self.open);
+        uids.reverse();
+        let bodies = self.store.read(|conn| read::bodies_of(conn, self.snapshot.mailbox, &uids))?;
+        let lowest = bodies.iter().map(|bodied| bodied.body.0).min().unwrap_or(0);
+        let highest = bodies.iter().map(|bodied| bodied.body.0).max().unwrap_or(0);
+        let patterns: Vec<&Pattern> = self.texts.iter().map(|(_, pattern)| pattern).collect();
+        let Some(narrowed) = self.store.running.texts.narrow(&patterns, lowest..=highest) else {
+            self.open = uids.into_iter().rev().collect();
+            return Ok(Narrowing::Nothing);
+        };
+        for Bodied { uid, body, prefix } in bodies {
+            let absent: Vec<bool> = self
+                .texts
+                .iter()
+                .enumerate()
+                .map(|(number, text)| narrowed.is_absent(number, body) && !is_in_prefix(text, &prefix))
+                .collect();
+            let row = self.snapshot.index_of(uid).and_then(|index| self.snapshot.get(index));
+            let Some(row) = row else { continue };
+            let known = Known { absent: Some(&absent), ..Known::of(row, &self.snapshot) };
+            match self.node.holds(&known) {
+                Some(true) => self.hits.push(uid),
+                Some(false) => {}
+                None => self.open.push(uid),
+            }
+        }
+        self.open.reverse();
+        Ok(Narrowing::Some(narrowed))
     }
 
     fn matches(&self, listed: &Listed) -> Result<bool, ReadError> {
@@ -202,6 +251,10 @@ impl Search {
             return Ok(holds);
         }
         let found = find(&outline.tree, &self.texts, fetch)?;
+        let is_indexed = matches!(&self.narrowed, Narrowing::Some(narrowed) if narrowed.knows(listed.body()));
+        if !is_indexed {
+            self.store.running.texts.want(listed.body());
+        }
         Ok(self.node.holds(&Known { found: Some(&found), ..known }).unwrap_or(false))
     }
 }
@@ -228,12 +281,15 @@ struct Known<'a> {
     kept: Option<&'a Kept>,
     front: Option<&'a Front>,
     header: Option<&'a [u8]>,
+    /// Which texts are surely not inside.
+    absent: Option<&'a [bool]>,
+    /// Which texts are inside.
     found: Option<&'a [bool]>,
 }
 
 impl<'a> Known<'a> {
     fn of(row: &'a Row, snapshot: &'a Snapshot) -> Known<'a> {
-        Known { row, snapshot, kept: None, front: None, header: None, found: None }
+        Known { row, snapshot, kept: None, front: None, header: None, absent: None, found: None }
     }
 }
 
@@ -268,7 +324,7 @@ impl Node {
             Node::Subject(pattern) => in_subject(pattern, known),
             Node::People(people, pattern) => among(*people, pattern, known),
             Node::Header(name, pattern) => known.header.map(|header| pattern.is_in_field(header, name)),
-            Node::Inside(number) => known.found.map(|found| found.get(*number).copied().unwrap_or(false)),
+            Node::Inside(number) => inside(*number, known),
         }
     }
 }
@@ -284,6 +340,19 @@ fn every(verdicts: impl Iterator<Item = Option<bool>>) -> Option<bool> {
         }
     }
     all
+}
+
+fn inside(number: usize, known: &Known<'_>) -> Option<bool> {
+    let of = |verdicts: &[bool]| verdicts.get(number).copied().unwrap_or(false);
+    match known.found {
+        Some(found) => Some(of(found)),
+        None => known.absent.filter(|absent| of(absent)).map(|_| false),
+    }
+}
+
+/// The index knows bodies; what stands in front of one for its recipient alone is header, too.
+fn is_in_prefix((scope, pattern): &(Scope, Pattern), prefix: &[u8]) -> bool {
+    *scope == Scope::Text && Fields::new(prefix).any(|field| pattern.is_in(&shown_field(&field)))
 }
 
 fn plain_holds(query: &Query, known: &Known<'_>) -> Option<bool> {

@@ -125,8 +125,8 @@ pub fn find<E>(
     Ok(search.found)
 }
 
-/// The text of all that [`find`] would look into with [`Scope::Text`], folded, in pieces of one body or field each; for an index.
-/// Ends when `take` says that it has enough.
+/// The text of all that [`find`] would look into with [`Scope::Text`], in the form in which it is compared; for an index. Pieces follow one
+/// another as they stand: what begins in one may end in the next. Ends when `take` says that it has enough.
 pub fn each_text<E>(
     tree: &Tree,
     mut fetch: impl FnMut(Range<usize>) -> Result<Vec<u8>, E>,
@@ -135,23 +135,41 @@ pub fn each_text<E>(
     for part in &tree.parts {
         let header = part.header.start..part.header.end.min(part.header.start + HEADER_LOOKED_MAX);
         for field in Fields::new(&fetch(header)?) {
-            if !take(&fold(&shown(&field))) {
+            if !take(&fold(&shown(&field))) || !take("\n") {
                 return Ok(());
             }
         }
-        if is_text(part) {
-            let charset = charset_of(part);
-            let mut goes_on = true;
-            decoded(part, &charset, &mut fetch, |text| {
-                goes_on = goes_on && take(&fold(text));
-                goes_on
-            })?;
-            if !goes_on {
-                return Ok(());
-            }
+        if is_text(part) && !each_text_of_body(part, &mut fetch, &mut take)? {
+            return Ok(());
         }
     }
     Ok(())
+}
+
+/// Says whether more is wanted.
+fn each_text_of_body<E>(
+    part: &Part,
+    fetch: &mut impl FnMut(Range<usize>) -> Result<Vec<u8>, E>,
+    take: &mut impl FnMut(&str) -> bool,
+) -> Result<bool, E> {
+    let mut goes_on = true;
+    for charset in charsets_of(part) {
+        let mut folding = Folding::default();
+        let mut folded = String::new();
+        decoded(part, &charset, fetch, |text| {
+            folded.clear();
+            folding.put(text, &mut folded);
+            goes_on = take(&folded);
+            goes_on
+        })?;
+        folded.clear();
+        folding.end(&mut folded);
+        goes_on = goes_on && take(&folded) && take("\n");
+        if !goes_on || !folding.is_garbled {
+            break;
+        }
+    }
+    Ok(goes_on)
 }
 
 fn is_text(part: &Part) -> bool {
@@ -162,8 +180,8 @@ fn is_text(part: &Part) -> bool {
     }
 }
 
-/// A field as people see it.
-fn shown(field: &Field<'_>) -> String {
+/// A field as people see it, and as it is looked into.
+pub fn shown(field: &Field<'_>) -> String {
     format!("{}: {}", String::from_utf8_lossy(field.name), field.text())
 }
 
@@ -214,12 +232,6 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The charset that a part names, if it is one that says something.
-fn charset_of(part: &Part) -> Vec<u8> {
-    let named = part.content_type.params.octets("charset").unwrap_or_default();
-    if charset::says_something(&named) { named } else { b"utf-8".to_vec() }
-}
-
 /// The charsets to be tried in turn: what is said to be ASCII, or nothing, is UTF-8 or, where it is not that, Windows-1252
 /// (see [`charset::guess`]).
 fn charsets_of(part: &Part) -> Vec<Vec<u8>> {
@@ -260,47 +272,63 @@ fn decoded<E>(
     Ok(())
 }
 
+/// Folds text that comes in pieces, as if it were one.
+#[derive(Default)]
+struct Folding {
+    /// Letters at the end of the text that may have marks behind them still.
+    held: String,
+    /// Whether some of it could not be decoded.
+    is_garbled: bool,
+}
+
+impl Folding {
+    fn put(&mut self, text: &str, folded: &mut String) {
+        if self.held.is_empty() && text.is_ascii() {
+            let start = folded.len();
+            folded.push_str(text);
+            folded[start..].make_ascii_uppercase();
+            return;
+        }
+        self.is_garbled |= text.contains('\u{fffd}');
+        self.held.push_str(text);
+        // Marks are put in order between letters, and ASCII has no marks.
+        let ascii = self.held.bytes().rposition(|octet| octet.is_ascii()).map(|at| at + 1);
+        let ready = ascii.unwrap_or(if self.held.len() > HELD_MAX { self.held.len() } else { 0 });
+        folded.push_str(&fold(&self.held[..ready]));
+        self.held.drain(..ready);
+    }
+
+    fn end(&mut self, folded: &mut String) {
+        folded.push_str(&fold(&std::mem::take(&mut self.held)));
+    }
+}
+
 /// The text that was just decoded, folded, and as much of what was before as a pattern may begin in.
 struct Window<'s, 'a> {
     search: &'s mut Search<'a>,
+    folding: Folding,
     folded: String,
-    /// Letters at the end of the text that may have marks behind them still.
-    held: String,
     overlap: usize,
-    is_garbled: bool,
 }
 
 impl<'s, 'a> Window<'s, 'a> {
     fn new(search: &'s mut Search<'a>) -> Self {
         let overlap = search.wanted.iter().map(|(_, pattern)| pattern.folded.len()).max().unwrap_or(1);
-        Window { search, folded: String::new(), held: String::new(), overlap, is_garbled: false }
+        Window { search, folding: Folding::default(), folded: String::new(), overlap }
     }
 
     /// Looks at the next text. Says whether there is still something to look for.
     fn put(&mut self, text: &str) -> bool {
-        if self.held.is_empty() && text.is_ascii() {
-            self.folded.push_str(text);
-            let start = self.folded.len() - text.len();
-            self.folded[start..].make_ascii_uppercase();
-        } else {
-            self.is_garbled |= text.contains('\u{fffd}');
-            self.held.push_str(text);
-            // Marks are put in order between letters, and ASCII has no marks.
-            let ascii = self.held.bytes().rposition(|octet| octet.is_ascii()).map(|at| at + 1);
-            let ready = ascii.unwrap_or(if self.held.len() > HELD_MAX { self.held.len() } else { 0 });
-            self.folded.push_str(&fold(&self.held[..ready]));
-            self.held.drain(..ready);
-        }
+        self.folding.put(text, &mut self.folded);
         self.look();
         !self.search.is_over()
     }
 
     /// The text is complete. Says whether some of it could not be decoded.
     fn end(mut self) -> bool {
-        let held = std::mem::take(&mut self.held);
-        self.folded.push_str(&fold(&held));
+        self.folding.end(&mut self.folded);
         self.look();
-        self.is_garbled
+        self.folding.is_garbled
     }
 
     fn look(&mut self) {
@@ -382,6 +410,19 @@ mod tests {
         assert_eq!(find(&tree, &wanted, |_| Err("gone")), Err("gone"));
     }
 
+    #[test]
+    fn an_index_is_given_both_readings_of_what_names_no_charset() {
+        let message = b"A: b\r\n\r\nK\xe4se";
+        let mut text = String::new();
+        let fetch = |range: Range<usize>| Ok::<_, ()>(message[range].to_vec());
+        let take = |piece: &str| {
+            text.push_str(piece);
+            true
+        };
+        each_text(&Tree::parse(message), fetch, take).expect("it is in memory");
+        assert!(text.contains(&*fold("K\u{e4}se")), "{text}");
+    }
+
     proptest! {
         #[test]
         fn it_is_found_wherever_it_is_split(before in 0..40usize, word in "[a-zé漢\u{301}]{1,6}", base64 in any::<bool>()) {
@@ -401,7 +442,7 @@ mod tests {
             let fetch = |range: Range<usize>| Ok::<_, ()>(MAIL.as_bytes()[range].to_vec());
             each_text(&tree, fetch, |text| { texts.push(text.to_owned()); true }).expect("it is in memory");
             let folded = fold(&word).into_owned();
-            prop_assert_eq!(texts.iter().any(|text| text.contains(&folded)), found(MAIL.as_bytes(), Scope::Text, &word));
+            prop_assert_eq!(texts.concat().contains(&folded), found(MAIL.as_bytes(), Scope::Text, &word));
         }
     }
 }

@@ -170,6 +170,67 @@ fn query() -> impl Strategy<Value = Query> {
     })
 }
 
+#[test]
+fn the_text_index_narrows_and_is_never_wrong() {
+    let bob = with(&MAIL);
+    let queries = || {
+        ["ketchup", "PICKLES", "onions", "käse", "Return-Path", "two words", "nowhere at all", "no", "?"]
+            .into_iter()
+            .flat_map(|words| [body(words), text(words), Query::Not(Box::new(body(words)))])
+            .chain([Query::And(vec![body("ketchup"), text("joe")]), Query::Or(vec![body("ketchup"), body("onions")])])
+    };
+    let before: Vec<_> = queries().map(|query| bob.find(query)).collect();
+    bob.store.running.texts.settle();
+    assert_eq!(queries().map(|query| bob.find(query)).collect::<Vec<_>>(), before);
+    // A message that came later is looked into; one that is in the index is not, so its octets may even be gone.
+    deliver(&bob.store, &[bob.bob], b"Subject: late\r\n\r\nlate ketchup\r\n").unwrap();
+    assert_eq!((bob.find(body("ketchup")), bob.find(text("late"))), (vec![1, 5], vec![5]));
+    bob.store.running.texts.settle();
+    let segment = bob._dir.path().join("seg/0000000001.seg");
+    std::fs::OpenOptions::new().write(true).open(segment).unwrap().set_len(100).unwrap();
+    assert_eq!(bob.find(body("nowhere at all")), Vec::<u32>::new());
+}
+
+#[test]
+fn the_text_index_is_made_anew_where_it_is_of_no_use() {
+    let bob = with(&MAIL);
+    let index = bob._dir.path().join("search.db");
+    for damage in [&b"rubbish"[..], b""] {
+        bob.find(body("ketchup"));
+        bob.store.running.texts.settle();
+        assert!(index.exists());
+        std::fs::write(&index, damage).unwrap();
+        assert_eq!(bob.find(body("ketchup")), [1]);
+    }
+    let expunge = Op::Expunge { account: bob.bob, mailbox: MailboxRef::Inbox, uids: vec![Uid(2)] };
+    bob.store.commit_blocking(Commit::of(vec![expunge])).unwrap();
+    bob.find(body("onions"));
+    bob.store.running.texts.settle();
+    let conn = rusqlite::Connection::open(&index).unwrap();
+    let bodies: Vec<i64> = conn
+        .prepare("SELECT body FROM indexed")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(bodies, [1, 3, 4]);
+}
+
+#[test]
+fn a_store_that_went_back_in_time_forgets_the_text_index() {
+    let bob = with(&MAIL);
+    bob.find(body("ketchup"));
+    bob.store.running.texts.settle();
+    bob.store.close();
+    let index = bob._dir.path().join("search.db");
+    drop(open_swiftly(bob._dir.path()));
+    assert!(index.exists(), "an honest one is kept");
+    rusqlite::Connection::open(&index).unwrap().execute("UPDATE indexed SET body = body + 1000000", []).unwrap();
+    drop(open_swiftly(bob._dir.path()));
+    assert!(!index.exists());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
