@@ -65,6 +65,9 @@ const LINE_MAX: usize = 64 * 1024;
 /// A command with its literals, but for messages: a search for long texts, annotations.
 const COMMAND_MAX: usize = 256 * 1024;
 
+/// RFC 7888 §5: where LITERAL- is all that is offered, a client waits with what is longer.
+const LITERAL_MINUS_MAX: u64 = 4_096;
+
 /// A literal that is refused is thrown away up to so many octets; for more, a new connection is cheaper.
 const WASTE_MAX: u64 = 256 << 20;
 
@@ -266,6 +269,11 @@ impl Server {
         };
         let tag = Some(opening.tag.to_vec());
         if let Some(reply) = self.forbidden(&stage, &opening) {
+            return self.refuse_literal(stage, tag, reply, announced);
+        }
+        let hasty = !announced.waits && announced.octets > LITERAL_MINUS_MAX;
+        if hasty && self.offers(Capability::LiteralMinus) {
+            let reply = Reply::bad("literals over 4096 octets wait for our word").coded("TOOBIG");
             return self.refuse_literal(stage, tag, reply, announced);
         }
         match (opening.row.verb, stage) {

@@ -6,11 +6,11 @@
 //! that are `key=value`, where a value may stand in `«»` to hold blanks, and `\r`, `\n`, `\0` are what they are elsewhere.
 //!
 //! Given: `login=joe` skips the login, `mailbox=INBOX uids=1:3` selects a mailbox, too, `enabled=qresync` has something enabled;
-//! `without=MOVE,SORT` offers less.
+//! `without=MOVE,SORT` offers less, `with=LITERAL-` that.
 //!
 //! Not here: the transcripts.
 
-use imap::capability::Capabilities;
+use imap::capability::{Capabilities, Capability};
 use imap::flag::{Flag, Flags, Keyword};
 use imap::moment::Moment;
 use imap::name::MailboxName;
@@ -48,6 +48,9 @@ impl Stage for ServerStage {
         if let Some(names) = given.setting("mechanisms") {
             let names = names.split(',').filter(|name| !name.is_empty());
             settings.mechanisms = names.map(|name| Mechanism::parse(name.as_bytes()).expect("a mechanism")).collect();
+        }
+        if given.setting("with") == Some("LITERAL-") {
+            settings.capabilities = settings.capabilities.with(Capability::LiteralMinus);
         }
         if let Some(names) = given.setting("without") {
             settings.capabilities = without(settings.capabilities, names);
