@@ -9,6 +9,7 @@ mod hooking;
 
 pub use app_passwords::LastUses;
 
+use crate::ban_book;
 use crate::control::{
     AccountLine, AliasLine, Answer, AttemptLine, DomainLine, QueueChange, QueueLine, RecipientLine, Request, Which,
 };
@@ -205,8 +206,8 @@ impl Admin {
             Request::HookRetry { which } => self.retry_hooks(which),
             Request::HookDrop { which } => self.drop_hooks(which).await,
             Request::HookTest { hook } => self.test_hook(hook).await,
-            Request::BanList => Ok(Answer::Bans(self.judgement().map(Judgement::bans).unwrap_or_default())),
-            Request::BanLift { address } => self.lift(*address),
+            Request::BanList => self.bans(),
+            Request::BanLift { address } => self.lift(*address).await,
             Request::StoreCheck => self.check(),
             Request::StoreCompact => self.compact(),
         }
@@ -405,8 +406,21 @@ impl Admin {
         }
     }
 
-    fn lift(&self, address: IpAddr) -> Result<Answer, Trouble> {
-        match self.judgement().is_some_and(|judgement| judgement.lift(address)) {
+    fn bans(&self) -> Result<Answer, Trouble> {
+        Ok(Answer::Bans(match self.judgement() {
+            Some(judgement) => judgement.bans(),
+            None => ban_book::lines(&self.store, self.now())?,
+        }))
+    }
+
+    async fn lift(&self, address: IpAddr) -> Result<Answer, Trouble> {
+        let origin = policy::Origin::of(address);
+        let is_banned = match self.judgement() {
+            Some(judgement) => judgement.lift(address),
+            None => ban_book::lines(&self.store, self.now())?.iter().any(|line| line.address == origin.to_string()),
+        };
+        self.store.commit(Commit::of(vec![ban_book::forget(origin)])).await?;
+        match is_banned {
             true => Ok(Answer::Done(format!("{address} may come in again"))),
             false => Err(Trouble::Missing(format!("{address} is not refused"))),
         }

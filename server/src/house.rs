@@ -4,6 +4,7 @@
 //! Not here: what a session asks (desks), how it is asked (net).
 
 use crate::admin::LastUses;
+use crate::ban_book;
 use crate::hooks::Hooks;
 use crate::judgement::Judgement;
 use crate::settings::{DirectorySettings, Settings};
@@ -16,9 +17,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use store::{AccountId, Commit, Op, Store};
 use tokio::sync::{Notify, Semaphore};
+use tracing::warn;
 
 /// Tells the time: seconds since 1970.
 pub type Clock = fn() -> i64;
@@ -116,6 +118,8 @@ impl House {
                 spaces.seed(AccountId(account.id), person.files)?;
             }
         }
+        let (judgement, now) = (Judgement::new(&settings), Instant::now());
+        ban_book::read(&store, now, clock())?.into_iter().for_each(|ban| judgement.restore(ban, now));
         let transfer_log = TransferLog::open(settings.ftp.transfer_log.clone()).map_err(HouseError::Thread)?;
         let hooks = Hooks::open(store.clone())?;
         for space in &settings.files.spaces {
@@ -128,7 +132,7 @@ impl House {
             throttles: Throttles::default(),
             doorkeeper: Doorkeeper::new(directory::Memory::default()),
             hashing: Semaphore::new(processors),
-            judgement: Arc::new(Judgement::new(&settings)),
+            judgement: Arc::new(judgement),
             app_password_uses: LastUses::default(),
             hooks,
             transfer_log,
@@ -203,6 +207,16 @@ impl House {
                 return None;
             }
         }
+    }
+
+    /// Keeps a ban over restarts, soon: whoever has earned it need not be waited for.
+    pub fn keep_ban(self: &Arc<Self>, ban: &policy::Ban) {
+        let keeping = self.store.commit(Commit::of(vec![ban_book::keep(ban, Instant::now(), self.now())]));
+        tokio::spawn(async move {
+            if let Err(error) = keeping.await {
+                warn!(%error, "a ban could not be kept for the next start");
+            }
+        });
     }
 
     /// Whether an account holds as much as it may.

@@ -3,10 +3,11 @@
 //! Invariants: its locks are held for a look and a note, never while something is awaited.
 //! Not here: the rules (policy), what is said to whom (desks).
 
+use crate::ban_book::FAILED;
 use crate::control::BanLine;
 use crate::house::unix_now;
 use crate::settings::Settings;
-use policy::{Attempt, Gate, GateSettings, Origin, Reason, Relay, Sending, Sessions, Verdict};
+use policy::{Attempt, Ban, Gate, GateSettings, Origin, Reason, Relay, Sending, Sessions, Verdict};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Instant;
@@ -100,11 +101,19 @@ impl Judgement {
         }
     }
 
-    /// A login failed.
-    pub fn failed(&self, address: IpAddr, account: &str, fingerprint: Option<u64>) {
-        if let Some(ban) = lock(&self.gate).failed(address, account, fingerprint, Instant::now()) {
-            warn!(origin = %ban.origin, secs = ban.left(Instant::now()).as_secs(), "banned after too many failed logins");
-        }
+    /// Takes over a ban of an earlier process.
+    pub fn restore(&self, ban: Ban, now: Instant) {
+        lock(&self.gate).restore(ban, now);
+    }
+
+    /// A login failed. Gives the ban that it has earned.
+    pub fn failed(&self, address: IpAddr, account: &str, fingerprint: Option<u64>) -> Option<Ban> {
+        let now = Instant::now();
+        let ban = lock(&self.gate).failed(address, account, fingerprint, now);
+        // Open connections of somebody who is banned go on failing.
+        let ban = ban.filter(|ban| ban.since == now)?;
+        warn!(origin = %ban.origin, secs = ban.left(now).as_secs(), "banned after too many failed logins");
+        Some(ban)
     }
 
     /// A login succeeded.
@@ -120,10 +129,10 @@ impl Judgement {
     /// Everybody who is banned.
     pub fn bans(&self) -> Vec<BanLine> {
         let (now, unix) = (Instant::now(), unix_now());
-        let line = |ban: policy::Ban| BanLine {
+        let line = |ban: Ban| BanLine {
             address: ban.origin.to_string(),
             until: unix.saturating_add(i64::try_from(ban.left(now).as_secs()).unwrap_or(i64::MAX)),
-            why: "too many failed logins".into(),
+            why: FAILED.into(),
         };
         lock(&self.gate).list(now).into_iter().map(line).collect()
     }

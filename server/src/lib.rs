@@ -13,6 +13,7 @@
 //! Not here: what is said (protocol), sockets (net), files (store), configuration files (app).
 
 pub mod admin;
+mod ban_book;
 pub mod control;
 mod control_socket;
 pub mod courier;

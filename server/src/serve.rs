@@ -4,6 +4,7 @@
 //! Not here: signals and configuration files (app).
 
 use crate::admin::Admin;
+use crate::ban_book;
 use crate::control_socket;
 use crate::courier::Courier;
 use crate::courier::remote::Remote;
@@ -186,12 +187,24 @@ async fn tidy(house: Arc<House>) {
             }
         }
         tokio::time::sleep(COMPACT_EVERY).await;
-        let given_back = tokio::task::spawn_blocking(move || store.compact(COMPACT_BYTES));
+        let forgetting = Arc::clone(&house);
+        let given_back = tokio::task::spawn_blocking(move || {
+            forget_past_bans(&forgetting);
+            store.compact(COMPACT_BYTES)
+        });
         match given_back.await {
             Ok(Ok(done)) if done.segments_removed > 0 => info!(segments = done.segments_removed, "room given back"),
             Ok(Err(error)) => warn!(%error, "room could not be given back"),
             _ => {}
         }
+    }
+}
+
+fn forget_past_bans(house: &House) {
+    let past = ban_book::past(&house.store, house.now()).unwrap_or_default();
+    if !past.is_empty() {
+        // What is not forgotten now will be the next time.
+        let _ = house.store.commit_blocking(store::Commit::of(past));
     }
 }
 

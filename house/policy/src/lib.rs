@@ -18,7 +18,9 @@ pub mod retry;
 pub mod sender;
 pub mod verdict;
 
-pub use limits::{Attempt, Ban, Gate, GateSettings, Rate, Seat, Sending, SendingSettings, Sessions};
+pub use limits::{
+    Attempt, BAN_MEMORY, Ban, BanCause, Gate, GateSettings, Rate, Seat, Sending, SendingSettings, Sessions,
+};
 pub use origin::{Network, Origin};
 pub use relay::{Client, Door, Relay};
 pub use retry::{Kind, Next, Schedule};

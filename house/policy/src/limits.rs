@@ -20,7 +20,7 @@ pub mod rate;
 pub mod sending;
 pub mod sessions;
 
-pub use bans::{Ban, BanCause, Bans};
+pub use bans::{BAN_MEMORY, Ban, BanCause, Bans};
 pub use connections::{Connections, Seat};
 pub use gate::{Gate, GateSettings};
 pub use logins::{Attempt, LoginSettings, Logins};

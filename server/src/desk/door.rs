@@ -77,8 +77,10 @@ async fn admit(
             Ok(login.name.to_string())
         }
         Err(denied) => {
-            if denied != Denied::Disabled {
-                house.judgement.failed(caller.peer.ip(), &key, fingerprint);
+            if denied != Denied::Disabled
+                && let Some(ban) = house.judgement.failed(caller.peer.ip(), &key, fingerprint)
+            {
+                house.keep_ban(&ban);
             }
             warn!(session = %caller.session, peer = %caller.peer, login = key, why = %denied, "login failed");
             Err(refused(denied))

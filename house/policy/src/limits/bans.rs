@@ -12,7 +12,7 @@ use crate::origin::Origin;
 /// Bans remembered. A botnet larger than this pushes its own first members out.
 const BANS_MAX: usize = 20_000;
 /// How long a ban is remembered after it is over: whoever earns another one within that time gets a longer one.
-const MEMORY: Duration = Duration::from_secs(24 * 3600);
+pub const BAN_MEMORY: Duration = Duration::from_secs(24 * 3600);
 /// As good as for ever.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
@@ -91,6 +91,11 @@ impl Bans {
         self.put(Ban { origin, cause: BanCause::Administrator, since: now, until, times }, now)
     }
 
+    /// A ban of an earlier process, whose end may have passed: it still makes the next one longer.
+    pub(crate) fn restore(&mut self, ban: Ban, now: Instant) {
+        self.put(ban, now);
+    }
+
     /// The list, the newest first.
     pub fn list(&self, now: Instant) -> Vec<Ban> {
         let mut list: Vec<Ban> =
@@ -109,7 +114,7 @@ impl Bans {
     }
 
     fn put(&mut self, ban: Ban, now: Instant) -> Ban {
-        let remembered_until = ban.until.map_or(now + FOR_EVER, |until| until + MEMORY);
+        let remembered_until = ban.until.map_or(now + FOR_EVER, |until| until + BAN_MEMORY);
         self.bans.keep(ban.origin, ban, remembered_until, now);
         ban
     }
@@ -150,7 +155,7 @@ mod tests {
             now += ban.left(now);
         }
         assert_eq!(minutes, [15, 30, 60, 120, 240, 480, 960, 1440, 1440]);
-        now += MEMORY;
+        now += BAN_MEMORY;
         assert_eq!(bans.for_failures(origin, now).times, 1, "a quiet day is forgiven");
     }
 
@@ -162,6 +167,20 @@ mod tests {
         assert_eq!(bans.for_failures(origin, now + MINUTE), first);
         let by_hand = bans.by_hand(origin, None, now);
         assert_eq!(bans.for_failures(origin, now + MINUTE), by_hand);
+    }
+
+    #[test]
+    fn a_ban_outlives_the_process_and_so_does_its_past() {
+        let (mut before, now) = (bans(), Instant::now());
+        let origin = Origin::of(ip("192.0.2.1"));
+        let ban = before.for_failures(origin, now);
+        let mut after = bans();
+        after.restore(ban, now + MINUTE);
+        assert_eq!(after.of(ip("192.0.2.1"), now + 14 * MINUTE), Some(ban));
+        assert!(after.of(ip("192.0.2.1"), now + 15 * MINUTE).is_none());
+        let mut later = bans();
+        later.restore(ban, now + 60 * MINUTE);
+        assert_eq!(later.for_failures(origin, now + 60 * MINUTE).times, 2, "it is the second");
     }
 
     #[test]

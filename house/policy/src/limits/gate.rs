@@ -114,6 +114,11 @@ impl Gate {
         self.logins.ban(origin, lasting, now)
     }
 
+    /// Takes over a ban of an earlier process.
+    pub fn restore(&mut self, ban: Ban, now: Instant) {
+        self.logins.restore(ban, now);
+    }
+
     /// Lifts a ban and forgets what earned it. Says whether there was one.
     pub fn lift(&mut self, origin: Origin, now: Instant) -> bool {
         self.logins.lift(origin, now)

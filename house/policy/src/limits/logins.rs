@@ -206,6 +206,11 @@ impl Logins {
         self.bans.by_hand(origin, lasting, now)
     }
 
+    /// Puts somebody on the list who was on it when the last process ended.
+    pub fn restore(&mut self, ban: Ban, now: Instant) {
+        self.bans.restore(ban, now);
+    }
+
     /// Takes somebody off the list and forgets his failures. Says whether he was on it.
     pub fn lift(&mut self, origin: Origin, now: Instant) -> bool {
         self.origins.forget(&origin);
