@@ -278,7 +278,8 @@ impl Transfer {
             }
             (Deed::Upload { path, from }, why) => {
                 let (file, kept) = (shown(path.as_bytes()), self.kept.get());
-                info!(%session, %peer, account, %transfer, file, octets, offset = from, kept, secs, tls, why, "upload interrupted");
+                info!(%session, %peer, account, %transfer, file, octets, offset = from, kept, secs, tls, why,
+                    "upload interrupted");
             }
         }
     }

@@ -242,7 +242,8 @@ impl Link {
         match DataLine::secure(stream, &self.line.tls, CONNECT_LIMIT, self.stall).await {
             Ok((_, false)) if self.must_resume => {
                 let client = self.record.agent();
-                warn!(%session, %peer, %transfer, client, "a data connection did not resume the TLS session; see ftp.data_tls");
+                warn!(%session, %peer, %transfer, client,
+                    "a data connection did not resume the TLS session; see ftp.data_tls");
                 Err(Outcome::TlsNotResumed)
             }
             Ok((data, resumed)) => {
