@@ -111,7 +111,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["line", "sasl", "message", "smtp", "pop3", "ftp", "imap", "directory", "store", "files", "policy", "net"],
     ),
     ("client/ftp", &["line", "ftp", "net"]),
-    ("app", &["line", "net", "server", "ftp-client", "store", "directory", "policy"]),
+    ("app", &["line", "net", "server", "ftp-client", "store", "directory", "files", "policy"]),
 ];
 
 /// What a room's package is called: a client has the name of its protocol, too.

@@ -4,6 +4,7 @@ use crate::cli::{ConfigFile, Where};
 use crate::config::read::Config;
 use crate::config::settings;
 use crate::failure::Failure;
+use server::Settings;
 use server::control::{self, Answer, Request};
 use server::settings::{DirectorySettings, FileSettings};
 use std::io::{BufRead, BufReader, Write};
@@ -25,6 +26,14 @@ pub fn ask(at: &Where, request: &Request) -> Result<Answer, Failure> {
         Answer::Refused { why, missing: true } => Err(Failure::Missing(why)),
         Answer::Refused { why, missing: false } => Err(Failure::Failed(why)),
         answer => Ok(answer),
+    }
+}
+
+/// Asks a running server, or the store itself, whatever the answer is.
+pub fn answered(settings: &Settings, request: &Request) -> Result<Answer, Failure> {
+    match running(&settings.data_dir, request)? {
+        Some(answer) => Ok(answer),
+        None => offline(&settings.data_dir, settings.directory.clone(), settings.files.clone(), request),
     }
 }
 

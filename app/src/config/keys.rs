@@ -324,6 +324,36 @@ pub const KEYS: &[Key] = &[
         "The same for all sessions of an account together. 0: as fast as it goes.",
     ),
     key(
+        "ftp.anonymous",
+        Kind::Choice(&["no", "yes"]),
+        Fallback::Text("no"),
+        "Anonymous FTP (RFC 1635): whether `anonymous` and `ftp` log in with any password, without TLS too unless ftp.require_tls is `always`. They see each [[space]] whose `for` names `anonymous`, and nothing else.",
+    ),
+    key(
+        "ftp.anonymous_sessions_max",
+        Kind::Count { min: 1, max: 1_000_000 },
+        Fallback::Count(50),
+        "Anonymous sessions at once.",
+    ),
+    key(
+        "ftp.anonymous_welcome",
+        Kind::Path,
+        Fallback::Unset,
+        "A file with words for who has logged in anonymously, read at each login.",
+    ),
+    key(
+        "files.own_space",
+        Kind::Choice(&["full", "read-only", "none"]),
+        Fallback::Text("full"),
+        "What accounts may do with a space of their own, at `/`. `none`: they have none, only what is shared with them. `packetboat account permit` says otherwise for one account.",
+    ),
+    key(
+        "files.keep_interrupted_secs",
+        Kind::Count { min: 0, max: 30 * SECS_PER_DAY },
+        Fallback::Count(SECS_PER_DAY),
+        "How long an upload that broke off is kept in accounts' own spaces, to go on with; it counts in the quota. 0: not at all.",
+    ),
+    key(
         "queue.retry_first_secs",
         Kind::Count { min: 1, max: SECS_PER_DAY },
         Fallback::Count(300),
@@ -452,4 +482,81 @@ pub const HOOK_KEYS: &[Key] = &[
         "How long it is tried to tell it of one event.",
     ),
     key("parallel", Kind::Count { min: 1, max: 32 }, Fallback::Count(4), "Attempts at once."),
+];
+
+/// The largest quota in octets or files.
+const QUOTA_MAX: u64 = i64::MAX.cast_unsigned();
+
+/// The keys of each `[[space]]`: a directory that several see.
+pub const SPACE_KEYS: &[Key] = &[
+    key(
+        "name",
+        Kind::Text,
+        Fallback::Required,
+        "Its name in the log and in `packetboat files`, unlike that of any other: small letters, digits, `-` and `_`.",
+    ),
+    key(
+        "path",
+        Kind::Path,
+        Fallback::Unset,
+        "Where it lies. The server must be able to write there, unless all permissions are read-only. Unset: `spaces/<name>` in data_dir, made when it is missing.",
+    ),
+    key(
+        "at",
+        Kind::Text,
+        Fallback::Required,
+        "Where those who have it see it, as `/shared/projects`. At `/` it takes the place of their own space.",
+    ),
+    key(
+        "for",
+        Kind::List,
+        Fallback::Required,
+        "Who has it: accounts by their addresses, domains as `@example.org`, `all` for all accounts, `anonymous` for those without one.",
+    ),
+    key(
+        "permissions",
+        Kind::List,
+        Fallback::List(&["full"]),
+        "What they may do there: `full`, `read-only`, `drop-box` (hand in new files, see none) or `none`, or words: `list`, `read`, `write`, `append`, `create`, `delete`, `rename`, `mkdir`, `rmdir`, `chmod`. `anonymous` gets no more of it than read-only, or drop-box where neither list nor read is among them.",
+    ),
+    key(
+        "quota_bytes",
+        Kind::Count { min: 0, max: QUOTA_MAX },
+        Fallback::Count(0),
+        "Octets it may hold, whoever brings them. 0: as many as the disk holds.",
+    ),
+    key(
+        "quota_files",
+        Kind::Count { min: 0, max: QUOTA_MAX },
+        Fallback::Count(0),
+        "Files, links and directories it may hold. 0: any number.",
+    ),
+    key(
+        "keep_interrupted_secs",
+        Kind::Count { min: 0, max: 30 * SECS_PER_DAY },
+        Fallback::Count(SECS_PER_DAY),
+        "How long an upload that broke off is kept for its account to go on with; it counts in the quota. 0: not at all.",
+    ),
+];
+
+/// The keys of each `[[space.rule]]` behind a `[[space]]`: what holds in one of its directories and all below.
+pub const SPACE_RULE_KEYS: &[Key] = &[
+    key(
+        "path",
+        Kind::Text,
+        Fallback::Required,
+        "The directory, from the top of the space, which is `/`. Nobody can move or remove it.",
+    ),
+    key(
+        "for",
+        Kind::List,
+        Fallback::List(&[]),
+        "For whom, as in the space; for all who have the space if nobody is named. Of rules for one directory the first that fits holds.",
+    ),
+    key(
+        "permissions",
+        Kind::List,
+        Fallback::Required,
+        "What they may do there, in place of the permissions of the space or of a rule above.",
+    ),
 ];

@@ -1,6 +1,6 @@
 //! Reads a configuration file against the tables of keys; every complaint names its line and says what to do.
 
-use super::keys::{Fallback, HOOK_KEYS, KEYS, Key, Kind, ROUTE_KEYS};
+use super::keys::{Fallback, HOOK_KEYS, KEYS, Key, Kind, ROUTE_KEYS, SPACE_KEYS, SPACE_RULE_KEYS};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,9 @@ pub enum Value {
 #[derive(Debug, Default)]
 pub struct Values {
     values: BTreeMap<&'static str, Value>,
+    /// Where keys were set, and where the table begins if it is one of a list.
+    lines: BTreeMap<&'static str, usize>,
+    line: Option<usize>,
     base: PathBuf,
     asked: RefCell<BTreeSet<&'static str>>,
 }
@@ -29,6 +32,14 @@ pub struct Config {
     pub values: Values,
     pub routes: Vec<Values>,
     pub hooks: Vec<Values>,
+    pub spaces: Vec<SpaceTable>,
+}
+
+/// A `[[space]]` and its rules.
+#[derive(Debug, Default)]
+pub struct SpaceTable {
+    pub values: Values,
+    pub rules: Vec<Values>,
 }
 
 /// What is wrong with a file, and where.
@@ -99,6 +110,11 @@ impl Values {
         self.values.get(name).cloned()
     }
 
+    /// The line to look at for this key: its own, or that of its table.
+    pub fn line(&self, name: &str) -> Option<usize> {
+        self.lines.get(name).copied().or(self.line)
+    }
+
     /// All values in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         self.values.iter().map(|(name, value)| (*name, value))
@@ -132,18 +148,37 @@ type Found<'i> = BTreeMap<String, Spanned<DeValue<'i>>>;
 impl<'a> Reader<'a> {
     fn config(&mut self, table: &DeTable<'a>) -> Config {
         let mut found = Found::new();
-        let (mut routes, mut hooks) = (Vec::new(), Vec::new());
+        let (mut routes, mut hooks, mut spaces) = (Vec::new(), Vec::new(), Vec::new());
         for (name, value) in table {
             match (name.get_ref().as_ref(), value.get_ref()) {
                 ("route", DeValue::Array(tables)) => routes = self.list("route", ROUTE_KEYS, tables),
                 ("hook", DeValue::Array(tables)) => hooks = self.list("hook", HOOK_KEYS, tables),
+                ("space", DeValue::Array(tables)) => spaces = tables.iter().map(|table| self.space(table)).collect(),
                 (name, DeValue::Table(inner)) => {
                     found.extend(inner.iter().map(|(key, value)| (format!("{name}.{}", key.get_ref()), value.clone())));
                 }
                 (name, _) => drop(found.insert(name.to_string(), value.clone())),
             }
         }
-        Config { values: self.values(KEYS, found, None), routes, hooks }
+        Config { values: self.values(KEYS, found, None), routes, hooks, spaces }
+    }
+
+    /// A table of `[[space]]`, which has tables of its own.
+    fn space(&mut self, table: &Spanned<DeValue<'a>>) -> SpaceTable {
+        let DeValue::Table(inner) = table.get_ref() else {
+            return SpaceTable { values: self.table("space", SPACE_KEYS, table), rules: Vec::new() };
+        };
+        let mut found: Found<'a> =
+            inner.iter().map(|(key, value)| (key.get_ref().to_string(), value.clone())).collect();
+        let rules = match found.remove("rule").as_ref().map(Spanned::get_ref) {
+            Some(DeValue::Array(tables)) => self.list("space.rule", SPACE_RULE_KEYS, tables),
+            Some(_) => {
+                self.complain(table.span().start, "a rule is written as [[space.rule]]".into());
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        SpaceTable { values: self.values(SPACE_KEYS, found, Some(table.span().start)), rules }
     }
 
     /// The tables of `[[name]]`.
@@ -161,10 +196,13 @@ impl<'a> Reader<'a> {
     }
 
     fn values(&mut self, keys: &'static [Key], mut found: Found<'a>, at: Option<usize>) -> Values {
-        let mut values = BTreeMap::new();
+        let (mut values, mut lines) = (BTreeMap::new(), BTreeMap::new());
         for key in keys {
             let value = match found.remove(key.name) {
-                Some(value) => self.value(key, &value),
+                Some(value) => {
+                    lines.insert(key.name, line_of(self.text, value.span().start));
+                    self.value(key, &value)
+                }
                 None => self.fallback(key, at),
             };
             values.extend(value.map(|value| (key.name, value)));
@@ -173,7 +211,8 @@ impl<'a> Reader<'a> {
             let hint = nearest(&name, keys).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             self.complain(value.span().start, format!("there is no key {name}{hint}"));
         }
-        Values { values, base: self.base.to_path_buf(), asked: RefCell::default() }
+        let line = at.map(|at| line_of(self.text, at));
+        Values { values, lines, line, base: self.base.to_path_buf(), asked: RefCell::default() }
     }
 
     fn fallback(&mut self, key: &Key, at: Option<usize>) -> Option<Value> {

@@ -1,6 +1,6 @@
 //! The sample file that `init` writes and the reference page of the documentation, both from the tables of keys.
 
-use super::keys::{Fallback, HOOK_KEYS, KEYS, Key, ROUTE_KEYS};
+use super::keys::{Fallback, HOOK_KEYS, KEYS, Key, Kind, ROUTE_KEYS, SPACE_KEYS, SPACE_RULE_KEYS};
 use super::read::{Value, wanted};
 use std::fmt::Write;
 
@@ -29,6 +29,10 @@ pub fn sample(host_name: &str, data_dir: &str) -> String {
     text += &list(ROUTE_KEYS);
     text += "\n# Who is told of what happens to files; as many of these as you need.\n# [[hook]]\n";
     text += &list(HOOK_KEYS);
+    text += "\n# Directories that several see, by FTP; as many of these as you need.\n# [[space]]\n";
+    text += &list(SPACE_KEYS);
+    text += "# What holds in one of its directories; as many of these behind a space as you need.\n# [[space.rule]]\n";
+    text += &list(SPACE_RULE_KEYS);
     text
 }
 
@@ -44,7 +48,10 @@ pub fn reference() -> String {
     );
     let route_keys = ROUTE_KEYS.iter().map(|key| (format!("route.{}", key.name), key));
     let hook_keys = HOOK_KEYS.iter().map(|key| (format!("hook.{}", key.name), key));
-    for (name, key) in KEYS.iter().map(|key| (key.name.to_string(), key)).chain(route_keys).chain(hook_keys) {
+    let space_keys = SPACE_KEYS.iter().map(|key| (format!("space.{}", key.name), key));
+    let rule_keys = SPACE_RULE_KEYS.iter().map(|key| (format!("space.rule.{}", key.name), key));
+    let lists = route_keys.chain(hook_keys).chain(space_keys).chain(rule_keys);
+    for (name, key) in KEYS.iter().map(|key| (key.name.to_string(), key)).chain(lists) {
         let without = match key.fallback {
             Fallback::Required => "must be set".to_string(),
             Fallback::Unset => "unset".to_string(),
@@ -57,6 +64,7 @@ pub fn reference() -> String {
 
 fn fallback(key: &Key) -> String {
     match key.fallback {
+        Fallback::Required | Fallback::Unset if key.kind == Kind::List => "[]".into(),
         Fallback::Required | Fallback::Unset => "\"\"".into(),
         Fallback::Text(text) => Value::Text(text.into()).to_string(),
         Fallback::Count(count) => count.to_string(),
@@ -92,7 +100,7 @@ mod tests {
         let config = Config::read(&text, Path::new("/")).unwrap();
         let plain = "host_name = 'mail.example.org'\ndata_dir = '/var/lib/packetboat'\n";
         let plain = Config::read(plain, Path::new("/")).unwrap();
-        assert_eq!(format!("{:?}", config.values), format!("{:?}", plain.values));
+        assert!(config.values.iter().eq(plain.values.iter()), "{:?}", config.values);
     }
 
     #[test]

@@ -39,9 +39,11 @@ struct Builder {
 impl Builder {
     fn settings(&mut self, config: &Config) -> Settings {
         let values = &config.values;
+        let data_dir = values.path("data_dir").unwrap_or_default();
+        let (files, guests) = super::spaces::build(config, &data_dir, &mut self.complaints);
         Settings {
             host_name: self.host_name(values),
-            data_dir: values.path("data_dir").unwrap_or_default(),
+            data_dir,
             listeners: self.listeners(values),
             certificate: self.certificate(values),
             proxy_networks: self.networks(values, "listen.proxy_networks", net::listen::Network::new),
@@ -63,8 +65,8 @@ impl Builder {
             recipients_max: count(values, "smtp.recipients_max"),
             smtp_idle_limit: secs(values, "smtp.idle_limit_secs"),
             pop3_idle_limit: secs(values, "pop3.idle_limit_secs"),
-            ftp: self.ftp(values),
-            files: server::settings::FileSettings::default(),
+            ftp: FtpSettings { guests, ..self.ftp(values) },
+            files,
             directory: self.directory(values),
             people: &[],
             queue: self.queue(values),
@@ -391,7 +393,7 @@ fn secs(values: &Values, key: &'static str) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::{HOOK_KEYS, KEYS, ROUTE_KEYS};
+    use super::super::keys::{HOOK_KEYS, KEYS, ROUTE_KEYS, SPACE_KEYS, SPACE_RULE_KEYS};
     use super::*;
 
     /// Keys that `app` uses itself and the server never sees.
@@ -406,13 +408,16 @@ mod tests {
     #[test]
     fn every_key_is_used() {
         let (config, settings) = built(
-            "host_name = 'a.test'\n[[route]]\ndomain = '*'\nhost = 'b.test'\n[[hook]]\nname = 'h'\nurl = 'http://a/'\n",
+            "host_name = 'a.test'\n[[route]]\ndomain = '*'\nhost = 'b.test'\n[[hook]]\nname = 'h'\nurl = 'http://a/'\n\
+             [[space]]\nname = 's'\nat = '/s'\nfor = ['all']\n[[space.rule]]\npath = '/in'\npermissions = ['none']\n",
         );
         settings.unwrap();
         let unused: Vec<_> = config.values.unasked(KEYS).into_iter().filter(|name| !OURS.contains(name)).collect();
         assert_eq!(unused, Vec::<&str>::new());
         assert_eq!(config.routes[0].unasked(ROUTE_KEYS), Vec::<&str>::new());
         assert_eq!(config.hooks[0].unasked(HOOK_KEYS), Vec::<&str>::new());
+        assert_eq!(config.spaces[0].values.unasked(SPACE_KEYS), Vec::<&str>::new());
+        assert_eq!(config.spaces[0].rules[0].unasked(SPACE_RULE_KEYS), Vec::<&str>::new());
     }
 
     #[test]
@@ -425,6 +430,8 @@ mod tests {
             "host_name = 'a.test'\n[ftp]\npublic_address = '::1'",
             "host_name = 'a.test'\n[smtp]\ntrusted_networks = ['10/8']",
             "host_name = 'a.test'\n[[route]]\ndomain = '*'\nhost = 'b'\nlogin = 'me'",
+            "host_name = 'a.test'\n[ftp]\nanonymous = 'yes'",
+            "host_name = 'a.test'\n[[space]]\nname = 's'\nat = 's'\nfor = ['all']",
             "host_name = 'a.test'\n[[hook]]\nname = 'h'",
             "host_name = 'a.test'\n[[hook]]\nname = 'h'\nurl = 'http://a/'\ncommand = ['x']",
             "host_name = 'a.test'\n[[hook]]\nname = 'h'\nurl = 'ftp://a/'",

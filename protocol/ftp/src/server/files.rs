@@ -15,7 +15,7 @@ use super::Server;
 use super::ask::{Answer, Ask, Overview};
 use super::stage::{Member, Question, Stage};
 use crate::command::{Change, ListWish, Representation, Site, time_and_path};
-use crate::listing::{Entry, EntryKind, fact_text};
+use crate::listing::{Entry, EntryKind, Rights, fact_text};
 use crate::path::{PathFlaw, VirtualPath, WirePath};
 use crate::permissions::Permissions;
 use crate::refusal::Refusal;
@@ -207,6 +207,9 @@ impl Server {
             (Question::Enter(path), Answer::Done) => {
                 member.here = path;
                 words::DIRECTORY_CHANGED.clone()
+            }
+            (Question::RenameFrom(_), Answer::Entry(entry)) if !entry.rights.has(Rights::RENAME) => {
+                words::NOT_PERMITTED.clone()
             }
             (Question::RenameFrom(path), Answer::Entry(_)) => {
                 member.rename_from = Some(path);
