@@ -61,7 +61,8 @@ fn examples(running: &Running) -> String {
         "Try:  printf 'Subject: pickles\\n\\nDo you like ketchup?\\n' | curl -sT - smtp://{smtp} \
          --mail-from alice@crepes.test --mail-rcpt bob@hamburger.test --crlf\n      \
          curl -u bob@hamburger.test:hungry pop3://{pop3}/1\n      \
-         curl -u bob@hamburger.test:hungry ftp://{ftp}/recipes/"
+         curl -u bob@hamburger.test:hungry ftp://{ftp}/recipes/\n      \
+         curl ftp://{ftp}/pub/menu.txt"
     )
 }
 

@@ -22,7 +22,7 @@ impl Permissions {
     pub const WRITE: Permissions = Permissions(4);
     /// Lengthen files.
     pub const APPEND: Permissions = Permissions(8);
-    /// Make new files.
+    /// Make new files and links.
     pub const CREATE: Permissions = Permissions(16);
     /// Delete files.
     pub const DELETE: Permissions = Permissions(32);
@@ -32,7 +32,7 @@ impl Permissions {
     pub const MAKE_DIRECTORY: Permissions = Permissions(128);
     /// Remove directories.
     pub const REMOVE_DIRECTORY: Permissions = Permissions(256);
-    /// Change times and mode bits, and make links.
+    /// Change mode bits.
     pub const CHANGE: Permissions = Permissions(512);
     /// All of them.
     pub const ALL: Permissions = Permissions((1 << NAMES.len()) - 1);

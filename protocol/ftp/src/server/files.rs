@@ -157,7 +157,13 @@ impl Server {
     }
 
     pub(super) fn site(&mut self, member: Member, site: Site) -> Stage {
-        if site != Site::Help && !member.permissions.satisfy(Permissions::CHANGE) {
+        let needs = match site {
+            Site::Help => Permissions::NONE,
+            Site::Chmod(..) => Permissions::CHANGE,
+            Site::Utime(..) => Permissions::CHANGE.and(Permissions::WRITE),
+            Site::Symlink(..) => Permissions::CREATE,
+        };
+        if !member.permissions.satisfy(needs) {
             return self.stay(Stage::Member(member), &words::NOT_PERMITTED);
         }
         match site {

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Writes entries for one account.
+#[derive(Clone)]
 pub(super) struct Clerk {
     /// All that is in a space is its account's, whatever the host's number of the owner.
     owner: String,

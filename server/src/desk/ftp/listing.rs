@@ -9,12 +9,12 @@
 //! Invariants: the memory is one stretch and the names of directories still to come, of which there is a bound.
 //! Not here: lines (ftp), names (files).
 
+use super::entry::Clerk;
 use super::{Member, jailed, refusal};
-use files::{Detail, Error, JailedPath, Kind};
+use files::{Detail, Error, JailedPath, Kind, Space};
 use ftp::listing::{long_line, long_text, machine_line, name_line};
 use ftp::server::ask::{ListForm, Listing, Overview};
 use ftp::{EntryKind, Moment, Pattern, Refusal};
-use std::sync::Arc;
 
 /// So many names are sorted together; their facts take some hundred kilobytes.
 const SORTED_MAX: usize = 1000;
@@ -27,7 +27,8 @@ const WAITING_MAX: usize = 10_000;
 
 /// A listing under way.
 pub(super) struct Lister {
-    member: Arc<Member>,
+    space: Space,
+    clerk: Clerk,
     form: ListForm,
     pattern: Option<Pattern>,
     recursive: bool,
@@ -50,17 +51,26 @@ struct Open {
 
 impl Lister {
     /// Opens what is to be listed, and has the first stretch ready.
-    pub(super) fn new(member: &Arc<Member>, listing: Listing, now: Moment) -> Result<Self, Refusal> {
+    pub(super) fn new(space: &Space, clerk: &Clerk, listing: Listing, now: Moment) -> Result<Self, Refusal> {
         let Listing { path, form, pattern, recursive, itself } = listing;
         let path = jailed(&path)?;
-        let (member, ready) = (Arc::clone(member), Vec::new());
-        let mut lister = Lister { member, form, pattern: None, recursive, now, ready, open: None, waiting: Vec::new() };
-        match (lister.member.space.stat(&path), pattern) {
+        let mut lister = Lister {
+            space: space.clone(),
+            clerk: clerk.clone(),
+            form,
+            pattern: None,
+            recursive,
+            now,
+            ready: Vec::new(),
+            open: None,
+            waiting: Vec::new(),
+        };
+        match (lister.space.stat(&path), pattern) {
             (Ok(entry), _) if itself || entry.reached().kind != Kind::Directory => {
                 if matches!(lister.form, ListForm::Machine(_)) && entry.reached().kind != Kind::Directory {
                     return Err(Refusal::NotADirectory);
                 }
-                let entry = lister.member.space.stat_link(&path).unwrap_or(entry);
+                let entry = lister.space.stat_link(&path).unwrap_or(entry);
                 lister.beside(&entry);
             }
             (Ok(_), _) => lister.enter(path, Vec::new())?,
@@ -101,7 +111,7 @@ impl Lister {
 
     fn enter(&mut self, path: JailedPath, way: Vec<u8>) -> Result<(), Refusal> {
         let detail = if matches!(self.form, ListForm::Names { .. }) { Detail::Names } else { Detail::Facts };
-        let names = self.member.space.list(&path, detail).map_err(refusal)?;
+        let names = self.space.list(&path, detail).map_err(refusal)?;
         self.open = Some(Open { names, path, way, below: Vec::new() });
         Ok(())
     }
@@ -113,6 +123,12 @@ impl Lister {
         }
         // One that is gone, or may not be listed, does not end the listing.
         let _ = self.enter(path, way);
+    }
+
+    /// What it holds: octets that are ready, and names of directories still to come.
+    #[cfg(test)]
+    fn held(&self) -> (usize, usize) {
+        (self.ready.len(), self.waiting.len() + self.open.as_ref().map_or(0, |open| open.below.len()))
     }
 
     fn read(&mut self, mut open: Open) -> Result<(), Refusal> {
@@ -131,7 +147,9 @@ impl Lister {
                 continue;
             }
             self.inside(entry, &open.way);
-            if self.recursive && entry.facts.kind == Kind::Directory {
+            // Those beyond are left out at once, or a directory of a million others would be remembered whole.
+            let has_room = open.below.len() + self.waiting.len() < WAITING_MAX;
+            if self.recursive && entry.facts.kind == Kind::Directory && has_room {
                 open.below.push(entry.name.clone());
             }
         }
@@ -146,9 +164,7 @@ impl Lister {
     /// The directories below are next, in order.
     fn line_up(&mut self, open: Open) {
         for name in open.below.iter().rev() {
-            if let Ok(path) = open.path.join(name)
-                && self.waiting.len() < WAITING_MAX
-            {
+            if let Ok(path) = open.path.join(name) {
                 self.waiting.push((path, [&open.way[..], name, b"/"].concat()));
             }
         }
@@ -156,7 +172,7 @@ impl Lister {
 
     /// The line of something in a directory that is listed.
     fn inside(&mut self, entry: &files::Entry, way: &[u8]) {
-        let clerk = &self.member.clerk;
+        let clerk = &self.clerk;
         match &self.form {
             ListForm::Long => long_line(&clerk.itself(entry), self.now, &mut self.ready),
             ListForm::Machine(facts) => machine_line(&clerk.reached(entry), *facts, &mut self.ready),
@@ -169,7 +185,7 @@ impl Lister {
 
     /// The line of what was asked for itself.
     fn beside(&mut self, entry: &files::Entry) {
-        let clerk = &self.member.clerk;
+        let clerk = &self.clerk;
         match &self.form {
             ListForm::Long => long_line(&clerk.itself(entry), self.now, &mut self.ready),
             ListForm::Machine(facts) => machine_line(&clerk.reached(entry), *facts, &mut self.ready),
@@ -203,4 +219,70 @@ pub(super) fn overview(
     let more = names.next().is_some();
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(Overview { directory: true, lines: entries.iter().map(line).collect(), more })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use files::{Mount, Permissions, Terms, Volume};
+    use ftp::path::VirtualPath;
+
+    /// In memory where there is one: a hundred thousand names cost little there.
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory")
+    }
+
+    fn lister(folder: &tempfile::TempDir, form: ListForm, recursive: bool) -> Lister {
+        let volume = Volume::open(folder.path(), Terms::default()).expect("a volume");
+        let mount = Mount {
+            at: JailedPath::root(),
+            volume,
+            permissions: Permissions::ALL,
+            rules: Vec::new(),
+            keeps_interrupted: false,
+        };
+        let space = Space::new(b"bob", vec![mount]).expect("a space");
+        let listing = Listing { path: VirtualPath::root(), form, pattern: None, recursive, itself: false };
+        Lister::new(&space, &Clerk::new("bob@hamburger.test"), listing, Moment::from_unix_secs(0)).expect("a listing")
+    }
+
+    /// Everything, and the most that was held at any time: octets, and names of directories still to come.
+    fn drained(mut lister: Lister) -> (Vec<u8>, usize, usize) {
+        let (mut all, mut octets, mut names) = (Vec::new(), 0, 0);
+        loop {
+            let held = lister.held();
+            (octets, names) = (octets.max(held.0), names.max(held.1));
+            all.extend(lister.take());
+            if lister.is_done() {
+                return (all, octets, names);
+            }
+            lister.fill().expect("more");
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_names_are_never_in_hand_together() {
+        const NAMES: usize = 100_000;
+        /// A line of MLSD with a name of six letters is shorter.
+        const LINE: usize = 200;
+        let folder = folder();
+        for number in 0..NAMES {
+            std::fs::File::create(folder.path().join(format!("{number:06}"))).expect("a file");
+        }
+        let (all, octets, _) = drained(lister(&folder, ListForm::Machine(ftp::command::Facts::ALL), false));
+        assert_eq!(all.iter().filter(|octet| **octet == b'\n').count(), NAMES);
+        // One stretch, and what the last batch brought: those that are sorted together, and one more piece of the disk.
+        let most = STRETCH + (SORTED_MAX + 32 * 1024 / 24) * LINE;
+        assert!(octets <= most && most < all.len() / 10, "{octets} of {} octets at once", all.len());
+    }
+
+    #[test]
+    fn directories_to_come_are_bounded_too() {
+        let folder = folder();
+        for number in 0..WAITING_MAX + 2_000 {
+            std::fs::create_dir(folder.path().join(format!("{number:06}"))).expect("a directory");
+        }
+        let (_, _, names) = drained(lister(&folder, ListForm::Long, true));
+        assert_eq!(names, WAITING_MAX);
+    }
 }

@@ -505,7 +505,8 @@ fn refusal(error: Error) -> Refusal {
         // Who asks learns nothing of what is outside.
         Error::Outside | Error::TooManyLinks => Refusal::NotFound,
         Error::Reserved | Error::Path(_) => Refusal::NameNotAllowed,
-        Error::IntoItself | Error::AcrossMounts => Refusal::Unsupported,
+        Error::IntoItself => Refusal::Unsupported,
+        Error::AcrossMounts => Refusal::OtherSpace,
         Error::QuotaExceeded => Refusal::Quota,
         Error::DiskFull => Refusal::Full,
         Error::OffsetBeyondEnd { .. } => Refusal::BadOffset,

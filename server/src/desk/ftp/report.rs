@@ -327,6 +327,7 @@ fn words(refusal: Refusal) -> &'static str {
         Refusal::Busy => "another session is using it",
         Refusal::TooMany => "too many at once",
         Refusal::Unsupported => "the file system cannot do it",
+        Refusal::OtherSpace => "the two names are in different spaces",
         Refusal::TooCostly => "it would cost too much",
         Refusal::LocalError => "the server failed",
     }

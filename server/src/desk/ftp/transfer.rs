@@ -66,7 +66,9 @@ pub(super) fn open(reporter: &Reporter, errand: Errand, now: Moment) -> Result<O
             };
             receive(reporter, &wish, Mode::Unique, announced)
         }
-        Errand::List(listing) => Ok(Opened::Listing(Box::new(Lister::new(member, listing, now)?))),
+        Errand::List(listing) => {
+            Ok(Opened::Listing(Box::new(Lister::new(&member.space, &member.clerk, listing, now)?)))
+        }
     }
 }
 
