@@ -6,6 +6,7 @@
 //! Invariants: a target is a pure function of its input; what it asserts holds for every input whatever.
 //! Not here: expectations for one input (transcripts, properties beside the code).
 
+mod archive;
 mod dialogue;
 mod ftp;
 mod imap;
@@ -61,6 +62,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "imap_command", run: imap::command },
     Target { name: "imap_words", run: imap::words },
     Target { name: "imap_server", run: imap::server },
+    Target { name: "archive_mbox", run: archive::mbox },
+    Target { name: "archive_names", run: archive::names },
 ];
 
 /// Runs the target of that name.

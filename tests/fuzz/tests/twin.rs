@@ -83,4 +83,6 @@ twins! {
     imap_command
     imap_words
     imap_server
+    archive_mbox
+    archive_names
 }
