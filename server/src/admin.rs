@@ -4,11 +4,13 @@
 //! Not here: how a request comes here (the control socket, or the command itself), how an answer looks (app).
 
 mod app_passwords;
+mod archiving;
 mod holdings;
 mod hooking;
 
 pub use app_passwords::LastUses;
 
+use crate::archives::{self, Export, Import, Progress};
 use crate::ban_book;
 use crate::control::{
     AccountLine, AliasLine, Answer, AttemptLine, DomainLine, QueueChange, QueueLine, RecipientLine, Request, Which,
@@ -25,6 +27,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use store::{AccountId, Commit, CommitError, MailId, MailRow, Op, QueueFilter, QueueScope, RecipientRow, Store};
+use tokio::sync::mpsc;
 
 /// How many mails a list of the queue shows at most.
 const QUEUE_LIST_MAX: usize = 10_000;
@@ -111,12 +114,27 @@ pub async fn answer_offline(
     files: FileSettings,
     request: &Request,
 ) -> Result<Answered, HouseError> {
+    let (teller, _nobody) = mpsc::channel(1);
+    answer_offline_telling(data_dir, settings, files, request, teller).await
+}
+
+/// The same for what takes long: how far it has come goes to `teller`.
+///
+/// # Errors
+/// When the store cannot be opened.
+pub async fn answer_offline_telling(
+    data_dir: &Path,
+    settings: DirectorySettings,
+    files: FileSettings,
+    request: &Request,
+    teller: mpsc::Sender<Progress>,
+) -> Result<Answered, HouseError> {
     let store = Store::open(data_dir, store::Options::default())?;
     let secret = installation_secret(&store).await?;
     let (_, faults) = read_usable_directory(&store, &settings, &secret)?;
     let (files, spaces) = (Arc::new(files), Arc::new(Spaces::new(data_dir, files::Syncs::Always)));
     let admin = Admin { store: store.clone(), place: Place::Offline { settings, secret, files, spaces } };
-    let answer = admin.answer(request).await;
+    let answer = admin.answer(request, teller).await;
     store.close();
     Ok(Answered { answer, damaged: faults.iter().map(ToString::to_string).collect() })
 }
@@ -164,16 +182,16 @@ impl Admin {
         Admin { store: house.store.clone(), place: Place::Running(house) }
     }
 
-    /// Answers.
-    pub async fn answer(&self, request: &Request) -> Answer {
-        match self.try_answer(request).await {
+    /// Answers. How far a long answer has come goes to `teller`; once nobody listens there, it stops.
+    pub async fn answer(&self, request: &Request, teller: mpsc::Sender<Progress>) -> Answer {
+        match self.try_answer(request, teller).await {
             Ok(answer) => answer,
             Err(Trouble::Missing(why)) => Answer::Refused { why, missing: true },
             Err(Trouble::Refused(why)) => Answer::Refused { why, missing: false },
         }
     }
 
-    async fn try_answer(&self, request: &Request) -> Result<Answer, Trouble> {
+    async fn try_answer(&self, request: &Request, teller: mpsc::Sender<Progress>) -> Result<Answer, Trouble> {
         match request {
             Request::Ping => Ok(Answer::Done("here".into())),
             Request::AccountAdd { address, name, password, quota } => {
@@ -210,6 +228,15 @@ impl Admin {
             Request::BanLift { address } => self.lift(*address).await,
             Request::StoreCheck => self.check(),
             Request::StoreCompact => self.compact(),
+            Request::Import { address, path, format, into, dry_run, again } => {
+                let (path, format, into) = (path.clone(), *format, into.clone());
+                let order = Import { path, format, into, dry_run: *dry_run, again: *again };
+                self.archive(address, teller, move |store, id, tell| archives::import(store, id, &order, tell)).await
+            }
+            Request::Export { address, path, format, mailboxes } => {
+                let order = Export { path: path.clone(), format: *format, mailboxes: mailboxes.clone() };
+                self.archive(address, teller, move |store, id, tell| archives::export(store, id, &order, tell)).await
+            }
         }
     }
 

@@ -121,7 +121,8 @@ mod tests {
             house.judgement.is_banned(address) && !house.judgement.is_banned("192.0.2.2".parse().expect("an address"))
         );
         let admin = crate::admin::Admin::of(std::sync::Arc::clone(&house));
-        let lifted = admin.answer(&crate::control::Request::BanLift { address }).await;
+        let teller = tokio::sync::mpsc::channel(1).0;
+        let lifted = admin.answer(&crate::control::Request::BanLift { address }, teller).await;
         assert!(matches!(lifted, crate::control::Answer::Done(_)), "{lifted:?}");
         assert_eq!(lines(&house.store, house.now()).expect("read").len(), 0);
     }

@@ -1,12 +1,12 @@
 //! What an administrator may ask of a running server, or of a store that no server holds.
 //!
-//! A request and its answer are one line of JSON each. They travel over `data/control.sock`, which only its owner
+//! A request and its answer are one line of JSON each; how far a long one has come is told in lines before its answer. They travel over `data/control.sock`, which only its owner
 //! can open, while a server runs; otherwise the command opens the store itself and the same code answers.
 //!
 //! Invariants: one place answers ([`crate::admin`]), whichever way the request came.
 //! Not here: how answers look on a terminal (app).
 
-use crate::hooks;
+use crate::{archives, hooks};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -171,6 +171,32 @@ pub enum Request {
     StoreCheck,
     /// Give the room of deleted mail back.
     StoreCompact,
+    /// Bring mail from a disk.
+    Import {
+        /// Into which account.
+        address: String,
+        /// From where, in full.
+        path: PathBuf,
+        /// Its format, if that is known.
+        format: Option<archives::Format>,
+        /// The mailbox for what is not in a folder.
+        into: Option<String>,
+        /// Do all but write.
+        dry_run: bool,
+        /// Bring also what was brought before.
+        again: bool,
+    },
+    /// Put mail on a disk.
+    Export {
+        /// Of which account.
+        address: String,
+        /// Where to, in full.
+        path: PathBuf,
+        /// How.
+        format: archives::Format,
+        /// Which mailboxes; all if empty.
+        mailboxes: Vec<String>,
+    },
 }
 
 /// What becomes of a limit.
@@ -268,6 +294,10 @@ pub enum Answer {
         /// What is wrong, a sentence each.
         wrong: Vec<String>,
     },
+    /// How far it has come; the answer is still to follow.
+    Progress(archives::Progress),
+    /// Mail was brought or put on a disk.
+    Archived(archives::Summary),
     /// It could not be done.
     Refused {
         /// Why, and what to do.

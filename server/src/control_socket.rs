@@ -1,7 +1,7 @@
 //! The control socket: requests from the owner of the data directory, answered by the running server.
 //!
 //! Invariants: the socket is in the data directory with mode 0600, so that only its owner opens it; one request and one
-//! answer a connection; a request is at most [`REQUEST_MAX_BYTES`] long.
+//! answer a connection, and how far it has come before the answer; what tells that stops when nobody listens; a request is at most [`REQUEST_MAX_BYTES`] long.
 //! Not here: what is answered ([`crate::admin`]).
 
 use crate::admin::Admin;
@@ -11,13 +11,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 /// The longest request: an alias with a thousand targets fits.
 const REQUEST_MAX_BYTES: u64 = 1 << 20;
 /// How long a client may take to say what it wants.
 const REQUEST_WAIT: Duration = Duration::from_secs(10);
+/// How many lines of progress wait for a slow reader before the work does.
+const PROGRESS_WAITING: usize = 16;
 
 /// Opens the socket. One that a killed server left behind is taken away: the store's lock says that it is nobody's.
 ///
@@ -59,11 +63,26 @@ async fn converse(stream: UnixStream, admin: &Admin) -> std::io::Result<()> {
     let mut line = String::new();
     let mut reader = BufReader::new(reader.take(REQUEST_MAX_BYTES));
     tokio::time::timeout(REQUEST_WAIT, reader.read_line(&mut line)).await??;
-    let answer = match serde_json::from_str(&line) {
-        Ok(request) => admin.answer(&request).await,
-        Err(error) => Answer::Refused { why: format!("the request cannot be read: {error}"), missing: false },
+    let request = match serde_json::from_str(&line) {
+        Ok(request) => request,
+        Err(error) => {
+            let why = format!("the request cannot be read: {error}");
+            return say(&mut writer, &Answer::Refused { why, missing: false }).await;
+        }
     };
-    let mut text = serde_json::to_vec(&answer)?;
+    let (teller, mut told) = mpsc::channel(PROGRESS_WAITING);
+    let mut answering = std::pin::pin!(admin.answer(&request, teller));
+    loop {
+        tokio::select! {
+            biased;
+            Some(progress) = told.recv() => say(&mut writer, &Answer::Progress(progress)).await?,
+            answer = &mut answering => return say(&mut writer, &answer).await,
+        }
+    }
+}
+
+async fn say(writer: &mut OwnedWriteHalf, answer: &Answer) -> std::io::Result<()> {
+    let mut text = serde_json::to_vec(answer)?;
     text.push(b'\n');
     writer.write_all(&text).await
 }

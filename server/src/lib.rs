@@ -7,12 +7,14 @@
 //! ```
 //!
 //! Read in this order: [`settings`] is what it is told, [`house`] what sessions share, `desk` how questions are
-//! answered, [`courier`] how mail leaves, [`hooks`] who is told of what happened, [`admin`] what administrators ask, [`serve`] how it all starts and stops.
+//! answered, [`courier`] how mail leaves, [`hooks`] who is told of what happened, [`admin`] what administrators ask,
+//! [`archives`] what they bring and take away, [`serve`] how it all starts and stops.
 //!
 //! Invariants: no lock of the house is held while something is awaited; an answer that promises is given after the commit.
 //! Not here: what is said (protocol), sockets (net), files (store), configuration files (app).
 
 pub mod admin;
+pub mod archives;
 mod ban_book;
 pub mod control;
 mod control_socket;

@@ -5,6 +5,7 @@
 
 use super::app_passwords::forgotten_with;
 use super::{Admin, Place, Trouble, update};
+use crate::archives;
 use crate::control::{Answer, Change, FilesLine};
 use crate::settings::FileSettings;
 use crate::spaces::{Holding, Spaces};
@@ -65,7 +66,9 @@ impl Admin {
             account => account?,
         };
         let id = AccountId(account.id);
-        let ops = std::iter::once(Op::RemoveAccount { account: id }).chain(forgotten_with(&account)).collect();
+        let imported = archives::forgotten_with(&self.store, id)?;
+        let ops = std::iter::once(Op::RemoveAccount { account: id }).chain(forgotten_with(&account)).chain(imported);
+        let ops = ops.collect();
         let done = format!("account {} is removed with its mail", account.name);
         self.change_all(ops, done.clone()).await?;
         self.remove_files(id, account.name.to_string(), keep_files, done).await
@@ -80,7 +83,9 @@ impl Admin {
     ) -> Result<Answer, Trouble> {
         let row = self.store.accounts()?.into_iter().find(|row| row.name == address).ok_or(unknown)?;
         let done = format!("account {address}, whose record was damaged, is removed with its mail");
-        self.change(Op::RemoveAccount { account: row.id }, done.clone()).await?;
+        let mut ops = vec![Op::RemoveAccount { account: row.id }];
+        ops.extend(archives::forgotten_with(&self.store, row.id)?);
+        self.change_all(ops, done.clone()).await?;
         self.remove_files(row.id, row.name, keep_files, done).await
     }
 
