@@ -2,7 +2,7 @@
 
 pub mod ftp;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -67,6 +67,8 @@ pub enum Command {
     Store(StoreCommand),
     #[command(subcommand)]
     Ftp(ftp::FtpCommand),
+    Import(Import),
+    Export(Export),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  packetboat completions bash > /etc/bash_completion.d/packetboat")]
     Completions {
@@ -604,6 +606,79 @@ pub enum StoreCommand {
         #[command(flatten)]
         at: Where,
     },
+}
+
+/// What other programs keep mail in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MailFormat {
+    /// A Maildir; folders are directories in it, or `.Work.Bills` when it is read.
+    Maildir,
+    /// A Maildir with folders `.Work.Bills`.
+    #[value(name = "maildir++")]
+    MaildirPlus,
+    /// mbox files, of whatever kind; written as mboxrd.
+    Mbox,
+    /// mbox without lengths, `From ` quoted once.
+    Mboxo,
+    /// mbox without lengths, `From ` quoted so that it can be undone.
+    Mboxrd,
+    /// mbox with lengths, quoted like mboxo.
+    Mboxcl,
+    /// mbox with lengths and without quoting.
+    Mboxcl2,
+}
+
+/// Bring mail from Maildir or mbox into an account, with flags, dates and folders.
+///
+/// Nothing of the source is changed. Stopped at any moment, the same command goes on where it was; said again later,
+/// it brings what is new. With a server running, the server's user reads the files. Exit code 1 if something could not be read.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat import /home/joe/Maildir joe@example.org
+  packetboat import archive-2019.mbox joe@example.org --into Archive/2019
+  packetboat import /srv/old/joe joe@example.org --format mboxcl2 --dry-run")]
+pub struct Import {
+    /// A Maildir, an mbox file, or a directory of them.
+    pub path: PathBuf,
+    /// The account.
+    pub address: String,
+    /// What it is; guessed from its looks if not said.
+    #[arg(long)]
+    pub format: Option<MailFormat>,
+    /// The mailbox for what is not in a folder; folders come below it.
+    #[arg(long, value_name = "MAILBOX")]
+    pub into: Option<String>,
+    /// Do all but write, and say what would come of it.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Bring also what was brought before: for mail that has been deleted since.
+    #[arg(long)]
+    pub again: bool,
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// Put an account's mail on a disk as Maildir or mbox, with flags, dates and folders.
+///
+/// A Maildir that is there gets what it does not have yet; an mbox that is there is left as it is. With a server running,
+/// the server's user writes the files. Exit code 1 if something could not be written.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat export /backup/joe joe@example.org
+  packetboat export /backup/joe-mbox joe@example.org --format mbox --mailbox INBOX --mailbox Sent")]
+pub struct Export {
+    /// A directory; it is made if it is not there.
+    pub path: PathBuf,
+    /// The account.
+    pub address: String,
+    /// maildir++, maildir (directories within directories) or mbox.
+    #[arg(long, default_value = "maildir++")]
+    pub format: MailFormat,
+    /// A mailbox to export; may be said more than once; without it, all.
+    #[arg(long = "mailbox", value_name = "MAILBOX")]
+    pub mailboxes: Vec<String>,
+    #[command(flatten)]
+    pub at: Where,
 }
 
 #[cfg(test)]

@@ -44,6 +44,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Ban(command) => commands::ban::run(command),
         Command::Store(command) => commands::store::run(command),
         Command::Ftp(command) => commands::ftp::run(command),
+        Command::Import(import) => commands::archive::import(import),
+        Command::Export(export) => commands::archive::export(export),
         Command::Completions { shell } => commands::pages::completions(shell),
         Command::Man { folder } => commands::pages::man(&folder),
     }

@@ -3,6 +3,7 @@
 //! Not here: one protocol's rules (its transcripts), killing the process (torture), foreign programs (interop).
 
 mod admin;
+mod archives;
 mod bad_input;
 mod events;
 mod ftp;

@@ -2,6 +2,7 @@
 //!
 //! Not here: failing disks (the store's own tests, which can fail one on purpose), orderly behaviour (scenes).
 
+mod archives;
 mod crowd;
 mod ftp;
 mod kill;

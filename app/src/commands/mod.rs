@@ -1,6 +1,7 @@
 //! What each command does.
 
 pub mod app_password;
+pub mod archive;
 pub mod ask;
 pub mod ban;
 pub mod config;

@@ -4,6 +4,7 @@
 //!
 //! Not here: raw sockets, two of our own servers (scenes).
 
+mod archives;
 mod curl;
 mod fetchmail;
 mod ftp;
