@@ -28,6 +28,9 @@ const BATCH_OCTETS: u64 = 8 << 20;
 /// The longest message: the store counts with 32 bits.
 const MESSAGE_MAX: u64 = u32::MAX as u64 - (1 << 20);
 
+/// Messages that are here already between two words about it.
+const TOLD_EVERY: u64 = 500;
+
 /// How much of a file is read at once.
 const PIECE: usize = 64 * 1024;
 
@@ -52,6 +55,9 @@ pub struct Import {
 /// When it cannot begin or go on; single messages that cannot be read are in the summary instead.
 pub fn import(store: &Store, account: AccountId, order: &Import, teller: Tell<'_>) -> Result<Summary, Stopped> {
     let path = fs::canonicalize(&order.path).map_err(Stopped::at(&order.path))?;
+    if let Some(into) = &order.into {
+        MailboxName::parse(into).map_err(|why| Stopped::Name(into.clone(), why))?;
+    }
     let (format, kind) = format_of(&path, order.format).map_err(Stopped::at(&path))?;
     let found = survey::survey(&path, format).map_err(Stopped::at(&path))?;
     let record = if order.again { Record::empty(account) } else { Record::read(store, account)? };
@@ -187,11 +193,10 @@ impl Importer<'_> {
     fn folder(&mut self, folder: &Folder, source: &Path, format: survey::Format) -> Result<(), Stopped> {
         let mailbox = match mailbox_of(folder, source, self.order.into.as_deref()) {
             Ok(mailbox) => mailbox,
-            Err(why @ Stopped::Name(..)) if self.order.into.is_none() => {
+            Err(why) => {
                 self.summary.trouble_at(&folder.path, why);
                 return Ok(());
             }
-            Err(why) => return Err(why),
         };
         mailbox.as_str().clone_into(&mut self.progress.mailbox);
         self.summary.mailboxes += 1;
@@ -254,8 +259,7 @@ impl Importer<'_> {
         };
         let mark = marker.mark(maildir::base(name).as_bytes(), size);
         if self.record.knows(&mark) {
-            self.summary.known += 1;
-            return Ok(());
+            return self.pass_over();
         }
         let mut intake = Intake::new(self.store);
         if let Err(error) = read_all(file, |octets| intake.take(octets)) {
@@ -303,13 +307,19 @@ impl Importer<'_> {
             *copy += 1;
             let mark = marker.mark(&digest, *copy);
             if self.record.knows(&mark) {
-                self.summary.known += 1;
+                self.pass_over()?;
                 continue;
             }
             let what = format!("{} at octet {at}", path.display());
             let received_at = letter.received_at.unwrap_or(modified);
             self.take_in(intake, &what, received_at, &letter.marks, mark, mailbox)?;
         }
+    }
+
+    /// A message that is here already; whoever waits is told now and then.
+    fn pass_over(&mut self) -> Result<(), Stopped> {
+        self.summary.known += 1;
+        if self.summary.known.is_multiple_of(TOLD_EVERY) { tell(self.teller, &self.progress) } else { Ok(()) }
     }
 
     fn take_in(

@@ -116,7 +116,7 @@ pub enum Stopped {
     #[error("{0}: {1}")]
     Name(String, &'static str),
     /// The store takes nothing.
-    #[error("the store: {0}; say the same again to go on from here")]
+    #[error("the store: {0}{}", if .0.is_permanent() { "" } else { "; say the same again to go on from here" })]
     Commit(#[from] store::CommitError),
     /// The store gives nothing.
     #[error("the store: {0}")]

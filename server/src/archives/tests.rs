@@ -174,6 +174,8 @@ fn what_cannot_be_read_is_named_and_the_rest_comes_in() {
     assert!(summary.troubles[0].what.ends_with("2.b:2,") && summary.troubles[0].why.contains("zero"));
     let nothing = import(&stage.store, stage.account, &stage.order("nowhere"), &mut |_| true);
     assert!(matches!(nothing, Err(Stopped::Place { .. })));
+    let unfit = Import { into: Some("a//b".into()), ..stage.order("mail") };
+    assert!(matches!(import(&stage.store, stage.account, &unfit, &mut |_| true), Err(Stopped::Name(..))));
 }
 
 #[test]
