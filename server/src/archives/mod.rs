@@ -116,7 +116,7 @@ pub enum Stopped {
     #[error("{0}: {1}")]
     Name(String, &'static str),
     /// The store takes nothing.
-    #[error("the store: {0}{}", if .0.is_permanent() { "" } else { "; say the same again to go on from here" })]
+    #[error("the store: {0}{hint}", hint = hint(.0))]
     Commit(#[from] store::CommitError),
     /// The store gives nothing.
     #[error("the store: {0}")]
@@ -127,6 +127,11 @@ pub enum Stopped {
     /// Nobody listens any more.
     #[error("it was stopped; say the same again to go on from here")]
     Abandoned,
+}
+
+/// What may go better next time is worth saying again.
+fn hint(error: &store::CommitError) -> &'static str {
+    if error.is_permanent() { "" } else { "; say the same again to go on from here" }
 }
 
 impl Stopped {
