@@ -9,7 +9,7 @@ use crate::control_socket;
 use crate::courier::Courier;
 use crate::courier::remote::Remote;
 use crate::desk::door::Caller;
-use crate::desk::{ftp as ftp_desk, pop3 as pop3_desk, smtp as smtp_desk};
+use crate::desk::{ftp as ftp_desk, imap as imap_desk, pop3 as pop3_desk, smtp as smtp_desk};
 use crate::hooks;
 use crate::house::{House, HouseError, chance};
 use crate::settings::{CertificateFiles, FtpTls, ListenAt, Purpose, Settings};
@@ -316,6 +316,7 @@ impl Serving {
                 Box::pin(self.smtp(purpose, caller, visitor)).await
             }
             Purpose::Pop3 | Purpose::Pop3s => Box::pin(self.pop3(purpose, caller, visitor)).await,
+            Purpose::Imap | Purpose::Imaps => Box::pin(self.imap(purpose, caller, visitor)).await,
             Purpose::Ftp | Purpose::Ftps => {
                 let max = self.house.settings().ftp.sessions_max;
                 let Some(_session) = self.house.judgement.open_session(max) else {
@@ -341,6 +342,14 @@ impl Serving {
         let settings = Arc::new(pop3_settings(&self.house.settings(), visitor.peer));
         let mut session = pop3::server::Server::new(settings, &chance(), Instant::now());
         let mut desk = pop3_desk::Desk::new(Arc::clone(&self.house), caller);
+        net::converse(&mut session, &mut desk, visitor.stream, setup).await
+    }
+
+    async fn imap(&self, purpose: Purpose, caller: Caller, visitor: Visitor) -> Ended {
+        let setup = self.setup(purpose, caller, &visitor);
+        let settings = Arc::new(imap_settings(&self.house.settings(), visitor.peer));
+        let mut session = imap::server::Server::new(settings, &chance(), Instant::now());
+        let mut desk = imap_desk::Desk::new(Arc::clone(&self.house), caller);
         net::converse(&mut session, &mut desk, visitor.stream, setup).await
     }
 
@@ -381,12 +390,16 @@ impl Serving {
 /// What somebody hears who is not let in; under implicit TLS, nothing.
 fn refusal_text(purpose: Purpose, refusal: Refusal) -> &'static str {
     match (purpose, refusal) {
-        (Purpose::Submissions | Purpose::Pop3s | Purpose::Ftps, _) => "",
+        (Purpose::Submissions | Purpose::Pop3s | Purpose::Imaps | Purpose::Ftps, _) => "",
         (Purpose::Ftp, Refusal::Full) => "421 Too many connections; come back later.\r\n",
         (Purpose::Ftp, _) => "421 Too many connections or failures from your address; come back later.\r\n",
         (Purpose::Smtp | Purpose::Submission, Refusal::Full) => "421 4.3.2 Too many connections; come back later\r\n",
         (Purpose::Smtp | Purpose::Submission, _) => {
             "421 4.7.0 Too many connections or failures from your address; come back later\r\n"
+        }
+        (Purpose::Imap, Refusal::Full) => "* BYE [UNAVAILABLE] Too many connections; come back later\r\n",
+        (Purpose::Imap, _) => {
+            "* BYE [UNAVAILABLE] Too many connections or failures from your address; come back later\r\n"
         }
         (Purpose::Pop3, Refusal::Full) => "-ERR [SYS/TEMP] Too many connections; come back later\r\n",
         (Purpose::Pop3, _) => "-ERR [SYS/TEMP] Too many connections or failures from your address; come back later\r\n",
@@ -411,6 +424,16 @@ fn pop3_settings(settings: &Settings, peer: SocketAddr) -> pop3::server::Setting
     let mut ours = pop3::server::Settings::new(&settings.host_name);
     ours.clear_login = settings.login_in_clear.allows(peer.ip());
     ours.idle_limit = settings.pop3_idle_limit;
+    ours
+}
+
+fn imap_settings(settings: &Settings, peer: SocketAddr) -> imap::server::Settings {
+    let mut ours = imap::server::Settings::new(&settings.host_name);
+    ours.clear_login = settings.login_in_clear.allows(peer.ip());
+    ours.idle_limit = settings.imap_idle_limit;
+    ours.message_max = settings.message_size_max_bytes;
+    ours.capabilities = imap_desk::capabilities();
+    ours.identity.push(("version".into(), env!("CARGO_PKG_VERSION").into()));
     ours
 }
 

@@ -40,6 +40,8 @@ pub struct Settings {
     pub smtp_idle_limit: Duration,
     /// How long a POP3 client may be silent.
     pub pop3_idle_limit: Duration,
+    /// How long an IMAP client may be silent.
+    pub imap_idle_limit: Duration,
     /// What is particular to FTP.
     pub ftp: FtpSettings,
     /// Which files there are for whom.
@@ -282,6 +284,10 @@ pub enum Purpose {
     Pop3,
     /// POP3 under TLS, port 995.
     Pop3s,
+    /// IMAP with STARTTLS, port 143.
+    Imap,
+    /// IMAP under TLS, port 993.
+    Imaps,
     /// FTP with AUTH TLS, port 21.
     Ftp,
     /// FTP under TLS, port 990.
@@ -290,12 +296,14 @@ pub enum Purpose {
 
 impl Purpose {
     /// All of them, in the order they are shown.
-    pub const ALL: [Purpose; 7] = [
+    pub const ALL: [Purpose; 9] = [
         Purpose::Smtp,
         Purpose::Submission,
         Purpose::Submissions,
         Purpose::Pop3,
         Purpose::Pop3s,
+        Purpose::Imap,
+        Purpose::Imaps,
         Purpose::Ftp,
         Purpose::Ftps,
     ];
@@ -308,6 +316,8 @@ impl Purpose {
             Purpose::Submissions => 465,
             Purpose::Pop3 => 110,
             Purpose::Pop3s => 995,
+            Purpose::Imap => 143,
+            Purpose::Imaps => 993,
             Purpose::Ftp => 21,
             Purpose::Ftps => 990,
         }
@@ -321,6 +331,8 @@ impl Purpose {
             Purpose::Submissions => "submissions",
             Purpose::Pop3 => "pop3",
             Purpose::Pop3s => "pop3s",
+            Purpose::Imap => "imap",
+            Purpose::Imaps => "imaps",
             Purpose::Ftp => "ftp",
             Purpose::Ftps => "ftps",
         }
@@ -331,6 +343,7 @@ impl Purpose {
         match self {
             Purpose::Smtp | Purpose::Submission | Purpose::Submissions => "smtp",
             Purpose::Pop3 | Purpose::Pop3s => "pop3",
+            Purpose::Imap | Purpose::Imaps => "imap",
             Purpose::Ftp | Purpose::Ftps => "ftp",
         }
     }
@@ -343,6 +356,8 @@ impl Purpose {
             Purpose::Submissions => "send mail: login, TLS from the first octet",
             Purpose::Pop3 => "fetch mail: login, STLS",
             Purpose::Pop3s => "fetch mail: login, TLS from the first octet",
+            Purpose::Imap => "read mail: login, STARTTLS",
+            Purpose::Imaps => "read mail: login, TLS from the first octet",
             Purpose::Ftp => "files: login, AUTH TLS",
             Purpose::Ftps => "files: login, TLS from the first octet",
         }
@@ -350,7 +365,7 @@ impl Purpose {
 
     /// Whether TLS comes before the first word.
     pub fn is_tls_implicit(self) -> bool {
-        matches!(self, Purpose::Submissions | Purpose::Pop3s | Purpose::Ftps)
+        matches!(self, Purpose::Submissions | Purpose::Pop3s | Purpose::Imaps | Purpose::Ftps)
     }
 }
 

@@ -23,7 +23,7 @@ impl Boat {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let configuration = format!(
             "host_name = 'boat.test'\ndata_dir = '{}'\n\
-             listen.smtp = []\nlisten.submission = []\nlisten.submissions = []\nlisten.pop3s = []\nlisten.ftps = []\n\
+             listen.smtp = []\nlisten.submission = []\nlisten.submissions = []\nlisten.pop3s = []\nlisten.imap = []\nlisten.imaps = []\nlisten.ftps = []\n\
              listen.pop3 = ['127.0.0.1:0']\nlisten.ftp = ['127.0.0.1:0']\nlog.format = 'json'\n{more}",
             folder.path().join("data").display()
         );

@@ -28,7 +28,7 @@ impl Crepes {
         let configuration = format!(
             "host_name = 'mail.crepes.test'\ndata_dir = '{}'\n\
              [log]\nlevel = 'error'\n\
-             [listen]\nsmtp = ['127.0.0.1:0']\nsubmission = ['127.0.0.1:0']\npop3 = ['127.0.0.1:0']\nsubmissions = []\npop3s = []\nftp = []\nftps = []\n\
+             [listen]\nsmtp = ['127.0.0.1:0']\nsubmission = ['127.0.0.1:0']\npop3 = ['127.0.0.1:0']\nsubmissions = []\npop3s = []\nimap = []\nimaps = []\nftp = []\nftps = []\n\
              [queue]\nconnections_per_host_max = 1\n\
              [[route]]\ndomain = 'far.test'\nhost = '127.0.0.1'\nport = {port}\n{more}\n",
             data.display(),

@@ -97,7 +97,7 @@ impl Boat {
         let configuration = format!(
             "host_name = 'mail.{domain}'\ndata_dir = '{}'\n\
              [log]\nlevel = 'error'\n\
-             [listen]\nsmtp = ['{address}:{port}']\nsubmission = ['{address}:0']\npop3 = ['{address}:0']\nsubmissions = []\npop3s = []\nftp = []\nftps = []\n\
+             [listen]\nsmtp = ['{address}:{port}']\nsubmission = ['{address}:0']\npop3 = ['{address}:0']\nsubmissions = []\npop3s = []\nimap = []\nimaps = []\nftp = []\nftps = []\n\
              [queue]\nport = {port}\nsource_address = '{address}'\n\
              [dns]\nservers = ['{}']\n",
             data.display(),

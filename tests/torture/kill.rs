@@ -46,7 +46,7 @@ fn configuration(data: &Path, sink: SocketAddr) -> String {
     format!(
         "host_name = 'mx.hamburger.test'\ndata_dir = '{}'\n\
          [log]\nlevel = 'error'\n\
-         [listen]\nsmtp = ['127.0.0.1:0']\npop3 = ['127.0.0.1:0']\nsubmission = []\nsubmissions = []\npop3s = []\n\
+         [listen]\nsmtp = ['127.0.0.1:0']\npop3 = ['127.0.0.1:0']\nsubmission = []\nsubmissions = []\npop3s = []\nimap = []\nimaps = []\n\
          [smtp]\ntrusted_networks = ['127.0.0.0/8']\n\
          [queue]\nretry_first_secs = 1\nretry_last_secs = 1\n\
          [[route]]\ndomain = '*'\nhost = '127.0.0.1'\nport = {}\n",

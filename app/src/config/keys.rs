@@ -138,6 +138,18 @@ pub const KEYS: &[Key] = &[
         "The same with TLS from the first octet.",
     ),
     key(
+        "listen.imap",
+        Kind::List,
+        Fallback::List(&["0.0.0.0:143", "[::]:143"]),
+        "Where mail is read by IMAP, with STARTTLS.",
+    ),
+    key(
+        "listen.imaps",
+        Kind::List,
+        Fallback::List(&["0.0.0.0:993", "[::]:993"]),
+        "The same with TLS from the first octet.",
+    ),
+    key(
         "listen.ftp",
         Kind::List,
         Fallback::List(&["0.0.0.0:21", "[::]:21"]),
@@ -238,6 +250,12 @@ pub const KEYS: &[Key] = &[
         Kind::Count { min: 600, max: 86_400 },
         Fallback::Count(600),
         "How long a client may say nothing. RFC 1939 §3 says at least ten minutes.",
+    ),
+    key(
+        "imap.idle_limit_secs",
+        Kind::Count { min: 1_800, max: 86_400 },
+        Fallback::Count(1_800),
+        "How long a client may say nothing, also in IDLE. RFC 9051 §5.4 says at least thirty minutes.",
     ),
     key(
         "ftp.passive_ports",

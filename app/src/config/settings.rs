@@ -65,6 +65,7 @@ impl Builder {
             recipients_max: count(values, "smtp.recipients_max"),
             smtp_idle_limit: secs(values, "smtp.idle_limit_secs"),
             pop3_idle_limit: secs(values, "pop3.idle_limit_secs"),
+            imap_idle_limit: secs(values, "imap.idle_limit_secs"),
             ftp: FtpSettings { guests, ..self.ftp(values) },
             files,
             directory: self.directory(values),
@@ -374,6 +375,8 @@ fn listen_key(purpose: Purpose) -> &'static str {
         Purpose::Submissions => "listen.submissions",
         Purpose::Pop3 => "listen.pop3",
         Purpose::Pop3s => "listen.pop3s",
+        Purpose::Imap => "listen.imap",
+        Purpose::Imaps => "listen.imaps",
         Purpose::Ftp => "listen.ftp",
         Purpose::Ftps => "listen.ftps",
     }

@@ -6,5 +6,6 @@
 
 pub mod door;
 pub mod ftp;
+pub mod imap;
 pub mod pop3;
 pub mod smtp;

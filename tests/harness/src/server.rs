@@ -59,7 +59,7 @@ impl Server {
         let configuration = format!(
             "host_name = 'mail.hamburger.test'\ndata_dir = '{}'\n[log]\nlevel = 'warn'\n\
              [listen]\nsmtp = []\nsubmission = []\nsubmissions = []\npop3 = ['{address}:0']\npop3s = []\n\
-             ftp = ['{address}:0']\nftps = ['{address}:0']\n{configuration}",
+             imap = ['{address}:0']\nimaps = []\nftp = ['{address}:0']\nftps = ['{address}:0']\n{configuration}",
             data.display(),
         );
         let mut server = Server::serve_in(binary, folder.path(), &configuration);

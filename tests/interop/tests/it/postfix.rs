@@ -49,7 +49,7 @@ fn server_with_smarthost(folder: &Path, relay_port: u16) -> (Server, String) {
     let data = folder.join("data");
     let configuration = format!(
         "host_name = \"mail.crepes.test\"\ndata_dir = {data:?}\n[log]\nlevel = \"warn\"\n[listen]\nsmtp = [\"127.0.0.2:{smtp}\"]\n\
-         submission = [\"127.0.0.2:{submission}\"]\nsubmissions = []\npop3 = []\npop3s = []\n\
+         submission = [\"127.0.0.2:{submission}\"]\nsubmissions = []\npop3 = []\npop3s = []\nimap = []\nimaps = []\n\
          [[route]]\ndomain = \"*\"\nhost = \"127.0.0.1\"\nport = {relay_port}\n"
     );
     let binary = interop::binary();

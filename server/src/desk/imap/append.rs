@@ -1,0 +1,118 @@
+//! Messages that a client puts into a mailbox.
+//!
+//! RFC 9051 §6.3.12 (APPEND), RFC 3502 (several at once), RFC 8508 (REPLACE).
+//!
+//! Invariants: all messages of a command come into the mailbox in one commit, or none; what is not committed leaves nothing.
+//! Not here: how large a message may be (imap's settings).
+
+use super::convert::{kept_flags, set};
+use super::{Desk, Verdict};
+use imap::name::MailboxName;
+use imap::server::Answer;
+use imap::server::ask::Refusal;
+use std::io;
+use store::{BODIES_MAX, Body, Commit, Draft, Flags, MailboxId, MailboxRef, Op, Uid};
+use tracing::{info, warn};
+
+/// Messages on their way into a mailbox.
+pub(super) struct Append {
+    mailbox: MailboxId,
+    name: MailboxName,
+    messages: Vec<Message>,
+    failure: Option<io::Error>,
+}
+
+struct Message {
+    draft: Draft,
+    flags: Flags,
+    received_at: i64,
+}
+
+impl Append {
+    /// Takes the next octets.
+    pub(super) async fn keep(&mut self, content: &mut Vec<u8>) {
+        let Some(message) = self.messages.last_mut().filter(|_| self.failure.is_none()) else { return };
+        self.failure = message.draft.append(content).err();
+    }
+}
+
+impl Desk {
+    pub(super) async fn append_message(&mut self, draft: imap::server::ask::Draft) -> Verdict<Answer> {
+        if draft.before == 0 {
+            self.append = None;
+            let mailbox = self.target(&draft.mailbox).await?;
+            self.append = Some(Append { mailbox, name: draft.mailbox, messages: Vec::new(), failure: None });
+        }
+        let begun = self.begin_message(draft.flags, draft.date.map(|date| date.unix_secs), draft.size).await;
+        if begun.is_err() {
+            self.append = None;
+        }
+        begun
+    }
+
+    async fn begin_message(
+        &mut self,
+        flags: imap::flag::Flags,
+        received_at: Option<i64>,
+        size: u64,
+    ) -> Verdict<Answer> {
+        self.has_room_for(size).await?;
+        let message = Message {
+            draft: self.house.store.draft(),
+            flags: kept_flags(&flags),
+            received_at: received_at.unwrap_or_else(|| self.house.now()),
+        };
+        let append = self.append.as_mut().ok_or(Refusal::Unavailable)?;
+        if append.messages.len() >= BODIES_MAX {
+            return Err(Refusal::Limit);
+        }
+        append.messages.push(message);
+        Ok(Answer::Done)
+    }
+
+    /// Whether what has come and so much more is within the quota.
+    async fn has_room_for(&self, octets: u64) -> Verdict<()> {
+        let account = self.account()?;
+        let directory = self.house.directory();
+        let quota = directory.account(account.0).map(|account| account.record.quota).unwrap_or_default();
+        if quota == directory::Quota::default() {
+            return Ok(());
+        }
+        let holding = self.read(move |store| store.holding(account)).await?;
+        let arriving = self.append.iter().flat_map(|append| &append.messages);
+        let (octets_there, messages_there) = arriving
+            .fold((holding.octets, holding.messages), |(octets, messages), message| {
+                (octets + message.draft.len(), messages + 1)
+            });
+        let fits = quota.bytes.is_none_or(|most| octets_there.saturating_add(octets) <= most)
+            && quota.messages.is_none_or(|most| messages_there < most);
+        if fits { Ok(()) } else { Err(Refusal::OverQuota) }
+    }
+
+    pub(super) async fn append_commit(&mut self, replacing: Option<u32>) -> Verdict<Answer> {
+        let account = self.account()?;
+        let Append { mailbox, name, messages, failure } = self.append.take().ok_or(Refusal::Unavailable)?;
+        if let Some(error) = failure {
+            warn!(session = %self.caller.session, %error, "a message could not be taken in");
+            return Err(Refusal::Unavailable);
+        }
+        let (mut ops, mut bodies) = (Vec::new(), Vec::new());
+        for (body, Message { draft, flags, received_at }) in messages.into_iter().enumerate() {
+            let mailbox = MailboxRef::Id(mailbox);
+            ops.push(Op::Place { account, mailbox, body, prefix: Vec::new(), received_at, flags });
+            bodies.push(Body { head: Vec::new(), draft });
+        }
+        if let Some(uid) = replacing {
+            let mailbox = MailboxRef::Id(self.selected()?.mailbox);
+            ops.push(Op::Expunge { account, mailbox, uids: vec![Uid(uid)] });
+        }
+        let committed = self.commit(Commit { ops, bodies }).await.map_err(|refusal| match refusal {
+            Refusal::NoSuchMailbox => Refusal::TryCreate,
+            other => other,
+        })?;
+        let uidvalidity = committed.placed().next().map_or(0, |placed| placed.uidvalidity);
+        let uids = set(committed.placed().map(|placed| placed.uid));
+        info!(session = %self.caller.session, mailbox = name.as_str(), messages = uids.count(), "messages appended");
+        Ok(Answer::Appended { uidvalidity, uids })
+    }
+}

@@ -1,0 +1,395 @@
+//! What is wanted of messages, as far as one answer goes.
+//!
+//! RFC 9051 §6.4.5 (FETCH), RFC 3516 (BINARY), RFC 8970 (PREVIEW), RFC 8474 (ids), RFC 8514 (SAVEDATE).
+//!
+//! ```text
+//! flags, size, date ─→ the snapshot, in memory      everything else ─→ one visit to the store for the whole batch
+//! ```
+//!
+//! Invariants: content in one answer is bounded; large sections are read when they are sent; a message that is gone is
+//! left out.
+//! Not here: where a section is (section), how an envelope is written (structure).
+
+use super::convert::{self, kept_modseq, modseq, rows, told_flags};
+use super::section::{self, Place};
+use super::{Desk, Verdict, structure};
+use imap::fetch::{Form, Item, Partial, Section, SectionText};
+use imap::moment::Moment;
+use imap::server::ask::{Content, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED};
+use message::mime::transfer::{Decoder, Encoding};
+use message::outline::Outline;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use store::{Draft, Flags, Kept, Listed, MailboxId, MessageReader, ReadError, Row, Snapshot, Store, Uid};
+
+/// Sections up to so many octets are read at once; larger ones when they are sent.
+const AT_ONCE: u64 = 32 * 1024;
+
+/// So many messages are left open at once for those.
+const READERS_MAX: usize = 64;
+
+/// So many messages are taken out of the index at once.
+const LISTED_AT_ONCE: usize = 250;
+
+/// What stays open between a FETCH and what is read of it.
+#[derive(Debug, Default)]
+pub(super) struct Readers(Vec<Arc<Source>>);
+
+/// Octets that can be read in stretches.
+#[derive(Debug)]
+enum Source {
+    Message(MessageReader),
+    /// A part without its transfer encoding.
+    Decoded(Draft),
+}
+
+impl Source {
+    fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Source::Message(reader) => reader.read(at, buffer),
+            Source::Decoded(draft) => draft.read(at, buffer),
+        }
+    }
+}
+
+impl Readers {
+    pub(super) fn clear(&mut self) {
+        if !self.0.is_empty() {
+            // An idle connection keeps no table.
+            self.0 = Vec::new();
+        }
+    }
+
+    /// The next octets of a stretch.
+    pub(super) async fn read(&self, reader: u64, from: u64, to: u64) -> Result<Vec<u8>, ReadError> {
+        let source = usize::try_from(reader).ok().and_then(|at| self.0.get(at)).ok_or(ReadError::NotFound)?;
+        let wanted = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_OCTETS_WISHED);
+        let mut octets = vec![0; wanted];
+        if let Source::Message(message) = &**source
+            && let Some(read) = message.read_cached(from, &mut octets)
+        {
+            octets.truncate(read);
+            return Ok(octets);
+        }
+        let source = Arc::clone(source);
+        let read = tokio::task::spawn_blocking(move || {
+            let read = source.read(from, &mut octets)?;
+            octets.truncate(read);
+            Ok(octets)
+        });
+        read.await.unwrap_or(Err(ReadError::Closed))
+    }
+}
+
+/// How much has to be known of each message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    /// What is in memory.
+    Row,
+    /// What stands in its row.
+    Kept,
+    /// Its outline.
+    Outline,
+}
+
+fn depth(item: &Item) -> Depth {
+    match item {
+        Item::Flags | Item::Uid | Item::InternalDate | Item::Size | Item::ModSeq => Depth::Row,
+        Item::EmailId | Item::ThreadId | Item::SaveDate => Depth::Kept,
+        Item::Section(Section { form: Form::Body | Form::Rfc822, text: SectionText::Whole, part, .. })
+            if part.is_empty() =>
+        {
+            Depth::Kept
+        }
+        _ => Depth::Outline,
+    }
+}
+
+impl Desk {
+    pub(super) async fn fetch(&mut self, fetch: Fetch) -> Verdict<Fetched> {
+        let (mailbox, mut now) = self.now()?;
+        let changed = |row: &&Row| fetch.changed_since.is_none_or(|since| row.modseq > kept_modseq(since));
+        let mut wanted: Vec<Row> = rows(&now, &fetch.uids).filter(changed).copied().collect();
+        let mut seen_now = Vec::new();
+        if fetch.mark_seen {
+            let unseen = wanted.iter().filter(|row| u32::from(row.system) & Flags::SEEN == 0);
+            seen_now = self.mark_seen(unseen.map(|row| row.uid).collect()).await?;
+            (_, now) = self.now()?;
+            let again = |row: &Row| now.get(now.index_of(row.uid)?).copied();
+            wanted = wanted.iter().filter_map(again).collect();
+        }
+        let depth = fetch.items.iter().map(depth).max().unwrap_or(Depth::Row);
+        let batch = Batch { mailbox, now, wanted, seen_now, items: fetch.items };
+        if depth == Depth::Row {
+            return Ok(batch.rows());
+        }
+        let (fetched, readers) = self.read(move |store| batch.look(store, depth)).await?;
+        self.readers = readers;
+        Ok(fetched)
+    }
+}
+
+/// Messages, and what is wanted of each.
+struct Batch {
+    mailbox: MailboxId,
+    now: Arc<Snapshot>,
+    wanted: Vec<Row>,
+    seen_now: Vec<Uid>,
+    items: Vec<Item>,
+}
+
+/// What has been found of one message.
+struct Found<'a> {
+    row: Row,
+    kept: &'a Kept,
+    listed: Option<&'a Listed>,
+}
+
+impl Batch {
+    /// What is in memory.
+    fn rows(&self) -> Fetched {
+        Fetched { messages: self.wanted.iter().map(|row| self.message(row)).collect(), looked_until: None }
+    }
+
+    fn message(&self, row: &Row) -> Message {
+        Message {
+            uid: row.uid.0,
+            modseq: modseq(row.modseq),
+            flags: told_flags(&self.now, row),
+            seen_now: self.seen_now.binary_search(&row.uid).is_ok(),
+            internal_date: Some(Moment::utc(row.received_at)),
+            size: row.size.into(),
+            ..Message::default()
+        }
+    }
+
+    /// The same with what has to be looked up. Blocks.
+    fn look(self, store: &Store, depth: Depth) -> Result<(Fetched, Readers), ReadError> {
+        let mut progress = Progress { store, messages: Vec::new(), readers: Vec::new(), octets: 0 };
+        let mut looked_until = None;
+        'batch: for rows in self.wanted.chunks(LISTED_AT_ONCE) {
+            let uids: Vec<Uid> = rows.iter().map(|row| row.uid).collect();
+            let (mut listed, mut kept) = (Vec::new(), Vec::new());
+            match depth {
+                Depth::Outline => listed = store.list(self.mailbox, &uids)?,
+                Depth::Kept | Depth::Row => kept = store.messages_of(self.mailbox, &uids)?,
+            }
+            let listed = listed.iter().map(|listed| (&listed.kept, Some(listed)));
+            for (kept, listed) in kept.iter().map(|kept| (kept, None)).chain(listed) {
+                let Ok(at) = rows.binary_search_by_key(&kept.uid, |row| row.uid) else { continue };
+                let uid = kept.uid.0;
+                match progress.add(&self, &Found { row: rows[at], kept, listed }) {
+                    // Expunged meanwhile.
+                    Err(ReadError::NotFound) => {}
+                    done => done?,
+                }
+                if progress.is_enough() {
+                    looked_until = Some(uid);
+                    break 'batch;
+                }
+            }
+        }
+        let readers = progress.readers.into_iter().map(Arc::new).collect();
+        Ok((Fetched { messages: progress.messages, looked_until }, Readers(readers)))
+    }
+}
+
+struct Progress<'a> {
+    store: &'a Store,
+    messages: Vec<Message>,
+    readers: Vec<Source>,
+    octets: usize,
+}
+
+impl Progress<'_> {
+    fn is_enough(&self) -> bool {
+        self.octets >= FETCH_OCTETS_WISHED || self.readers.len() >= READERS_MAX
+    }
+
+    fn add(&mut self, batch: &Batch, found: &Found<'_>) -> Result<(), ReadError> {
+        let mut message = batch.message(&found.row);
+        message.email_id = Some(convert::email_id(found.kept.email));
+        message.thread_id = Some(convert::thread_id(found.kept.thread));
+        message.save_date = Some(Moment::utc(found.kept.saved_at));
+        let wants_parts = batch
+            .items
+            .iter()
+            .any(|item| matches!(item, Item::Body | Item::BodyStructure | Item::Section(_) | Item::BinarySize(_)));
+        match found.listed {
+            Some(listed) if wants_parts => self.describe(&batch.items, &mut message, found, &listed.outline())?,
+            Some(listed) => {
+                let front = listed.front();
+                if batch.items.contains(&Item::Envelope) {
+                    message.envelope = Some(structure::envelope(&front.envelope));
+                }
+                message.preview = Some(front.preview);
+            }
+            None => self.describe(&batch.items, &mut message, found, &Outline::of(b""))?,
+        }
+        let formed = [&message.envelope, &message.body, &message.body_structure];
+        self.octets += formed.into_iter().flatten().map(Vec::len).sum::<usize>();
+        self.messages.push(message);
+        Ok(())
+    }
+
+    fn describe(
+        &mut self,
+        items: &[Item],
+        message: &mut Message,
+        found: &Found<'_>,
+        outline: &Outline,
+    ) -> Result<(), ReadError> {
+        let mut sections = Sections { progress: self, found, outline, reader: None, number: None };
+        for item in items {
+            match item {
+                Item::Envelope => message.envelope = Some(structure::envelope(&outline.front.envelope)),
+                Item::Body => message.body = Some(structure::body(outline, false)),
+                Item::BodyStructure => message.body_structure = Some(structure::body(outline, true)),
+                Item::Preview { .. } => message.preview = Some(outline.front.preview.clone()),
+                Item::Section(section) => message.sections.push(sections.content(section)?),
+                Item::BinarySize(part) => message.sections.push(sections.binary_size(part)?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The sections that are wanted of one message.
+struct Sections<'a, 'b> {
+    progress: &'a mut Progress<'b>,
+    found: &'a Found<'a>,
+    outline: &'a Outline,
+    /// The message, open, until it is among the readers that stay.
+    reader: Option<MessageReader>,
+    /// Its number there.
+    number: Option<usize>,
+}
+
+impl Sections<'_, '_> {
+    fn content(&mut self, section: &Section) -> Result<Content, ReadError> {
+        let size = self.found.kept.size;
+        let place = match section.form {
+            Form::Binary => section::binary_place(self.outline, size, &section.part),
+            Form::Body | Form::Rfc822 => section::place(self.outline, size, section),
+        };
+        match place {
+            Place::Nowhere => Ok(Content::Nil),
+            Place::Stretch(range) => self.stretch(section::cut(range, section.partial)),
+            Place::Fields { header, names, others } => {
+                let header = self.octets(header)?;
+                let octets = section::fields(&header, &names, others);
+                Ok(self.at_hand(section::cut_octets(octets, section.partial)))
+            }
+            Place::Encoded(_, Encoding::Unknown(_)) => Ok(Content::UnknownEncoding),
+            Place::Encoded(range, encoding) => self.decoded(range, &encoding, section.partial),
+        }
+    }
+
+    fn stretch(&mut self, range: Range<u64>) -> Result<Content, ReadError> {
+        if range.end - range.start <= AT_ONCE {
+            let octets = self.octets(range)?;
+            return Ok(self.at_hand(octets));
+        }
+        let number = match self.number {
+            Some(number) => number,
+            None => {
+                let reader = self.take_reader()?;
+                self.progress.readers.push(Source::Message(reader));
+                self.progress.readers.len() - 1
+            }
+        };
+        self.number = Some(number);
+        Ok(Content::Stretch { reader: number as u64, from: range.start, to: range.end })
+    }
+
+    fn at_hand(&mut self, octets: Vec<u8>) -> Content {
+        self.progress.octets += octets.len();
+        Content::Octets(octets)
+    }
+
+    /// A part without its encoding: in memory where it is small, in a draft of the store otherwise.
+    fn decoded(
+        &mut self,
+        range: Range<u64>,
+        encoding: &Encoding,
+        partial: Option<Partial>,
+    ) -> Result<Content, ReadError> {
+        if range.end - range.start <= AT_ONCE {
+            let octets = encoding.decode(&self.octets(range)?);
+            return Ok(self.at_hand(section::cut_octets(octets, partial)));
+        }
+        let mut draft = self.progress.store.draft();
+        self.decode(range, encoding, |piece| draft.append(piece))?;
+        let stretch = section::cut(0..draft.len(), partial);
+        self.progress.readers.push(Source::Decoded(draft));
+        let reader = self.progress.readers.len() as u64 - 1;
+        Ok(Content::Stretch { reader, from: stretch.start, to: stretch.end })
+    }
+
+    fn binary_size(&mut self, part: &[u32]) -> Result<Content, ReadError> {
+        match section::binary_place(self.outline, self.found.kept.size, part) {
+            Place::Stretch(range) => Ok(Content::Size(range.end - range.start)),
+            Place::Encoded(_, Encoding::Unknown(_)) => Ok(Content::UnknownEncoding),
+            Place::Encoded(range, encoding) => {
+                let mut size = 0;
+                self.decode(range, &encoding, |piece| {
+                    size += piece.len() as u64;
+                    Ok(())
+                })?;
+                Ok(Content::Size(size))
+            }
+            Place::Fields { .. } | Place::Nowhere => Ok(Content::Nil),
+        }
+    }
+
+    fn decode(
+        &mut self,
+        range: Range<u64>,
+        encoding: &Encoding,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), ReadError> {
+        let (mut decoder, mut decoded, mut at) = (Decoder::new(encoding), Vec::new(), range.start);
+        while at < range.end {
+            let until = range.end.min(at + READ_OCTETS_WISHED as u64);
+            let piece = self.octets(at..until)?;
+            at = until;
+            decoder.put(&piece, &mut decoded);
+            take(&decoded)?;
+            decoded.clear();
+        }
+        decoder.end(&mut decoded);
+        Ok(take(&decoded)?)
+    }
+
+    /// A stretch of the message. One that must not be longer than memory allows.
+    fn octets(&mut self, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
+        let mut octets = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
+        let mut at = 0;
+        while at < octets.len() {
+            let from = range.start + at as u64;
+            let read = match self.number {
+                Some(number) => self.progress.readers[number].read(from, &mut octets[at..])?,
+                None => self.reader()?.read(from, &mut octets[at..])?,
+            };
+            if read == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            at += read;
+        }
+        Ok(octets)
+    }
+
+    fn reader(&mut self) -> Result<&MessageReader, ReadError> {
+        let reader = self.take_reader()?;
+        Ok(self.reader.insert(reader))
+    }
+
+    fn take_reader(&mut self) -> Result<MessageReader, ReadError> {
+        match self.reader.take() {
+            Some(reader) => Ok(reader),
+            None => self.progress.store.reader(self.found.kept),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Mailboxes as a tree: which there are, what is in them, making, removing and renaming them, annotations and quota.
+//!
+//! RFC 9051 §6.3 (mailboxes), RFC 5464 (annotations), RFC 9208 (quota).
+//!
+//! Invariants: a level that only stands in names of others can be listed and not selected.
+//! Not here: patterns and options of LIST (imap).
+
+use super::convert::{self, modseq, uses};
+use super::selected::Selected;
+use super::{Desk, Verdict};
+use imap::name::MailboxName;
+use imap::server::Answer;
+use imap::server::ask::{Depth, Listed, Namespaces, ObjectId, QuotaRoot, Refusal, Resource, SpecialUse, Status};
+use std::collections::BTreeMap;
+use store::{Flags, METADATA_ENTRIES_MAX, METADATA_VALUE_MAX, MailboxId, MailboxRef, MailboxRow, Op};
+use tracing::info;
+
+/// The one quota root of an account.
+const QUOTA_ROOT: &str = "";
+
+/// RFC 9208 §5.1: STORAGE counts units of 1024 octets.
+const STORAGE_UNIT: u64 = 1024;
+
+/// One's own mailboxes have no prefix; others' are not shown yet.
+pub(super) fn namespaces() -> Namespaces {
+    Namespaces { personal: vec![String::new()], others: Vec::new(), shared: Vec::new() }
+}
+
+impl Desk {
+    pub(super) async fn mailboxes(&self) -> Verdict<Vec<Listed>> {
+        let account = self.account()?;
+        let (rows, names) =
+            self.read(move |store| Ok((store.mailboxes(account)?, store.subscriptions(account)?))).await?;
+        Ok(tree(&rows, &names))
+    }
+
+    async fn row(&self, name: &MailboxName) -> Verdict<MailboxRow> {
+        let (account, wanted) = (self.account()?, name.as_str().to_owned());
+        let (row, all) = self
+            .read(move |store| {
+                let row = store.mailbox_named(account, &wanted)?;
+                let all = if row.is_none() { store.mailboxes(account)? } else { Vec::new() };
+                Ok((row, all))
+            })
+            .await?;
+        row.ok_or_else(|| {
+            let below = format!("{}{}", name.as_str(), store::SEPARATOR);
+            match all.iter().any(|row| row.name.starts_with(&below)) {
+                true => Refusal::NoSelect,
+                false => Refusal::NoSuchMailbox,
+            }
+        })
+    }
+
+    pub(super) async fn status(&self, mailbox: &MailboxName) -> Verdict<Status> {
+        let row = self.row(mailbox).await?;
+        let deleted_size = if row.deleted == 0 { 0 } else { self.deleted_size(row.id).await? };
+        let count = |figure: u64| u32::try_from(figure).unwrap_or(u32::MAX);
+        Ok(Status {
+            messages: count(row.messages),
+            unseen: count(row.unseen),
+            deleted: count(row.deleted),
+            uidnext: row.uidnext,
+            uidvalidity: row.uidvalidity,
+            highestmodseq: modseq(row.modseq).max(1),
+            size: row.octets,
+            deleted_size,
+            append_limit: None,
+            id: convert::mailbox_id(row.id),
+        })
+    }
+
+    async fn deleted_size(&self, mailbox: MailboxId) -> Verdict<u64> {
+        let open = self.read(move |store| store.open_mailbox(mailbox)).await?;
+        let now = open.now().ok_or(Refusal::NoSuchMailbox)?;
+        let deleted = now.rows().filter(|row| u32::from(row.system) & Flags::DELETED != 0);
+        Ok(deleted.map(|row| u64::from(row.size)).sum())
+    }
+
+    pub(super) async fn select(&mut self, name: &MailboxName, read_only: bool) -> Verdict<imap::server::ask::Selected> {
+        self.selected = None;
+        let mailbox = self.row(name).await?.id;
+        let open = self.read(move |store| store.open_mailbox(mailbox)).await?;
+        let selected = Selected::new(open).ok_or(Refusal::NoSuchMailbox)?;
+        let described = selected.describe(read_only);
+        self.selected = Some(Box::new(selected));
+        Ok(described)
+    }
+
+    pub(super) async fn create(&self, name: &MailboxName, uses: &[SpecialUse]) -> Verdict<ObjectId> {
+        let special_use = uses.iter().map(|it| it.name().to_owned()).collect();
+        let op = Op::CreateMailbox { account: self.account()?, name: name.as_str().to_owned(), special_use };
+        let made = self.order(op).await?.mailbox().ok_or(Refusal::Unavailable)?;
+        info!(session = %self.caller.session, mailbox = name.as_str(), "mailbox made");
+        Ok(convert::mailbox_id(made))
+    }
+
+    pub(super) async fn delete(&self, name: &MailboxName) -> Verdict<Answer> {
+        if name.is_inbox() {
+            return Err(Refusal::Cannot);
+        }
+        let row = self.row(name).await.map_err(|refusal| match refusal {
+            Refusal::NoSelect => Refusal::HasChildren,
+            other => other,
+        })?;
+        self.order(Op::DeleteMailbox { account: self.account()?, mailbox: MailboxRef::Id(row.id) }).await?;
+        info!(session = %self.caller.session, mailbox = name.as_str(), messages = row.messages, "mailbox removed");
+        Ok(Answer::Done)
+    }
+
+    pub(super) async fn rename(&self, from: &MailboxName, to: &MailboxName) -> Verdict<Answer> {
+        let (source, target) = (from.as_str().to_owned(), to.as_str().to_owned());
+        self.order(Op::RenameMailbox { account: self.account()?, source, target }).await?;
+        info!(session = %self.caller.session, from = from.as_str(), to = to.as_str(), "mailbox renamed");
+        Ok(Answer::Done)
+    }
+
+    pub(super) async fn subscribe(&self, name: &MailboxName, subscribed: bool) -> Verdict<Answer> {
+        let (account, name) = (self.account()?, name.as_str().to_owned());
+        let op = if subscribed { Op::Subscribe { account, name } } else { Op::Unsubscribe { account, name } };
+        self.order(op).await?;
+        Ok(Answer::Done)
+    }
+
+    pub(super) async fn quota(&self, root: &str) -> Verdict<Answer> {
+        if root != QUOTA_ROOT {
+            return Err(Refusal::NoSuchRoot);
+        }
+        let account = self.account()?;
+        let directory = self.house.directory();
+        let quota = directory.account(account.0).map(|account| account.record.quota).unwrap_or_default();
+        let holding = self.read(move |store| store.holding(account)).await?;
+        let storage =
+            quota.bytes.map(|most| (Resource::Storage, holding.octets.div_ceil(STORAGE_UNIT), most / STORAGE_UNIT));
+        let messages = quota.messages.map(|most| (Resource::Message, holding.messages, most));
+        let resources = storage.into_iter().chain(messages).collect();
+        Ok(Answer::Quotas(vec![QuotaRoot { name: QUOTA_ROOT.into(), resources }]))
+    }
+
+    pub(super) async fn quota_roots(&self, mailbox: &MailboxName) -> Verdict<Answer> {
+        self.row(mailbox).await?;
+        self.quota(QUOTA_ROOT).await
+    }
+
+    async fn annotated(&self, mailbox: Option<&MailboxName>) -> Verdict<Option<MailboxId>> {
+        match mailbox {
+            Some(name) => Ok(Some(self.row(name).await?.id)),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn metadata(
+        &self,
+        mailbox: Option<&MailboxName>,
+        entries: &[String],
+        depth: Depth,
+    ) -> Verdict<Answer> {
+        let (account, mailbox) = (self.account()?, self.annotated(mailbox).await?);
+        let all = self.read(move |store| store.metadata(account, mailbox)).await?;
+        let wanted = |name: &str| entries.iter().any(|entry| reaches(entry, name, depth));
+        let mut found: Vec<_> =
+            all.into_iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name, Some(value))).collect();
+        let missing = entries.iter().filter(|entry| !found.iter().any(|(name, _)| name == *entry));
+        let missing: Vec<_> = missing.map(|entry| (entry.clone(), None)).collect();
+        found.extend(missing);
+        Ok(Answer::Metadata(found))
+    }
+
+    pub(super) async fn set_metadata(
+        &self,
+        mailbox: Option<&MailboxName>,
+        entries: Vec<(String, Option<Vec<u8>>)>,
+    ) -> Verdict<Answer> {
+        // RFC 5464 §4.3: what is shared by all who use the server is for the administrator to say.
+        if mailbox.is_none() && entries.iter().any(|(name, _)| !name.starts_with("/private/")) {
+            return Err(Refusal::NoPermission);
+        }
+        if entries.iter().any(|(_, value)| value.as_ref().is_some_and(|value| value.len() > METADATA_VALUE_MAX)) {
+            return Err(Refusal::MetadataTooLarge(METADATA_VALUE_MAX as u64));
+        }
+        if entries.len() > METADATA_ENTRIES_MAX {
+            return Err(Refusal::MetadataTooMany);
+        }
+        let mailbox = self.annotated(mailbox).await?.map(MailboxRef::Id);
+        let set = self.order(Op::SetMetadata { account: self.account()?, mailbox, entries }).await;
+        set.map(|_| Answer::Done).map_err(|refusal| match refusal {
+            Refusal::Limit => Refusal::MetadataTooMany,
+            other => other,
+        })
+    }
+}
+
+/// RFC 5464 §4.2.2: an entry, and with a depth those below it.
+fn reaches(entry: &str, name: &str, depth: Depth) -> bool {
+    let Some(below) = name.strip_prefix(entry) else { return false };
+    match (below.strip_prefix('/'), depth) {
+        (None, _) => below.is_empty(),
+        (Some(_), Depth::Zero) => false,
+        (Some(below), Depth::One) => !below.contains('/'),
+        (Some(_), Depth::Infinity) => true,
+    }
+}
+
+/// Mailboxes, the levels between them, and names that are only subscribed to.
+fn tree(rows: &[MailboxRow], subscriptions: &[String]) -> Vec<Listed> {
+    let mut all = BTreeMap::new();
+    for name in rows.iter().filter_map(|row| MailboxName::new(&row.name)) {
+        let mut above = name.parent();
+        while let Some(level) = above {
+            above = level.parent();
+            all.entry(level.as_str().to_owned()).or_insert_with(|| listed(level, None, true));
+        }
+    }
+    for (row, name) in rows.iter().filter_map(|row| Some((row, MailboxName::new(&row.name)?))) {
+        all.insert(row.name.clone(), listed(name, Some(row), true));
+    }
+    for name in subscriptions.iter().filter_map(|name| MailboxName::new(name)) {
+        all.entry(name.as_str().to_owned()).or_insert_with(|| listed(name, None, false)).subscribed = true;
+    }
+    all.into_values().collect()
+}
+
+fn listed(name: MailboxName, row: Option<&MailboxRow>, exists: bool) -> Listed {
+    Listed {
+        name,
+        selectable: row.is_some(),
+        exists,
+        subscribed: row.is_some_and(|row| row.subscribed),
+        uses: row.map(|row| uses(&row.special_use)).unwrap_or_default(),
+        marked: None,
+        no_inferiors: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_below_are_reached_by_depth() {
+        let cases = [
+            ("/private/a", "/private/a", Depth::Zero, true),
+            ("/private/a", "/private/a/b", Depth::Zero, false),
+            ("/private/a", "/private/a/b", Depth::One, true),
+            ("/private/a", "/private/a/b/c", Depth::One, false),
+            ("/private/a", "/private/a/b/c", Depth::Infinity, true),
+            ("/private/a", "/private/ab", Depth::Infinity, false),
+        ];
+        for (entry, name, depth, reached) in cases {
+            assert_eq!(reaches(entry, name, depth), reached, "{entry} {name} {depth:?}");
+        }
+    }
+}

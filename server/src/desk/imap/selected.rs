@@ -1,0 +1,130 @@
+//! The selected mailbox: what the client was told of it, and what is different now.
+//!
+//! RFC 9051 §5.2 (changes of others), §7.5; RFC 7162 §3.1 (their numbers).
+//!
+//! Invariants: additions and removals are told at once, flags some thousand at a time; a change that the session made
+//! itself is left out as long as nobody else has changed the message since.
+//! Not here: when it may be told (imap).
+
+use super::convert::{self, keywords, modseq, set, told_flags};
+use imap::flag::Keyword;
+use imap::server::ask::{Changes, Flagged, Permanent};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use store::{Flags, MailboxId, ModSeq, OpenMailbox, Snapshot, Uid};
+
+/// So many changes of flags are told in one answer.
+const FLAGS_AT_ONCE: usize = 2_000;
+
+/// So many changes of the session's own are remembered until they are passed over. Each is a commit; a session that has
+/// made more is told some of them again, which does no harm.
+const OWN_MAX: usize = 10_000;
+
+/// A mailbox that is followed.
+pub(super) struct Selected {
+    pub(super) mailbox: MailboxId,
+    pub(super) open: OpenMailbox,
+    /// What the client was told.
+    told: Arc<Snapshot>,
+    /// Whose flags it is still to be told.
+    untold: VecDeque<Uid>,
+    /// Changes that it has made.
+    own: HashSet<ModSeq>,
+    /// Keywords it knows of, in lower case.
+    known: HashSet<String>,
+    woken: bool,
+}
+
+impl Selected {
+    /// Begins with what there is; `None` if the mailbox has just gone.
+    pub(super) fn new(open: OpenMailbox) -> Option<Self> {
+        let told = open.now()?;
+        let known = told.keywords().iter().map(|word| word.to_ascii_lowercase()).collect();
+        let (untold, own) = (VecDeque::new(), HashSet::new());
+        Some(Selected { mailbox: told.mailbox, open, told, untold, own, known, woken: false })
+    }
+
+    /// What SELECT says.
+    pub(super) fn describe(&self, read_only: bool) -> imap::server::ask::Selected {
+        let told = &self.told;
+        imap::server::ask::Selected {
+            id: convert::mailbox_id(self.mailbox),
+            uidvalidity: told.uidvalidity,
+            uidnext: told.uidnext,
+            highestmodseq: modseq(told.modseq).max(1),
+            uids: set(told.rows().map(|row| row.uid)),
+            keywords: keywords(&told.keywords()).collect(),
+            permanent: Permanent::Everything,
+            first_unseen: told
+                .rows()
+                .find(|row| u32::from(row.system) & Flags::SEEN == 0)
+                .map(|row| row.uid.0)
+                .filter(|_| told.unseen > 0),
+            read_only,
+        }
+    }
+
+    pub(super) fn is_woken(&self) -> bool {
+        self.woken
+    }
+
+    pub(super) fn wake(&mut self) {
+        self.woken = true;
+    }
+
+    /// Remembers that a change was the session's own.
+    pub(super) fn made(&mut self, change: Option<ModSeq>) {
+        if let Some(change) = change.filter(|_| self.own.len() < OWN_MAX) {
+            self.own.insert(change);
+        }
+    }
+
+    /// What was told last.
+    pub(super) fn told(&self) -> &Arc<Snapshot> {
+        &self.told
+    }
+
+    /// Keywords in use, if there are some that the client does not know of. They count as known from now on.
+    pub(super) fn news_of_keywords(&mut self, now: &Snapshot, uids: &[Uid]) -> Option<Vec<Keyword>> {
+        let mut news = false;
+        for row in uids.iter().filter_map(|uid| now.get(now.index_of(*uid)?)) {
+            for word in now.keywords_of(row).iter() {
+                news |= self.known.insert(word.to_ascii_lowercase());
+            }
+        }
+        news.then(|| keywords(&now.keywords()).collect())
+    }
+
+    /// What has changed since this was asked last.
+    pub(super) fn sync(&mut self) -> Changes {
+        self.woken = false;
+        let mut changes = Changes::default();
+        if self.untold.is_empty() {
+            self.catch_up();
+            let Some(now) = self.open.now() else { return Changes { lost: true, ..changes } };
+            let difference = self.told.changes_to(&now);
+            changes.keywords = self
+                .news_of_keywords(&now, &difference.changed)
+                .or_else(|| self.news_of_keywords(&now, &difference.added));
+            changes.expunged = set(difference.vanished);
+            changes.added = set(difference.added);
+            let others = |uid: &Uid| {
+                now.index_of(*uid).and_then(|index| now.get(index)).is_some_and(|row| !self.own.contains(&row.modseq))
+            };
+            self.untold = difference.changed.into_iter().filter(others).collect();
+            self.own.clear();
+            self.told = now;
+        }
+        let count = self.untold.len().min(FLAGS_AT_ONCE);
+        let told = &self.told;
+        let flagged = |uid: Uid| {
+            let row = told.get(told.index_of(uid)?)?;
+            Some(Flagged { uid: uid.0, flags: told_flags(told, row), modseq: modseq(row.modseq) })
+        };
+        changes.flags = self.untold.drain(..count).filter_map(flagged).collect();
+        changes.more = !self.untold.is_empty();
+        changes.highestmodseq = modseq(self.told.modseq).max(1);
+        changes.uidnext = self.told.uidnext;
+        changes
+    }
+}
