@@ -342,7 +342,7 @@ pub enum AppPasswordCommand {
         address: String,
         /// What to call it, so that it can be told from others.
         label: String,
-        /// What it opens: smtp, pop3 or ftp. May be said more than once; without it, everything.
+        /// What it opens: smtp, pop3, imap or ftp. May be said more than once; without it, everything.
         #[arg(long = "for", value_name = "SERVICE")]
         services: Vec<String>,
         #[command(flatten)]

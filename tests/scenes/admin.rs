@@ -107,7 +107,7 @@ fn an_app_password_opens_what_it_is_for_until_it_is_taken_back() {
     ftp_login(&server, bob, &everywhere, "230");
     assert_eq!(server.command(&remove).status.code(), Some(4));
     let unknown = server.command(&["app-password", "add", bob, "x", "--for", "nntp"]);
-    assert!(text(&unknown).contains("smtp, pop3, ftp"), "{}", text(&unknown));
+    assert!(text(&unknown).contains("smtp, pop3, imap, ftp"), "{}", text(&unknown));
 }
 
 #[test]

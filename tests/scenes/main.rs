@@ -10,6 +10,7 @@ mod ftp;
 mod ftp_client;
 mod ftp_modes;
 mod ftp_served;
+mod imap;
 mod receiving;
 mod relaying;
 mod spaces;

@@ -25,7 +25,7 @@ const SALT_BYTES: usize = 16;
 const SCHEME: &str = "packetboat-app";
 
 /// What an app password may be for; the names are those of the configuration and the log.
-pub const SERVICES: [&str; 3] = ["smtp", "pop3", "ftp"];
+pub const SERVICES: [&str; 4] = ["smtp", "pop3", "imap", "ftp"];
 
 /// One app password as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -76,7 +76,7 @@ fn app_passwords_are_numbered_and_bounded() {
     );
     assert_eq!(
         refusal(add_app_password(&Town::new().build(), "bob@hamburger.test", "x", &["nntp".into()], 0)),
-        "`nntp` is no service that an app password can be for; those are smtp, pop3, ftp"
+        "`nntp` is no service that an app password can be for; those are smtp, pop3, imap, ftp"
     );
     let less = remove_app_password(&full, "bob@hamburger.test", 7).expect("removed");
     assert!(less.record.app_passwords.len() == 49 && less.record.app_passwords.iter().all(|one| one.id != 7));

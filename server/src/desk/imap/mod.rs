@@ -37,10 +37,11 @@ use std::sync::Arc;
 use store::{AccountId, Commit, CommitError, Committed, Op, ReadError};
 use tracing::{debug, info, warn};
 
-/// What the whole system does entirely: all that the dialogue can, but for others' mailboxes and limits set by clients.
+/// What the whole system does entirely: all that the dialogue can, but for compression, others' mailboxes, and limits set by clients.
 pub fn capabilities() -> Capabilities {
     use Capability as C;
-    let not_yet = [C::Acl, C::ListMyrights, C::QuotaSet, C::QuotaResMailbox, C::QuotaResAnnotationStorage];
+    let not_yet =
+        [C::CompressDeflate, C::Acl, C::ListMyrights, C::QuotaSet, C::QuotaResMailbox, C::QuotaResAnnotationStorage];
     not_yet.into_iter().fold(Capabilities::all(), Capabilities::without)
 }
 

@@ -1,0 +1,220 @@
+//! Mailboxes over IMAP: one session, and several at once in the same mailbox.
+//!
+//! RFC 9051 §5.2 and §7.5.1 (what others do, and when it is told), RFC 2177 (IDLE), RFC 7162 (QRESYNC).
+
+use super::{BINARY, deliver, dev};
+use harness::{Server, Speaker};
+
+/// Logs in by IMAP.
+fn enter(server: &Server, login: &str, password: &str) -> Speaker {
+    let mut imap = server.speak("imap");
+    imap.play(&format!("S: * OK ~\nC: l LOGIN {login} {password}\nS: l OK ~"));
+    imap
+}
+
+fn bob(server: &Server) -> Speaker {
+    enter(server, "bob@hamburger.test", "hungry")
+}
+
+/// Selects INBOX, in which so many messages are.
+fn select(imap: &mut Speaker, messages: u32) {
+    imap.say("s SELECT INBOX");
+    let mut lines = Vec::new();
+    loop {
+        let line = imap.hear().expect("an answer");
+        let is_last = line.starts_with("s ");
+        lines.push(line);
+        if is_last {
+            break;
+        }
+    }
+    assert!(lines.contains(&format!("* {messages} EXISTS")), "{lines:#?}");
+    assert!(lines.last().is_some_and(|line| line.starts_with("s OK [READ-WRITE]")), "{lines:#?}");
+}
+
+fn letters(server: &Server, count: u32) {
+    for number in 1..=count {
+        let text = format!("Subject: letter {number}\r\n\r\nDo you like pickle {number}?\r\n");
+        assert!(deliver(server, "alice@crepes.test", "bob@hamburger.test", text.as_bytes()).starts_with("250"));
+    }
+}
+
+#[test]
+fn mail_stays_at_the_server_in_folders_with_its_state() {
+    let server = dev();
+    letters(&server, 2);
+    let mut imap = bob(&server);
+    select(&mut imap, 2);
+    imap.play(
+        "C: a FETCH 1 (BODY.PEEK[HEADER.FIELDS (SUBJECT)] BODY.PEEK[TEXT]<0.11>)
+         S: * 1 FETCH (BODY[HEADER.FIELDS (SUBJECT)] {21}
+         S: Subject: letter 1
+         S: 
+         S:  BODY[TEXT]<0> {11}
+         S: Do you like)
+         S: a OK ~
+         C: b STORE 1 +FLAGS (\\Seen $Pickles)
+         S: * FLAGS ~
+         S: * OK [PERMANENTFLAGS ~
+         S: * 1 FETCH (FLAGS (\\Seen $Pickles))
+         S: b OK ~
+         C: c CREATE Recipes/Green
+         S: c OK [MAILBOXID ~
+         C: d MOVE 1 Recipes/Green
+         S: * OK [COPYUID $validity 1 1] ~
+         S: * 1 EXPUNGE
+         S: d OK ~
+         C: e SEARCH BODY \"pickle 2\"
+         S: * SEARCH 1
+         S: e OK ~
+         C: f LOGOUT
+         S: * BYE ~
+         S: f OK ~",
+    );
+    // Another session, another day: everything is where it was put.
+    let mut imap = bob(&server);
+    imap.play(
+        "C: a LIST \"\" Recipes*
+         S: * LIST (\\HasChildren) \"/\" Recipes
+         S: * LIST (\\HasNoChildren) \"/\" Recipes/Green
+         S: a OK ~
+         C: b STATUS Recipes/Green (MESSAGES UNSEEN)
+         S: * STATUS Recipes/Green (MESSAGES 1 UNSEEN 0)
+         S: b OK ~",
+    );
+}
+
+#[test]
+fn who_idles_hears_of_mail_at_once() {
+    let server = dev();
+    let mut imap = bob(&server);
+    select(&mut imap, 0);
+    imap.play("C: i IDLE\nS: + ~");
+    letters(&server, 1);
+    imap.play("S: * 1 EXISTS\nC: DONE\nS: i OK ~");
+}
+
+#[test]
+fn numbers_hold_while_somebody_else_expunges() {
+    let server = dev();
+    letters(&server, 3);
+    let (mut one, mut two) = (bob(&server), bob(&server));
+    select(&mut one, 3);
+    select(&mut two, 3);
+    two.play(
+        "C: a STORE 1 +FLAGS.SILENT (\\Deleted)
+         S: a OK ~
+         C: b EXPUNGE
+         S: * 1 EXPUNGE
+         S: b OK ~",
+    );
+    // RFC 9051 §7.5.1: no EXPUNGE while FETCH, STORE or SEARCH go by numbers; what is gone cannot be had.
+    one.play(
+        "C: a FETCH 2:3 (UID)
+         S: * 2 FETCH (UID 2)
+         S: * 3 FETCH (UID 3)
+         S: a OK ~
+         C: b SEARCH ALL
+         S: * SEARCH 2 3
+         S: b OK ~
+         C: c NOOP
+         S: * 1 EXPUNGE
+         S: c OK ~
+         C: d FETCH 1:2 (UID)
+         S: * 1 FETCH (UID 2)
+         S: * 2 FETCH (UID 3)
+         S: d OK ~",
+    );
+}
+
+#[test]
+fn flags_of_others_are_told_and_one_s_own_only_once() {
+    let server = dev();
+    letters(&server, 2);
+    let (mut one, mut two) = (bob(&server), bob(&server));
+    select(&mut one, 2);
+    select(&mut two, 2);
+    one.play("C: a STORE 1 +FLAGS (\\Flagged)\nS: * 1 FETCH (FLAGS (\\Flagged))\nS: a OK ~\nC: b NOOP\nS: b OK ~");
+    two.play("C: a NOOP\nS: * 1 FETCH (UID 1 FLAGS (\\Flagged))\nS: a OK ~");
+}
+
+#[test]
+fn a_client_that_comes_back_is_told_what_it_missed() {
+    let server = dev();
+    letters(&server, 4);
+    let (mut one, mut two) = (bob(&server), bob(&server));
+    one.play("C: e ENABLE QRESYNC\nS: * ENABLED QRESYNC\nS: e OK ~\nC: s STATUS INBOX (UIDVALIDITY HIGHESTMODSEQ)");
+    let status = one.hear().expect("a status");
+    let number = |after: &str| {
+        let from = status.find(after).expect(after) + after.len() + 1;
+        status[from..].split([' ', ')']).next().expect("a number").to_owned()
+    };
+    let (validity, modseq) = (number("UIDVALIDITY"), number("HIGHESTMODSEQ"));
+    one.play("S: s OK ~");
+    select(&mut two, 4);
+    two.play(
+        "C: a STORE 2 +FLAGS.SILENT (\\Deleted)
+         S: a OK ~
+         C: b EXPUNGE
+         S: * 2 EXPUNGE
+         S: b OK ~
+         C: c STORE 3 +FLAGS.SILENT (\\Answered)
+         S: c OK ~",
+    );
+    one.say(&format!("q SELECT INBOX (QRESYNC ({validity} {modseq}))"));
+    let mut lines = Vec::new();
+    while !lines.last().is_some_and(|line: &String| line.starts_with("q ")) {
+        lines.push(one.hear().expect("an answer"));
+    }
+    let tells = |start: &str| lines.iter().any(|line| line.starts_with(start));
+    assert!(tells("* VANISHED (EARLIER) 2"), "{lines:#?}");
+    assert!(tells("* 3 FETCH (UID 4 FLAGS (\\Answered)"), "{lines:#?}");
+    assert!(!tells("* 1 FETCH"), "nothing has changed there: {lines:#?}");
+}
+
+#[test]
+fn what_was_appended_is_there_octet_for_octet_and_all_or_nothing() {
+    let server = dev();
+    let mut imap = bob(&server);
+    imap.play(
+        "C: a APPEND Drafts (\\Draft) \" 1-Feb-2024 10:00:00 +0100\" {22+}
+         C: Subject: one
+         C: 
+         C: first.
+         S: a OK [APPENDUID $validity 1] ~
+         C: b APPEND Nowhere {3}
+         S: b NO [TRYCREATE] ~
+         C: c APPEND Drafts {3+}
+         C: one {4+}
+         C: two, y",
+    );
+    // The line behind the second message ends the command.
+    imap.play("S: c BAD ~\nC: d STATUS Drafts (MESSAGES)\nS: * STATUS Drafts (MESSAGES 1)\nS: d OK ~");
+}
+
+#[test]
+fn mail_is_there_after_the_server_was_stopped() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let configuration = format!(
+        "host_name = 'mail.hamburger.test'\ndata_dir = '{}'\nlisten.smtp = []\nlisten.submission = []\nlisten.submissions = []\n\
+         listen.pop3 = []\nlisten.pop3s = []\nlisten.imap = ['127.0.0.1:0']\nlisten.imaps = []\nlisten.ftp = []\nlisten.ftps = []\n",
+        folder.path().join("data").display()
+    );
+    for (arguments, input) in
+        [(&["domain", "add", "hamburger.test"][..], ""), (&["account", "add", "bob@hamburger.test"][..], "very-hungry")]
+    {
+        let done = harness::command_on(BINARY, &folder.path().join("data"), arguments, input);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+    let enter = |server: &Server| enter(server, "bob@hamburger.test", "very-hungry");
+    let server = Server::serve_in(BINARY, folder.path(), &configuration);
+    enter(&server).play(
+        "C: a CREATE Kept\nS: a OK ~\nC: b SUBSCRIBE Kept\nS: b OK ~\nC: c APPEND Kept (\\Seen kept) {5+}\nC: hello\nS: c OK ~",
+    );
+    drop(server);
+    let server = Server::serve_in(BINARY, folder.path(), &configuration);
+    let mut imap = enter(&server);
+    imap.play("C: a LSUB \"\" K*\nS: * LSUB () \"/\" Kept\nS: a OK ~\nC: b EXAMINE Kept");
+    while !imap.hear().expect("an answer").starts_with("b OK") {}
+    imap.play("C: c FETCH 1 (FLAGS BODY[])\nS: * 1 FETCH (FLAGS (\\Seen kept) BODY[] {5}\nS: hello)\nS: c OK ~");
+}
