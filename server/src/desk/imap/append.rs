@@ -30,7 +30,7 @@ struct Message {
 
 impl Append {
     /// Takes the next octets.
-    pub(super) async fn keep(&mut self, content: &mut Vec<u8>) {
+    pub(super) fn keep(&mut self, content: &[u8]) {
         let Some(message) = self.messages.last_mut().filter(|_| self.failure.is_none()) else { return };
         self.failure = message.draft.append(content).err();
     }

@@ -37,11 +37,18 @@ use std::sync::Arc;
 use store::{AccountId, Commit, CommitError, Committed, Op, ReadError};
 use tracing::{debug, info, warn};
 
-/// What the whole system does entirely: all that the dialogue can, but for compression, others' mailboxes, and limits set by clients.
+/// What the whole system does entirely: all that the dialogue can, but for compression, news of other mailboxes, others' mailboxes, and limits set by clients.
 pub fn capabilities() -> Capabilities {
     use Capability as C;
-    let not_yet =
-        [C::CompressDeflate, C::Acl, C::ListMyrights, C::QuotaSet, C::QuotaResMailbox, C::QuotaResAnnotationStorage];
+    let not_yet = [
+        C::CompressDeflate,
+        C::Notify,
+        C::Acl,
+        C::ListMyrights,
+        C::QuotaSet,
+        C::QuotaResMailbox,
+        C::QuotaResAnnotationStorage,
+    ];
     not_yet.into_iter().fold(Capabilities::all(), Capabilities::without)
 }
 
@@ -194,7 +201,8 @@ impl Desk {
             Ask::QuotaRoots { mailbox } => self.quota_roots(&mailbox).await,
             Ask::Metadata { mailbox, entries, depth } => self.metadata(mailbox.as_ref(), &entries, depth).await,
             Ask::SetMetadata { mailbox, entries } => self.set_metadata(mailbox.as_ref(), entries).await,
-            // Mailboxes are nobody else's yet, and limits are the administrator's: neither is offered.
+            // Not offered: other mailboxes are not watched yet, nor are they anybody else's, and limits are the administrator's.
+            Ask::Watch(_) | Ask::Elsewhere => Err(Refusal::Unavailable),
             Ask::SetQuota { .. }
             | Ask::Acl(_)
             | Ask::SetAcl { .. }
@@ -228,7 +236,7 @@ impl net::Desk<Server> for Desk {
 
     async fn keep(&mut self, content: &mut Vec<u8>) {
         if let Some(append) = &mut self.append {
-            append.keep(content).await;
+            append.keep(content);
         }
     }
 
