@@ -96,10 +96,11 @@ impl Client {
         Ok(octets)
     }
 
-    /// The names in the working directory.
+    /// The names at the top, but for the space that `dev` shows to everybody.
     fn names(&mut self) -> Result<Vec<String>> {
-        let names = String::from_utf8(self.get("NLST")?).expect("names in UTF-8");
-        Ok(names.lines().map(String::from).collect())
+        let names = String::from_utf8(self.get("NLST /")?).expect("names in UTF-8");
+        let names = names.lines().map(|name| name.trim_start_matches('/').to_owned());
+        Ok(names.filter(|name| name != "shared").collect())
     }
 }
 
