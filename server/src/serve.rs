@@ -270,6 +270,7 @@ impl Running {
     pub async fn stop(mut self) {
         // Nobody may be listening any more, which is as good.
         let _ = self.leave.send(true);
+        self.house.spaces.leave();
         while self.tasks.join_next().await.is_some() {}
         self.helpers.iter().for_each(JoinHandle::abort);
         let _ = std::fs::remove_file(crate::control::path(&self.data_dir));

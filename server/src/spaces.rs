@@ -19,6 +19,7 @@ use files::{
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use store::AccountId;
@@ -41,6 +42,8 @@ pub struct Spaces {
     data_dir: PathBuf,
     syncs: Syncs,
     slots: Mutex<HashMap<PathBuf, Slot>>,
+    /// The server is stopping: nothing that takes long goes on.
+    leaving: AtomicBool,
 }
 
 /// One directory, opened by whoever comes first; who comes second waits here and nowhere else.
@@ -91,7 +94,7 @@ pub struct Holding {
 impl Spaces {
     /// Those of a data directory. Nothing is made yet.
     pub fn new(data_dir: &Path, syncs: Syncs) -> Self {
-        Spaces { data_dir: data_dir.to_path_buf(), syncs, slots: Mutex::default() }
+        Spaces { data_dir: data_dir.to_path_buf(), syncs, slots: Mutex::default(), leaving: AtomicBool::new(false) }
     }
 
     /// What this visitor sees; `None` if there is nothing for them. Blocks while directories are opened.
@@ -161,6 +164,9 @@ impl Spaces {
     /// those that nobody uses. Blocks.
     pub fn sweep(&self, settings: &FileSettings, now: SystemTime) {
         for space in &settings.spaces {
+            if self.leaving.load(Ordering::Relaxed) {
+                return;
+            }
             let swept = self.open_shared(space).map_err(|error| error.to_string());
             tell_swept(
                 &self.place(space),
@@ -168,6 +174,9 @@ impl Spaces {
             );
         }
         for (place, account) in self.on_disk() {
+            if self.leaving.load(Ordering::Relaxed) {
+                return;
+            }
             match account {
                 Some(_) => {
                     let keep = settings.keep_interrupted;
@@ -180,6 +189,11 @@ impl Spaces {
             }
         }
         self.close_unused();
+    }
+
+    /// Ends a sweep after the directory it is at: the process waits for it.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     /// Takes the files of an account away: they are removed, or put aside where the answer says. Blocks.

@@ -3,6 +3,7 @@
 use super::dev;
 use super::ftp::{get, put, text};
 use harness::{Server, Speaker, command_on};
+use std::io::Write;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -178,7 +179,6 @@ fn a_quota_in_files_ends_with_552_and_another_holds_for_who_is_in() {
 
 #[test]
 fn a_quota_that_shrinks_ends_an_upload_under_way() {
-    use std::io::Write;
     let server = dev();
     let mut bob = bob(&server);
     let mut data = super::ftp::connect(super::ftp::passive(&mut bob));
@@ -250,7 +250,7 @@ fn serve(tables: &str) -> (Server, TempDir) {
 }
 
 fn configuration(folder: &Path, tables: &str) -> String {
-    let nowhere: String = ["smtp", "submission", "submissions", "pop3", "pop3s", "ftps"]
+    let nowhere: String = ["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps", "ftps"]
         .iter()
         .map(|service| format!("listen.{service} = []\n"))
         .collect();
@@ -292,6 +292,17 @@ fn a_scanner_hands_in_and_sees_nothing_and_joe_takes_out() {
     );
     let (mut scanner, mut joe) = (of_example(&server, "scanner"), of_example(&server, "joe"));
     scanner.play("C: CWD scans\nS: 250 ~");
+    // What broke off goes on, though nobody is told what lies there.
+    let mut data = super::ftp::connect(super::ftp::passive(&mut scanner));
+    scanner.play("C: STOR long.pdf\nS: 125 ~");
+    data.write_all(b"first").expect("the server takes it");
+    harness::until("it has arrived", || {
+        scanner.say("STAT");
+        scanner.expect("213 ~").contains("(5 bytes)")
+    });
+    scanner.play("C: ABOR\nS: 426 ~\nS: 226 ~\nC: SIZE long.pdf\nS: 213 5\nC: REST 5\nS: 350 ~");
+    assert!(put(&mut scanner, "STOR long.pdf", b" and last").starts_with("226"));
+    joe.play("C: SIZE scans/long.pdf\nS: 213 14\nC: DELE scans/long.pdf\nS: 250 ~");
     assert!(put(&mut scanner, "STOR page1.pdf", b"one").starts_with("226"));
     assert!(put(&mut scanner, "STOU", b"two").starts_with("226"));
     refused(
@@ -444,7 +455,8 @@ fn config_check_finds_what_is_wrong_with_spaces() {
     let folder = tempfile::tempdir().expect("a directory");
     let file = folder.path().join("packetboat.toml");
     let tables = "[[space]]\nname = 'a'\nat = '/a'\npath = 'missing'\nfor = ['all']\n";
-    std::fs::write(&file, configuration(folder.path(), tables)).expect("a file");
+    let configured = configuration(folder.path(), tables);
+    std::fs::write(&file, &configured).expect("a file");
     let check = |arguments: &[&str]| {
         let output = std::process::Command::new(super::BINARY)
             .args(["config", "check", "--config"])
@@ -456,7 +468,9 @@ fn config_check_finds_what_is_wrong_with_spaces() {
     };
     let (code, said) = check(&[]);
     assert_eq!(code, Some(3), "{said}");
-    assert!(said.contains("line 13: space a: path: ") && said.contains("is not there; make it"), "{said}");
+    let line = 1 + configured.lines().position(|line| line.starts_with("path")).expect("the line with the path");
+    let expected = format!("line {line}: space a: path: ");
+    assert!(said.contains(&expected) && said.contains("is not there; make it"), "{said}");
     std::fs::create_dir(folder.path().join("missing")).expect("a directory");
     assert_eq!(check(&[]).0, Some(0), "{:?}", check(&[]));
     let tables = tables.replace("all", "joe@example.test");

@@ -205,7 +205,8 @@ impl Server {
                 self.ask(Ask::Change { path, change: Change::modified(moment) });
                 return Stage::Awaiting { member, question: Question::ModifiedSet };
             }
-            (Question::Size(path), Answer::Refused(Refusal::NotFound)) => {
+            // In a drop box one may not know what is there, but what one has begun oneself.
+            (Question::Size(path), Answer::Refused(Refusal::NotFound | Refusal::NotPermitted)) => {
                 self.ask(Ask::Kept(path));
                 return Stage::Awaiting { member, question: Question::Kept };
             }

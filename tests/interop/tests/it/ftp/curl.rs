@@ -117,6 +117,24 @@ fn curl_by_implicit_tls_1_3() {
 }
 
 #[test]
+fn curl_as_a_guest() {
+    let Some(curl) = foreign("curl") else { return };
+    let site = Site::new(Way::Clear);
+    let (local, url) = (local_file(&curl), site.url());
+    let run = |arguments: &[&str]| curl.run(&[&["-sS"], arguments].concat(), b"");
+    let listing = run(&[&url]).succeeded().stdout;
+    assert!(listing.starts_with("d-wx") && listing.contains("-r--r----- "), "{listing}");
+    assert_eq!(run(&[&format!("{url}pub/menu.txt")]).succeeded().stdout, "Crepes, hamburgers, pickles.\n");
+    run(&["-T", &local, &format!("{url}incoming/gift.bin")]).succeeded();
+    assert_same(site.server.data_dir().join("spaces/public/incoming/gift.bin"));
+    // 25 is an upload that was refused, 78 a file that is not there, 9 no way into a directory.
+    run(&["-T", &local, &format!("{url}incoming/gift.bin")]).expect(25);
+    run(&["-T", &local, &format!("{url}pub/gift.bin")]).expect(25);
+    run(&[&format!("{url}incoming/gift.bin")]).expect(78);
+    run(&[&format!("{url}recipes/")]).expect(9);
+}
+
+#[test]
 fn curl_goes_back_to_clear_by_ccc() {
     let Some(curl) = foreign("curl") else { return };
     // Without a close_notify of its own, as curl does it when passive, OpenSSL does not resume the session any more.
