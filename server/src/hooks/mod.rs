@@ -6,7 +6,7 @@
 //!                                                                                   └─ did not ─→ again later, or given up
 //! ```
 //!
-//! Read in this order: [`event`] is what is told, [`pattern`] to whom, [`waiting`] what still must be, `command` and `web` how.
+//! Read in this order: [`event`] is what is told, [`pattern`] to whom, `waiting` what still must be, `command` and `web` how.
 //!
 //! Invariants: an event that a hook wants is in the store before anybody is told that it happened; it leaves the store only
 //! after somebody took it, or when it is given up, which is logged; what no hook wants costs a look at a list.
