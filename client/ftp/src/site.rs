@@ -74,7 +74,7 @@ impl std::fmt::Debug for Tap {
     }
 }
 
-/// What anonymous users are called (RFC 1635 §3.1), and what they say for a password.
+/// What anonymous users are called (RFC 1635), and what they say for a password.
 pub const ANONYMOUS: (&str, &str) = ("anonymous", "guest");
 
 impl Site {

@@ -1,6 +1,6 @@
 //! Looking for messages in a mailbox.
 //!
-//! RFC 9051 §6.4.4 (SEARCH), RFC 5032 (WITHIN), RFC 7162 §3.1.5 (MODSEQ), RFC 8474 §5.4, RFC 8514 §4.3 (save dates).
+//! RFC 9051 §6.4.4 (SEARCH), RFC 5032 (WITHIN), RFC 7162 §3.1.5 (MODSEQ), RFC 8474 §6, RFC 8514 §4.3 (save dates).
 //!
 //! ```text
 //! rows in memory ─cannot tell→ texts that are surely absent ─cannot tell→ row and outline in the index ─cannot tell→ header, then bodies

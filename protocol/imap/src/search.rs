@@ -1,7 +1,7 @@
 //! What SEARCH looks for.
 //!
 //! RFC 9051 §6.4.4 (keys); RFC 3501 §6.4.4 (NEW, OLD, RECENT); RFC 5032 (OLDER, YOUNGER); RFC 7162 §3.1.5 (MODSEQ);
-//! RFC 8474 §5.4 (EMAILID, THREADID); RFC 8514 §4.3 (SAVEDBEFORE and its kin); RFC 6203 (FUZZY); RFC 5182 (`$`).
+//! RFC 8474 §6 (EMAILID, THREADID); RFC 8514 §4.3 (SAVEDBEFORE and its kin); RFC 6203 (FUZZY); RFC 5182 (`$`).
 //!
 //! Programs are trees of bounded depth and size. `\Recent` is nobody's here: RECENT and NEW find nothing, OLD all.
 //!

@@ -1,6 +1,6 @@
 //! SEARCH, SORT and THREAD: a program becomes a query, and what is found is put in order.
 //!
-//! RFC 9051 §6.4.4, RFC 5032 (WITHIN), RFC 8474 §5.4, RFC 8514 §4.3, RFC 6203 (FUZZY: here exact is fuzzy enough).
+//! RFC 9051 §6.4.4, RFC 5032 (WITHIN), RFC 8474 §6, RFC 8514 §4.3, RFC 6203 (FUZZY: here exact is fuzzy enough).
 //!
 //! Invariants: a search that takes long does so on a thread that may, and can be left at any time.
 //! Not here: what a message says (store), the orders (order, thread).
