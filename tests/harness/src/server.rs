@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use tempfile::TempDir;
 
 /// A running `packetboat dev`.
@@ -169,8 +170,17 @@ pub fn command_on(binary: impl AsRef<Path>, data: &Path, arguments: &[&str], inp
     child.wait_with_output().expect("the command ends")
 }
 
-/// A port of this loopback address that nobody listens on now.
+/// The ports that are given out by name: none that a system gives to whoever asks for any port.
+const NAMED_PORTS: std::ops::Range<u16> = 20_000..30_000;
+
+/// A port of this loopback address that nobody listens on now, nor will by chance: each is given out once, and a system gives
+/// none of these to a test that asks for any.
 pub fn unused_port(address: &str) -> u16 {
-    let listener = std::net::TcpListener::bind((address, 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    let (range, process) = (NAMED_PORTS.len() as u32, std::process::id());
+    let next = || GIVEN.fetch_add(1, Ordering::Relaxed);
+    let ports = std::iter::repeat_with(|| (process.wrapping_mul(97).wrapping_add(u32::from(next()))) % range);
+    let ports = ports.take(NAMED_PORTS.len()).filter_map(|at| u16::try_from(at).ok()).map(|at| NAMED_PORTS.start + at);
+    let is_free = |port: &u16| std::net::TcpListener::bind((address, *port)).is_ok();
+    ports.into_iter().find(is_free).expect("a free port")
 }
