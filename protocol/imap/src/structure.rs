@@ -84,7 +84,7 @@ struct Writer<'a> {
 }
 
 /// What stands in for a part where there is none.
-const NO_PART: &[u8] = br#"("text" "plain" NIL NIL NIL "7bit" 0 0)"#;
+const NO_PART: &[u8] = br#"("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0)"#;
 
 impl Writer<'_> {
     fn part(&self, at: usize, out: &mut Vec<u8>) {
@@ -119,7 +119,11 @@ impl Writer<'_> {
         out.push(b' ');
         write_string(part.content_type.subtype.as_bytes(), out);
         out.push(b' ');
-        write_params(&part.content_type.params, out);
+        match part.is_declared || part.content_type.kind != "text" {
+            true => write_params(&part.content_type.params, out),
+            // RFC 2045 §5.2: what is meant where nothing is said.
+            false => out.extend_from_slice(br#"("charset" "us-ascii")"#),
+        }
         for value in [&details.id, &details.description] {
             out.push(b' ');
             write_nstring(value.as_deref(), out);
@@ -289,7 +293,7 @@ mod tests {
                 "((\"text\" \"plain\" (\"charset\" \"utf-8\") NIL NIL \"quoted-printable\" 9 1)\
                  (\"application\" \"pdf\" NIL \"<1@x>\" \"a \\\"file\\\"\" \"base64\" 4)\
                  (\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 16 (NIL \"in\" {nothing}) \
-                 (\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 0) 2) \"mixed\")"
+                 (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 1 0) 2) \"mixed\")"
             )
         );
         assert_eq!(
@@ -299,7 +303,7 @@ mod tests {
                  (\"application\" \"pdf\" NIL \"<1@x>\" \"a \\\"file\\\"\" \"base64\" 4 \"Q2hlY2s=\" \
                  (\"attachment\" (\"filename\" \"a.pdf\")) \"fr\" \"here\")\
                  (\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 16 (NIL \"in\" {nothing}) \
-                 (\"text\" \"plain\" NIL NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL) 2 NIL NIL NIL NIL) \
+                 (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 1 0 NIL NIL NIL NIL) 2 NIL NIL NIL NIL) \
                  \"mixed\" (\"boundary\" \"b\") NIL (\"en\" \"de\") NIL)"
             )
         );
@@ -326,12 +330,12 @@ mod tests {
     #[test]
     fn something_empty_stands_in_where_nothing_is() {
         let multipart = written("Content-Type: multipart/alternative; boundary=b\r\n\r\nno parts\r\n", write_body);
-        assert_eq!(multipart, "((\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0) \"alternative\")");
+        assert_eq!(multipart, "((\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0) \"alternative\")");
         let encoded = "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\nU3Vi\r\n";
         assert_eq!(
             written(encoded, write_body),
             "(\"message\" \"rfc822\" NIL NIL NIL \"base64\" 6 (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) \
-             (\"text\" \"plain\" NIL NIL NIL \"7bit\" 0 0) 1)"
+             (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7bit\" 0 0) 1)"
         );
     }
 

@@ -8,14 +8,15 @@
 //!
 //! Invariants: content in one answer is bounded; large sections are read when they are sent; a message that is gone is
 //! left out.
-//! Not here: where a section is (section), how an envelope is written (structure).
+//! Not here: where a section is (section), how an envelope is written (imap).
 
 use super::convert::{self, kept_modseq, modseq, rows, told_flags};
 use super::section::{self, Place};
-use super::{Desk, Verdict, structure};
+use super::{Desk, Verdict};
 use imap::fetch::{Form, Item, Partial, Section, SectionText};
 use imap::moment::Moment;
 use imap::server::ask::{Content, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED};
+use imap::structure::{write_body, write_body_structure, write_envelope};
 use message::mime::transfer::{Decoder, Encoding};
 use message::outline::Outline;
 use std::io;
@@ -31,6 +32,9 @@ const READERS_MAX: usize = 64;
 
 /// So many messages are taken out of the index at once.
 const LISTED_AT_ONCE: usize = 250;
+
+/// What an envelope or a structure usually needs.
+const FORMED_USUAL: usize = 512;
 
 /// What stays open between a FETCH and what is read of it.
 #[derive(Debug, Default)]
@@ -221,7 +225,7 @@ impl Progress<'_> {
             Some(listed) => {
                 let front = listed.front();
                 if batch.items.contains(&Item::Envelope) {
-                    message.envelope = Some(structure::envelope(&front.envelope));
+                    message.envelope = Some(formed(|out| write_envelope(&front.envelope, out)));
                 }
                 message.preview = Some(front.preview);
             }
@@ -243,9 +247,13 @@ impl Progress<'_> {
         let mut sections = Sections { progress: self, found, outline, reader: None, number: None };
         for item in items {
             match item {
-                Item::Envelope => message.envelope = Some(structure::envelope(&outline.front.envelope)),
-                Item::Body => message.body = Some(structure::body(outline, false)),
-                Item::BodyStructure => message.body_structure = Some(structure::body(outline, true)),
+                Item::Envelope => {
+                    message.envelope = Some(formed(|out| write_envelope(&outline.front.envelope, out)));
+                }
+                Item::Body => message.body = Some(formed(|out| write_body(outline, out))),
+                Item::BodyStructure => {
+                    message.body_structure = Some(formed(|out| write_body_structure(outline, out)));
+                }
                 Item::Preview { .. } => message.preview = Some(outline.front.preview.clone()),
                 Item::Section(section) => message.sections.push(sections.content(section)?),
                 Item::BinarySize(part) => message.sections.push(sections.binary_size(part)?),
@@ -254,6 +262,12 @@ impl Progress<'_> {
         }
         Ok(())
     }
+}
+
+fn formed(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = Vec::with_capacity(FORMED_USUAL);
+    write(&mut out);
+    out
 }
 
 /// The sections that are wanted of one message.

@@ -20,7 +20,6 @@ mod order;
 mod search;
 mod section;
 mod selected;
-mod structure;
 mod thread;
 
 use super::door::{self, Caller};
