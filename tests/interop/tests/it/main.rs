@@ -9,6 +9,7 @@ mod curl;
 mod fetchmail;
 mod ftp;
 mod getmail;
+mod imap;
 mod mpop;
 mod msmtp;
 mod mutt;

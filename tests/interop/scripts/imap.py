@@ -1,0 +1,247 @@
+"""imaplib against a server: one function each. Bob's INBOX has three letters, the last comes on standard input, too."""
+
+import email
+import imaplib
+import re
+import ssl
+import sys
+import time
+
+function, imap, imaps, certificate, bob, token = sys.argv[1:]
+letter = sys.stdin.buffer.read()
+bob, password = bob.split(":")
+HOST = "localhost"
+PATIENCE = 50
+
+
+def trusting():
+    """The server's own certificate is the only authority."""
+    return ssl.create_default_context(cafile=certificate)
+
+
+def ok(answer):
+    """What a command was answered with; it must have gone well."""
+    state, data = answer
+    assert state == "OK", answer
+    return data
+
+
+def no(answer):
+    state, data = answer
+    assert state == "NO", answer
+    return data
+
+
+def connect():
+    return imaplib.IMAP4(HOST, int(imap), timeout=PATIENCE)
+
+
+def entered():
+    client = connect()
+    ok(client.login(bob, password))
+    return client
+
+
+def check_all(client):
+    """All that a reader sees agrees with itself and with the letter."""
+    assert ok(client.select("INBOX")) == [b"3"]
+    assert ok(client.search(None, "ALL")) == [b"1 2 3"]
+    for number in "123":
+        (head, text), _ = ok(client.fetch(number, "(RFC822.SIZE BODY.PEEK[])"))
+        assert int(re.search(rb"RFC822.SIZE (\d+)", head).group(1)) == len(text)
+    assert text.endswith(letter.split(b"\r\n\r\n", 1)[1]), text
+    ok(client.close())
+    assert client.logout()[0] == "BYE"
+
+
+def in_clear():
+    check_all(entered())
+
+
+def starttls():
+    client = connect()
+    assert "STARTTLS" in client.capabilities
+    ok(client.starttls(trusting()))
+    assert "STARTTLS" not in client.capabilities, "TLS is up already"
+    ok(client.login(bob, password))
+    check_all(client)
+
+
+def over_tls():
+    client = imaplib.IMAP4_SSL(HOST, int(imaps), ssl_context=trusting(), timeout=PATIENCE)
+    ok(client.login(bob, password))
+    check_all(client)
+
+
+def authenticates():
+    client = connect()
+    assert "AUTH=PLAIN" in client.capabilities
+    ok(client.authenticate("PLAIN", lambda _: f"\0{bob}\0{password}".encode()))
+    check_all(client)
+
+
+def is_refused():
+    client = connect()
+    for call in [lambda: client.login(bob, "thirsty"), lambda: client.authenticate("PLAIN", lambda _: b"\0bob\0thirsty")]:
+        try:
+            call()
+            raise AssertionError("a wrong password was taken")
+        except imaplib.IMAP4.error as error:
+            assert "AUTHENTICATIONFAILED" in str(error), error
+    ok(client.login(bob, password))
+    client.logout()
+
+
+def mailboxes():
+    client = entered()
+    names = ["Plain", "With blank", 'A "quoted" one', "Tree/Leaf", "Entw&APw-rfe", "100%", "paren(s)", "back\\slash"]
+    quoted = {name: '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"' for name in names}
+    for name in names:
+        if name in ("100%",):
+            continue
+        ok(client.create(quoted[name]))
+        ok(client.subscribe(quoted[name]))
+        assert ok(client.select(quoted[name])) == [b"0"]
+    no(client.create(quoted["Plain"]))
+    no(client.create("INBOX"))
+    no(client.select("Nowhere"))
+    no(client.delete("INBOX"))
+    listed = b"\n".join(line if isinstance(line, bytes) else b" ".join(line) for line in ok(client.list()))
+    for name in ["Plain", "With blank", "Tree", "Tree/Leaf", "Entw&APw-rfe", "INBOX", "Drafts", "Sent", "Junk", "Trash", "Archive"]:
+        assert name.encode() in listed, (name, listed)
+    for use in [b"\\Drafts", b"\\Sent", b"\\Junk", b"\\Trash", b"\\Archive"]:
+        assert use in listed, (use, listed)
+    assert [line.split(b' "/" ')[1] for line in ok(client.list("Tree/", "%"))] == [b"Tree/Leaf"]
+    assert ok(client.list('""', "Nowhere*")) == [None]
+    ok(client.rename("Tree", "Wood"))
+    assert ok(client.list('""', "Tree*")) == [None]
+    assert len(ok(client.list('""', "Wood*"))) == 2
+    ok(client.unsubscribe("Plain"))
+    assert ok(client.lsub('""', "Plain")) == [None]
+    assert ok(client.lsub('""', "With*")) == [b'() "/" "With blank"']
+    ok(client.delete("Wood/Leaf"))
+    ok(client.delete("Wood"))
+    assert ok(client.list('""', "Wood*")) == [None]
+    status = ok(client.status("INBOX", "(MESSAGES UNSEEN UIDNEXT UIDVALIDITY RECENT)"))[0]
+    assert b"MESSAGES 3" in status and b"UNSEEN 3" in status and b"UIDNEXT 4" in status, status
+    assert ok(client.namespace()) == [b'(("" "/")) NIL NIL']
+    ok(client.getquotaroot("INBOX"))
+    client.logout()
+
+
+def messages():
+    client = entered()
+    ok(client.create("Kept"))
+    date = '"05-Feb-2024 10:20:30 +0100"'
+    parts = (
+        b"From: =?utf-8?q?J=C3=B6rg?= <joerg@x.test>\r\nTo: bob@hamburger.test\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
+        b"Message-ID: <1@x.test>\r\nDate: Mon, 5 Feb 2024 09:00:00 +0000\r\nMIME-Version: 1.0\r\n"
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Transfer-Encoding: base64\r\n\r\na8Okc2U=\r\n--b\r\nContent-Type: application/octet-stream; name=\"x.bin\"\r\n"
+        b"Content-Disposition: attachment; filename=\"x.bin\"\r\nContent-Transfer-Encoding: base64\r\n\r\nAAECAwQ=\r\n--b--\r\n"
+    )
+    appended = ok(client.append("Kept", r"(\Seen \Flagged $Label1)", date, parts))[0]
+    assert b"APPENDUID" in appended, appended
+    no(client.append("Nowhere", None, None, parts))
+    assert ok(client.select("Kept")) == [b"1"]
+    assert client.response("UIDVALIDITY")[1] != [None]
+    data = ok(client.fetch("1", "(FLAGS INTERNALDATE UID RFC822.SIZE ENVELOPE BODYSTRUCTURE)"))[0]
+    assert set(imaplib.ParseFlags(data)) >= {b"\\Seen", b"\\Flagged", b"$Label1"}, data
+    assert time.mktime(imaplib.Internaldate2tuple(data)) == 1707124830, data
+    assert b"RFC822.SIZE %d" % len(parts) in data, data
+    assert b'"joerg" "x.test"' in data and b'"<1@x.test>"' in data, data
+    assert b'"attachment" ("filename" "x.bin")' in data, data
+    def section(name, of="1"):
+        found = ok(client.fetch(of, f"({name})"))[0]
+        return found[1] if isinstance(found, tuple) else found
+    assert section("BODY[]") == parts
+    assert section("RFC822") == parts
+    assert section("BODY[]<5.10>") == parts[5:15]
+    assert section("BODY[HEADER]") + section("BODY[TEXT]") == parts
+    assert section("BODY[1]") == b"a8Okc2U="
+    assert section("BODY[2.MIME]").startswith(b"Content-Type: application/octet-stream")
+    assert section("BODY[HEADER.FIELDS (MESSAGE-ID)]") == b"Message-ID: <1@x.test>\r\n\r\n"
+    assert section("BINARY[2]") == b"\0\1\2\3\4"
+    assert b"BINARY.SIZE[2] 5" in section("BINARY.SIZE[2]")
+    assert email.message_from_bytes(section("BODY[]")).get_payload()[1].get_payload(decode=True) == b"\0\1\2\3\4"
+    assert b"BODY[9] NIL" in section("BODY[9]")
+    for words, hits in [
+        (("FROM", "joerg"), b"1"), (("SINCE", "4-Feb-2024"), b"1"), (("BEFORE", "4-Feb-2024"), b""), (("KEYWORD", "$Label1"), b"1"),
+        (("NOT", "SEEN"), b""), (("OR", "DELETED", "FLAGGED"), b"1"), (("LARGER", "10"), b"1"), (("HEADER", "Message-ID", "1@x"), b"1"),
+        (("UID", "1:*"), b"1"), (("TEXT", "multipart"), b"1"), (("BODY", '"nothing of that"'), b""),
+    ]:
+        assert ok(client.search(None, *words)) == [hits], words
+    client.literal = "GRÜ".encode()
+    assert ok(client.search("UTF-8", "SUBJECT")) == [b"1"]
+    client.literal = "käse".encode()
+    assert ok(client.uid("SEARCH", "CHARSET", "UTF-8", "BODY")) == [b"1"]
+    assert ok(client.sort("(REVERSE DATE)", "UTF-8", "ALL")) == [b"1"]
+    assert ok(client.thread("REFERENCES", "UTF-8", "ALL")) == [b"(1)"]
+    assert b"\\Answered" in ok(client.store("1", "+FLAGS", r"(\Answered)"))[0]
+    assert b"\\Flagged" not in ok(client.store("1", "-FLAGS", r"(\Flagged)"))[0]
+    assert b"(\\Seen)" in ok(client.store("1", "FLAGS", r"(\Seen)"))[0]
+    assert ok(client.store("1", "+FLAGS.SILENT", r"(\Draft)")) == [None]
+    ok(client.copy("1", "INBOX"))
+    assert client.response("COPYUID")[1] != [None]
+    no(client.copy("1", "Nowhere"))
+    ok(client.uid("MOVE", "1", "Trash"))
+    assert ok(client.noop()) is not None
+    assert ok(client.search(None, "ALL")) == [b""]
+    assert ok(client.select("INBOX")) == [b"4"]
+    ok(client.store("1:2", "+FLAGS", r"\Deleted"))
+    assert len(ok(client.expunge())) == 2
+    assert ok(client.search(None, "ALL")) == [b"1 2"]
+    ok(client.check())
+    ok(client.unselect())
+    ok(client.select("INBOX", readonly=True))
+    assert ok(client.fetch("1", "(FLAGS)")) and client.is_readonly
+    ok(client.close())
+    client.logout()
+
+
+def hears_of_others():
+    one, two = entered(), entered()
+    ok(one.select("INBOX"))
+    assert one.response("EXISTS") == ("EXISTS", [b"3"])
+    ok(two.append("INBOX", None, None, b"Subject: four\r\n\r\nx\r\n"))
+    ok(one.noop())
+    assert one.response("EXISTS") == ("EXISTS", [b"4"])
+    tag = one._new_tag()
+    one.send(tag + b" IDLE\r\n")
+    assert one.readline().startswith(b"+ ")
+    ok(two.append("INBOX", None, None, b"Subject: five\r\n\r\nx\r\n"))
+    assert one.readline() == b"* 5 EXISTS\r\n"
+    one.send(b"DONE\r\n")
+    line = one.readline()
+    while not line.startswith(tag):
+        line = one.readline()
+    assert line.startswith(tag + b" OK "), line
+    one.logout()
+    two.logout()
+
+
+def utf8():
+    client = entered()
+    ok(client.create('"K&AOQ-se"'))
+    # Before ENABLE: in UTF-8 this imaplib writes `UTF8 (` into the message itself.
+    ok(client.append('"K&AOQ-se"', None, None, "Subject: Grüße\r\n\r\nx\r\n".encode()))
+    ok(client.enable("UTF8=ACCEPT"))
+    assert any("Käse".encode() in line for line in ok(client.list()))
+    assert ok(client.select('"Käse"')) == [b"1"]
+    assert ok(client.search(None, 'SUBJECT "grüße"')) == [b"1"]
+    client.logout()
+
+
+def is_told_of_nonsense():
+    client = entered()
+    for command in [("FETCH", "1", "(NONSENSE)"), ("STORE", "1", "FLAGS"), ("SEARCH", "WHENEVER")]:
+        ok(client.select("INBOX"))
+        try:
+            answer = client._simple_command(*command)
+            assert answer[0] == "BAD", answer
+        except imaplib.IMAP4.error as error:
+            assert "BAD" in str(error), error
+    client.logout()
+
+
+globals()[function]()
