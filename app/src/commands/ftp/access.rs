@@ -92,6 +92,8 @@ fn password(url: &Url, access: &Access, netrc: Option<(String, String)>) -> Resu
     if let Some(password) = &url.password {
         return Ok(password.clone());
     }
+    // Anonymous logins may go out in clear: a secret that is meant for somebody else must not.
+    let Some(user) = url.user.as_deref().filter(|user| !is_anonymous(user)) else { return Ok(ANONYMOUS.1.into()) };
     if let Some(command) = &access.password_command {
         let output = Command::new("sh").args(["-c", command]).stderr(std::process::Stdio::inherit()).output()?;
         if !output.status.success() {
@@ -107,11 +109,8 @@ fn password(url: &Url, access: &Access, netrc: Option<(String, String)>) -> Resu
     if let Ok(password) = std::env::var(VARIABLE) {
         return Ok(password);
     }
-    let Some(user) = url.user.as_deref() else { return Ok(ANONYMOUS.1.into()) };
-    match netrc {
-        Some((name, password)) if name == user => return Ok(password),
-        _ if is_anonymous(user) => return Ok(ANONYMOUS.1.into()),
-        _ => {}
+    if let Some((_, password)) = netrc.filter(|(name, _)| name == user) {
+        return Ok(password);
     }
     if stdin().is_terminal() {
         return terminal::hidden(&format!("Password for {user} at {}: ", url.host));
@@ -178,6 +177,31 @@ fn without_macros(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::ftp::FtpCommand;
+    use crate::cli::{Cli, Command as Said};
+    use clap::Parser;
+
+    #[test]
+    fn who_is_anonymous_has_no_secret_to_give_away() {
+        let secret = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(secret.path(), "secret\nmore").expect("written");
+        let file = secret.path().to_str().expect("UTF-8");
+        for (url, expected) in [
+            ("ftp://h/", "guest"),
+            ("ftp://anonymous@h/", "guest"),
+            ("ftp://ftp@h/", "guest"),
+            ("ftp://joe@h/", "secret"),
+        ] {
+            let said = Cli::try_parse_from(["packetboat", "ftp", "ls", "--password-file", file, url]).expect("said");
+            let Said::Ftp(FtpCommand::Ls(ls)) = said.command else { panic!("another command") };
+            let netrc = Some(("anonymous".into(), "no".into()));
+            assert_eq!(
+                password(&url.parse().expect("a URL"), &ls.access, netrc).expect("a password"),
+                expected,
+                "{url}"
+            );
+        }
+    }
 
     #[test]
     fn netrc_is_read_as_others_read_it() {
