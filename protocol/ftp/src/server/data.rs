@@ -41,7 +41,11 @@ impl Server {
         }
     }
 
-    fn dial_later(&mut self, mut member: Member, address: SocketAddr) -> Stage {
+    fn dial_later(&mut self, mut member: Member, mut address: SocketAddr) -> Stage {
+        // Departure: RFC 2428 §2 wants an address. For lftp, which says `::` for its own, and would be told off for nothing.
+        if address.ip().is_unspecified() {
+            address.set_ip(self.ends.peer());
+        }
         let refusal = match address {
             _ if member.only_epsv => Some(&words::ONLY_EPSV),
             _ if !self.settings.active => Some(&words::NO_ACTIVE),
