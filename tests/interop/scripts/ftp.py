@@ -104,6 +104,14 @@ def active_over_ipv6():
     in_clear(passive=False, host="::1")
 
 
+def on_with_what_broke_off():
+    client = open_in_clear()
+    client.voidcmd("TYPE I")
+    at = client.size("half.bin")
+    assert at == 1_000_000, at
+    client.storbinary("STOR half.bin", io.BytesIO(content[at:]), rest=at)
+
+
 def beyond_four_gigabytes():
     client = open_in_clear()
     assert client.voidcmd("TYPE I") and client.size("vast") == VAST
@@ -148,6 +156,21 @@ def active_tls():
 
 def implicit_tls():
     check_all(protected(Implicit, trusting()))
+
+
+def implicit_tls_1_2():
+    context = trusting()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    check_all(protected(Implicit, context))
+
+
+def back_to_clear():
+    client = protected(ftplib.FTP_TLS, ssl._create_unverified_context())
+    client.ccc()
+    client.storbinary("STOR f.bin", io.BytesIO(content))
+    assert fetched(client, "f.bin") == content
+    assert client.nlst() == ["f.bin"]
+    assert client.quit().startswith("221")
 
 
 def auth_tls_without_resumption():

@@ -7,7 +7,7 @@ use interop::{binary, bob, foreign, skipped};
 use std::fs;
 
 fn options(site: &Site) -> Vec<String> {
-    let mut options = vec![if site.way == Way::Ipv6 { "-6" } else { "-4" }.to_string()];
+    let mut options = vec![if site.is_ipv6() { "-6" } else { "-4" }.to_string()];
     if site.is_active() {
         options.extend(["-P", "-"].map(String::from));
     }
@@ -89,6 +89,11 @@ fn curl_by_active_connections() {
 #[test]
 fn curl_over_ipv6() {
     everything(Way::Ipv6);
+}
+
+#[test]
+fn curl_by_active_connections_over_ipv6() {
+    everything(Way::ActiveIpv6);
 }
 
 #[test]

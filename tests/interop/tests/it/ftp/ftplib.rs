@@ -1,17 +1,21 @@
 //! Python's ftplib. The script asserts what it sees; each test is one function of it.
 
-use super::{Site, VAST, Way, content, make_vast};
+use super::{Site, VAST, Way, assert_same, content, make_vast};
 use crate::{certificate, port};
-use interop::{bob, foreign};
+use harness::Server;
+use interop::{binary, bob, foreign};
 
 const SCRIPT: &str = include_str!("../../../scripts/ftp.py");
 
 fn run(site: &Site, function: &str) {
+    run_on(&site.server, function, &bob().credentials());
+}
+
+fn run_on(server: &Server, function: &str, credentials: &str) {
     let Some(python) = foreign("python3") else { return };
     let file = python.write("ftp.py", SCRIPT);
-    let (plain, implicit, certificate) =
-        (port(&site.server, "ftp"), port(&site.server, "ftps"), certificate(&site.server));
-    python.run(&[&file, function, &plain, &implicit, &certificate, &bob().credentials()], content()).succeeded();
+    let (plain, implicit, certificate) = (port(server, "ftp"), port(server, "ftps"), certificate(server));
+    python.run(&[&file, function, &plain, &implicit, &certificate, credentials], content()).succeeded();
 }
 
 #[test]
@@ -51,8 +55,31 @@ fn ftplib_by_active_connections_and_tls() {
 }
 
 #[test]
-fn ftplib_by_implicit_tls() {
+fn ftplib_by_implicit_tls_1_2() {
+    run(&Site::new(Way::Implicit("1.2")), "implicit_tls_1_2");
+}
+
+#[test]
+fn ftplib_by_implicit_tls_1_3() {
     run(&Site::new(Way::Implicit("1.3")), "implicit_tls");
+}
+
+#[test]
+fn ftplib_goes_back_to_clear_by_ccc() {
+    // Behind CCC there is no session left that data connections could resume.
+    let server = Server::serve_files(binary(), "127.0.0.1", "[ftp]\nccc = 'allowed'\ndata_tls = 'any'\n");
+    run_on(&server, "back_to_clear", "bob@hamburger.test:very-hungry");
+}
+
+#[test]
+fn ftplib_goes_on_with_an_upload_that_broke_off() {
+    if foreign("python3").is_none() {
+        return;
+    }
+    let site = Site::new(Way::Clear);
+    site.broken_off("half.bin", 1_000_000);
+    run(&site, "on_with_what_broke_off");
+    assert_same(site.file("half.bin"));
 }
 
 #[test]

@@ -7,10 +7,11 @@ use interop::{binary, bob, foreign};
 use std::fs;
 
 fn settings(site: &Site) -> String {
+    let private = site.is_private();
     let mut settings = format!(
-        "set cmd:fail-exit yes; set net:max-retries 2; set ssl:ca-file {}; set ftp:ssl-force {}; set ftp:passive-mode {};",
+        "set cmd:fail-exit yes; set net:max-retries 2; set ssl:ca-file {}; set ftp:ssl-allow {private}; \
+         set ftp:ssl-force {private}; set ftp:passive-mode {};",
         site.certificate(),
-        site.is_private(),
         !site.is_active()
     );
     if let Some(version) = site.version() {
@@ -76,6 +77,11 @@ fn lftp_over_ipv6() {
 }
 
 #[test]
+fn lftp_by_active_connections_over_ipv6() {
+    everything(Way::ActiveIpv6);
+}
+
+#[test]
 fn lftp_by_auth_tls_1_2() {
     everything(Way::AuthTls("1.2"));
 }
@@ -91,7 +97,12 @@ fn lftp_by_active_connections_and_tls() {
 }
 
 #[test]
-fn lftp_by_implicit_tls() {
+fn lftp_by_implicit_tls_1_2() {
+    everything(Way::Implicit("1.2"));
+}
+
+#[test]
+fn lftp_by_implicit_tls_1_3() {
     everything(Way::Implicit("1.3"));
 }
 

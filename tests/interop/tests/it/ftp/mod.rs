@@ -40,8 +40,10 @@ enum Way {
     Clear,
     /// In clear; the server dials.
     Active,
-    /// In clear over IPv6.
+    /// In clear over IPv6; the client dials for the data.
     Ipv6,
+    /// In clear over IPv6; the server dials.
+    ActiveIpv6,
     /// By AUTH TLS, with this version.
     AuthTls(&'static str),
     /// By AUTH TLS; the server dials.
@@ -59,11 +61,15 @@ struct Site {
 
 impl Site {
     fn new(way: Way) -> Site {
-        if way != Way::Ipv6 {
+        if !matches!(way, Way::Ipv6 | Way::ActiveIpv6) {
             return Site { way, server: dev(), _data: None };
         }
         let data = Foreign::temporary();
         Site { way, server: Server::dev_in(binary(), data.path(), &["--listen", "::1"]), _data: Some(data) }
+    }
+
+    fn is_ipv6(&self) -> bool {
+        matches!(self.way, Way::Ipv6 | Way::ActiveIpv6)
     }
 
     fn service(&self) -> &'static str {
@@ -75,7 +81,7 @@ impl Site {
     }
 
     fn is_active(&self) -> bool {
-        matches!(self.way, Way::Active | Way::ActiveTls)
+        matches!(self.way, Way::Active | Way::ActiveIpv6 | Way::ActiveTls)
     }
 
     /// The version of TLS that is wanted, as `1.2`.
@@ -83,14 +89,14 @@ impl Site {
         match self.way {
             Way::AuthTls(version) | Way::Implicit(version) => Some(version),
             Way::ActiveTls => Some("1.3"),
-            Way::Clear | Way::Active | Way::Ipv6 => None,
+            Way::Clear | Way::Active | Way::Ipv6 | Way::ActiveIpv6 => None,
         }
     }
 
     /// The host as the certificate has it.
     fn host(&self) -> &'static str {
         match self.way {
-            Way::Ipv6 => "::1",
+            Way::Ipv6 | Way::ActiveIpv6 => "::1",
             Way::Clear | Way::Active => "127.0.0.1",
             Way::AuthTls(_) | Way::ActiveTls | Way::Implicit(_) => "localhost",
         }
@@ -102,7 +108,7 @@ impl Site {
 
     /// The root, with a slash at its end.
     fn url(&self) -> String {
-        let host = if self.way == Way::Ipv6 { "[::1]" } else { self.host() };
+        let host = if self.is_ipv6() { "[::1]" } else { self.host() };
         format!("{}://{host}:{}/", self.service(), self.port())
     }
 

@@ -41,11 +41,16 @@ fn put_and_get(way: Way) {
     site.broken_off("local.bin", 1_000_000);
     run(&ncftpput, &site, &["-V", "-s", "-z", "127.0.0.1", "/", &local]);
     assert_same(site.file("local.bin"));
+    run(&ncftpput, &site, &["-V", "-A", "127.0.0.1", "/", &local]);
+    assert_eq!(fs::read(site.file("local.bin")).expect("a file"), [content(), content()].concat());
 
     make_vast(site.file("vast"), VAST);
     make_vast(back.join("vast"), VAST - 50);
     run(&ncftpget, &site, &["-V", "-z", "127.0.0.1", ".", "/vast"]);
     assert_vast(back.join("vast"));
+    make_vast(site.file("recipes/vast"), VAST - 50);
+    run(&ncftpput, &site, &["-V", "-s", "-z", "127.0.0.1", "/recipes", back.join("vast").to_str().expect("UTF-8")]);
+    assert_vast(site.file("recipes/vast"));
 }
 
 fn by_hand(way: Way) {

@@ -11,7 +11,7 @@ fn remote(site: &Site, password: &str) -> Vec<(&'static str, String)> {
     vec![
         ("RCLONE_CONFIG", String::new()),
         ("RCLONE_CONFIG_BOAT_TYPE", "ftp".into()),
-        ("RCLONE_CONFIG_BOAT_HOST", if site.way == Way::Ipv6 { "[::1]" } else { site.host() }.into()),
+        ("RCLONE_CONFIG_BOAT_HOST", if site.is_ipv6() { "[::1]" } else { site.host() }.into()),
         ("RCLONE_CONFIG_BOAT_PORT", site.port()),
         ("RCLONE_CONFIG_BOAT_USER", bob().address.into()),
         ("RCLONE_CONFIG_BOAT_PASS", password.into()),
@@ -85,6 +85,11 @@ fn rclone_by_auth_tls_1_3() {
 }
 
 #[test]
-fn rclone_by_implicit_tls() {
+fn rclone_by_implicit_tls_1_2() {
+    everything(Way::Implicit("1.2"));
+}
+
+#[test]
+fn rclone_by_implicit_tls_1_3() {
     everything(Way::Implicit("1.3"));
 }

@@ -38,6 +38,17 @@ fn everything(way: Way) {
     assert_same(site.file("one"));
 }
 
+#[test]
+fn tnftp_goes_on_with_an_upload_that_broke_off() {
+    let Some(tnftp) = foreign("tnftp") else { return };
+    let site = Site::new(Way::Clear);
+    local_file(&tnftp);
+    site.broken_off("half.bin", 1_000_000);
+    let heard = type_in(&tnftp, &site, "size half.bin\nrestart 1000000\nput local.bin half.bin\n");
+    assert!(heard.contains("half.bin\t1000000"), "{heard}");
+    assert_same(site.file("half.bin"));
+}
+
 /// The fetch that goes on, and the upload that is told where: beyond four gigabytes.
 fn vast(way: Way) {
     let Some(tnftp) = foreign("tnftp") else { return };
@@ -64,6 +75,11 @@ fn tnftp_by_active_connections() {
 #[test]
 fn tnftp_over_ipv6() {
     everything(Way::Ipv6);
+}
+
+#[test]
+fn tnftp_by_active_connections_over_ipv6() {
+    everything(Way::ActiveIpv6);
 }
 
 #[test]

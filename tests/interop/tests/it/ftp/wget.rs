@@ -5,7 +5,7 @@ use interop::{bob, foreign};
 use std::fs;
 
 fn options(site: &Site) -> Vec<String> {
-    let mut options = vec![if site.way == Way::Ipv6 { "-6" } else { "-4" }.to_string()];
+    let mut options = vec![if site.is_ipv6() { "-6" } else { "-4" }.to_string()];
     if site.is_active() {
         options.push("--no-passive-ftp".into());
     }
@@ -63,6 +63,11 @@ fn wget_over_ipv6() {
 }
 
 #[test]
+fn wget_by_active_connections_over_ipv6() {
+    everything(Way::ActiveIpv6);
+}
+
+#[test]
 fn wget_by_auth_tls_1_2() {
     everything(Way::AuthTls("1.2"));
 }
@@ -73,6 +78,16 @@ fn wget_by_auth_tls_1_3() {
 }
 
 #[test]
-fn wget_by_implicit_tls() {
+fn wget_by_active_connections_and_tls() {
+    everything(Way::ActiveTls);
+}
+
+#[test]
+fn wget_by_implicit_tls_1_2() {
+    everything(Way::Implicit("1.2"));
+}
+
+#[test]
+fn wget_by_implicit_tls_1_3() {
     everything(Way::Implicit("1.3"));
 }
