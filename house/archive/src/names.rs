@@ -6,82 +6,16 @@
 //! Invariants: reading what was written gives the name again.
 //! Not here: which names a mailbox may have at last (store), the names of message files ([`crate::maildir`]).
 
-/// Base64 with `,` for `/`.
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
-
-/// Modified UTF-7 of a text; what `is_plain` does not like is coded as well.
-fn coded(text: &str, is_plain: impl Fn(char) -> bool) -> String {
-    let is_plain = |c: char| (c == ' ' || c.is_ascii_graphic()) && is_plain(c);
-    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
-    while let Some(first) = rest.chars().next() {
-        let plain = is_plain(first);
-        let (run, behind) = rest.split_at(rest.find(|c| is_plain(c) != plain).unwrap_or(rest.len()));
-        if plain {
-            out.push_str(&run.replace('&', "&-"))
-        } else {
-            write_base64(run, &mut out)
-        }
-        rest = behind;
-    }
-    out
-}
-
-fn write_base64(text: &str, out: &mut String) {
-    out.push('&');
-    let (mut bits, mut held) = (0u32, 0u32);
-    for unit in text.encode_utf16() {
-        bits = bits << 16 | u32::from(unit);
-        held += 16;
-        while held >= 6 {
-            held -= 6;
-            out.push(char::from(BASE64[(bits >> held) as usize & 63]));
-        }
-        bits &= (1 << held) - 1;
-    }
-    if held > 0 {
-        out.push(char::from(BASE64[(bits << (6 - held)) as usize & 63]));
-    }
-    out.push('-');
-}
+use message::utf7::{self, encoded, encoded_where};
 
 /// The text of a name on disk: modified UTF-7 where it is that, otherwise UTF-8 as it stands.
 pub fn decoded(name: &str) -> String {
-    decode(name).unwrap_or_else(|| name.to_owned())
-}
-
-fn decode(name: &str) -> Option<String> {
-    if !name.is_ascii() {
-        return None;
-    }
-    let (mut text, mut rest) = (String::with_capacity(name.len()), name);
-    while let Some((plain, behind)) = rest.split_once('&') {
-        text.push_str(plain);
-        let (coded, behind) = behind.split_once('-')?;
-        text.push_str(&if coded.is_empty() { "&".to_owned() } else { read_base64(coded)? });
-        rest = behind;
-    }
-    text.push_str(rest);
-    Some(text)
-}
-
-fn read_base64(coded: &str) -> Option<String> {
-    let (mut units, mut bits, mut held) = (Vec::new(), 0u32, 0u32);
-    for octet in coded.bytes() {
-        let value = BASE64.iter().position(|letter| *letter == octet)?;
-        bits = bits << 6 | u32::try_from(value).ok()?;
-        held += 6;
-        if held >= 16 {
-            held -= 16;
-            units.push(u16::try_from(bits >> held).ok()?);
-            bits &= (1 << held) - 1;
-        }
-    }
-    String::from_utf16(&units).ok().filter(|text| !text.is_empty())
+    utf7::decoded(name).filter(|_| name.is_ascii()).unwrap_or_else(|| name.to_owned())
 }
 
 /// The folder of a mailbox in a Maildir++: `Work/Bills` is `.Work.Bills`.
 pub fn to_maildir_plus(mailbox: &str) -> String {
-    mailbox.split('/').map(|level| format!(".{}", coded(level, |c| c != '.'))).collect()
+    mailbox.split('/').map(|level| format!(".{}", encoded_where(level, |c| c != '.'))).collect()
 }
 
 /// The mailbox of a Maildir++ folder, without what makes it unfit; `None` where it is no such folder's name.
@@ -104,9 +38,9 @@ pub fn from_dotted(name: &str) -> Option<String> {
 pub fn to_directory(level: &str) -> String {
     // A first dot would hide it, and `cur`, `new` and `tmp` belong to the Maildir itself.
     match level {
-        "cur" | "new" | "tmp" => coded(level, |_| false),
-        _ if level.starts_with('.') => coded(level, |c| c != '.'),
-        _ => coded(level, |_| true),
+        "cur" | "new" | "tmp" => encoded_where(level, |_| false),
+        _ if level.starts_with('.') => encoded_where(level, |c| c != '.'),
+        _ => encoded(level),
     }
 }
 

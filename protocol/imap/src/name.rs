@@ -7,6 +7,7 @@
 //! Not here: which mailboxes there are (house), patterns (pattern).
 
 use crate::words::{Misread, Reading, Scanner};
+use message::utf7;
 use std::fmt;
 
 /// What parts the levels of a name.
@@ -74,7 +75,7 @@ impl MailboxName {
 
     /// How it travels, before quotes.
     pub fn to_wire(&self, utf8: bool) -> String {
-        if utf8 { self.0.clone() } else { to_utf7(&self.0) }
+        if utf8 { self.0.clone() } else { utf7::encoded(&self.0) }
     }
 }
 
@@ -96,7 +97,7 @@ pub fn from_wire(wire: &[u8], utf8: bool) -> Reading<String> {
 
 /// How a pattern or the beginning of a name travels in modified UTF-7.
 pub(crate) fn pattern_to_wire(text: &str) -> String {
-    to_utf7(text)
+    utf7::encoded(text)
 }
 
 /// RFC 9051 §5.1: INBOX is not case-sensitive. What lies below it follows.
@@ -110,77 +111,9 @@ fn is_forbidden(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// RFC 3501 §5.1.3: base64 with `,` for `/` and without padding.
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
-
-fn to_utf7(name: &str) -> String {
-    let mut wire = String::with_capacity(name.len());
-    let mut rest = name;
-    while let Some(first) = rest.chars().next() {
-        let plain = |c: char| c == ' ' || c.is_ascii_graphic();
-        let end = if plain(first) {
-            let end = rest.find(|c| !plain(c)).unwrap_or(rest.len());
-            wire.push_str(&rest[..end].replace('&', "&-"));
-            end
-        } else {
-            let end = rest.find(plain).unwrap_or(rest.len());
-            write_base64(&rest[..end], &mut wire);
-            end
-        };
-        rest = &rest[end..];
-    }
-    wire
-}
-
-fn write_base64(text: &str, wire: &mut String) {
-    wire.push('&');
-    let (mut bits, mut held) = (0u32, 0u32);
-    for unit in text.encode_utf16() {
-        bits = bits << 16 | u32::from(unit);
-        held += 16;
-        while held >= 6 {
-            held -= 6;
-            wire.push(char::from(BASE64[(bits >> held) as usize & 63]));
-        }
-        bits &= (1 << held) - 1;
-    }
-    if held > 0 {
-        wire.push(char::from(BASE64[(bits << (6 - held)) as usize & 63]));
-    }
-    wire.push('-');
-}
-
+/// One name has one spelling: what could have stood for itself must not be coded (RFC 3501 §5.1.3).
 fn from_utf7(wire: &str) -> Option<String> {
-    let mut name = String::with_capacity(wire.len());
-    let mut rest = wire;
-    while let Some(at) = rest.find('&') {
-        name.push_str(&rest[..at]);
-        let (coded, behind) = rest[at + 1..].split_once('-')?;
-        if coded.is_empty() {
-            name.push('&');
-        } else {
-            name.push_str(&read_base64(coded)?);
-        }
-        rest = behind;
-    }
-    name.push_str(rest);
-    // One name has one spelling: what could have stood for itself must not be coded (RFC 3501 §5.1.3).
-    (to_utf7(&name) == wire).then_some(name)
-}
-
-fn read_base64(coded: &str) -> Option<String> {
-    let (mut units, mut bits, mut held) = (Vec::new(), 0u32, 0u32);
-    for octet in coded.bytes() {
-        let value = BASE64.iter().position(|&letter| letter == octet)?;
-        bits = bits << 6 | u32::try_from(value).ok()?;
-        held += 6;
-        if held >= 16 {
-            held -= 16;
-            units.push(u16::try_from(bits >> held).ok()?);
-            bits &= (1 << held) - 1;
-        }
-    }
-    String::from_utf16(&units).ok()
+    utf7::decoded(wire).filter(|name| utf7::encoded(name) == wire)
 }
 
 #[cfg(test)]
