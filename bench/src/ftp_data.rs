@@ -104,6 +104,11 @@ impl DataLine {
             self.send_waiting().await?;
         }
         self.socket.shutdown().await?;
+        // What the server has said of its own, tickets perhaps, must be read: a close without it resets the connection, and
+        // the reset destroys what the server has not read yet.
+        while self.tls.is_some() && self.read().await.is_ok_and(|read| read > 0) {
+            (self.start, self.end) = (0, 0);
+        }
         Ok(())
     }
 
