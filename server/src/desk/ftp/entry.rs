@@ -24,34 +24,52 @@ impl Clerk {
     }
 
     /// The entry as one gets it by its name: a link is what it leads to.
-    pub(super) fn reached(&self, entry: &files::Entry) -> Entry<'static> {
+    pub(super) fn reached<'a>(&'a self, entry: &'a files::Entry) -> Entry<'a> {
         let facts = entry.reached();
         self.write(entry, facts, kind(facts))
     }
 
     /// The entry itself: a link is a link.
-    pub(super) fn itself(&self, entry: &files::Entry) -> Entry<'static> {
+    pub(super) fn itself<'a>(&'a self, entry: &'a files::Entry) -> Entry<'a> {
         let kind = match (entry.facts.kind, &entry.target) {
-            (Kind::Link, Some(target)) => EntryKind::Link(Cow::Owned(target.path.as_bytes().to_vec())),
+            (Kind::Link, Some(target)) => EntryKind::Link(Cow::Borrowed(target.path.as_bytes())),
             _ => kind(&entry.facts),
         };
         self.write(entry, &entry.facts, kind)
     }
 
-    fn write(&self, entry: &files::Entry, facts: &Facts, kind: EntryKind<'static>) -> Entry<'static> {
+    fn write<'a>(&'a self, entry: &'a files::Entry, facts: &Facts, kind: EntryKind<'a>) -> Entry<'a> {
         Entry {
-            name: Cow::Owned(entry.name.clone()),
+            name: Cow::Borrowed(&entry.name),
             kind,
             size: facts.size,
             modified: moment(facts.modified),
             created: None,
             mode: mode(entry, facts),
             links: facts.links,
-            owner: Cow::Owned(self.owner.clone()),
-            group: Cow::Owned(self.owner.clone()),
+            owner: Cow::Borrowed(&self.owner),
+            group: Cow::Borrowed(&self.owner),
             unique: Some(facts.unique),
             rights: rights(entry, facts),
         }
+    }
+}
+
+/// The entry for somebody who keeps it.
+pub(super) fn owned(entry: Entry<'_>) -> Entry<'static> {
+    Entry {
+        name: Cow::Owned(entry.name.into_owned()),
+        kind: match entry.kind {
+            EntryKind::File => EntryKind::File,
+            EntryKind::Directory => EntryKind::Directory,
+            EntryKind::Current => EntryKind::Current,
+            EntryKind::Parent => EntryKind::Parent,
+            EntryKind::Link(target) => EntryKind::Link(Cow::Owned(target.into_owned())),
+            EntryKind::Other => EntryKind::Other,
+        },
+        owner: Cow::Owned(entry.owner.into_owned()),
+        group: Cow::Owned(entry.group.into_owned()),
+        ..entry
     }
 }
 
@@ -128,7 +146,8 @@ mod tests {
     fn told(kind: Kind, mode: u32, here: Permissions, inside: Permissions) -> (u32, String) {
         let facts = Facts { kind, size: 0, modified: UNIX_EPOCH, mode, links: 1, owner: 0, group: 0, unique: (0, 0) };
         let entry = files::Entry { name: b"x".to_vec(), facts, here, inside, target: None };
-        let entry = Clerk::new("bob@hamburger.test").reached(&entry);
+        let clerk = Clerk::new("bob@hamburger.test");
+        let entry = clerk.reached(&entry);
         let mut perm = Vec::new();
         ftp::listing::fact_text(&entry, ftp::command::Facts::parse(b"perm").expect("a fact"), &mut perm);
         (entry.mode, String::from_utf8(perm).expect("text"))

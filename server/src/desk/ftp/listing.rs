@@ -132,7 +132,7 @@ impl Lister {
     }
 
     fn read(&mut self, mut open: Open) -> Result<(), Refusal> {
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity(SORTED_MAX);
         while batch.len() < SORTED_MAX {
             let piece = open.names.next_piece().map_err(refusal)?;
             if piece.is_empty() {

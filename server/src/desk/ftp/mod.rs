@@ -342,7 +342,7 @@ impl Desk {
             Ask::Stat(path) => {
                 self.in_space(move |member| {
                     let entry = member.space.stat(&jailed(&path)?).map_err(refusal)?;
-                    Ok(Answer::Entry(member.clerk.reached(&entry)))
+                    Ok(Answer::Entry(entry::owned(member.clerk.reached(&entry))))
                 })
                 .await
             }
@@ -461,7 +461,8 @@ fn set(member: &Member, path: &JailedPath, change: Change) -> Result<Answer, No>
     if let Some(mode) = change.mode {
         member.space.set_mode(path, mode)?;
     }
-    let facts = member.clerk.reached(&member.space.stat(path)?);
+    let entry = member.space.stat(path)?;
+    let facts = member.clerk.reached(&entry);
     Ok(Answer::Changed(Change {
         modified: change.modified.map(|_| facts.modified),
         created: None,
