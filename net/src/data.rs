@@ -14,7 +14,6 @@
 
 mod port;
 mod secure;
-mod straight;
 mod throttle;
 mod wire;
 
@@ -23,4 +22,4 @@ mod tests;
 
 pub use port::{DataPort, PortRange};
 pub use throttle::{Bucket, Throttle};
-pub use wire::{Arrival, Broken, DataLine, Fault, Sink, Taken};
+pub use wire::{Arrival, Broken, DataLine, Fault, Taken};

@@ -33,7 +33,7 @@ pub mod http;
 pub mod testing;
 
 pub use connect::connect;
-pub use data::{Arrival, Broken, Bucket, DataLine, DataPort, Fault, PortRange, Sink, Taken, Throttle};
+pub use data::{Arrival, Broken, Bucket, DataLine, DataPort, Fault, PortRange, Taken, Throttle};
 pub use dns::{Dns, DnsError, Mx, Resolver, Table};
 pub use drive::{Begin, Desk, Ended, Pace, Security, Setup, Why, converse};
 pub use listen::{Door, Listener, Refusal, Seats, Visitor, tell};

@@ -31,7 +31,7 @@ use crate::hidden::Key;
 use crate::ledger::Charge;
 use crate::locks::lock;
 use crate::path::JailedPath;
-use crate::volume::Volume;
+use crate::volume::{Syncs, Volume};
 
 /// How often an append begins anew because the file was replaced meanwhile. Each time somebody else's upload was finished.
 const APPEND_TRIES: u32 = 20;
@@ -108,12 +108,6 @@ impl<E: Into<Error>> From<E> for Unpublished {
 }
 
 impl Upload {
-    /// The file to write into, by its own position: good for `splice`. Ask [`Upload::room`] before, tell
-    /// [`Upload::wrote`] after.
-    pub fn file(&self) -> &File {
-        &self.scratch.file
-    }
-
     /// The name it will have. For a unique upload this is the name that was chosen.
     pub fn path(&self) -> &JailedPath {
         &self.path
@@ -130,7 +124,7 @@ impl Upload {
     }
 
     /// How many of `wanted` octets may be written now, at least one. The quota has no room for more otherwise.
-    pub fn room(&mut self, wanted: u64) -> Result<u64, Error> {
+    pub(crate) fn room(&mut self, wanted: u64) -> Result<u64, Error> {
         let here = self.start + self.received;
         let wanted = match self.goal {
             Goal::Range { octets, .. } if here >= octets => {
@@ -144,12 +138,13 @@ impl Upload {
         Ok(covered.inspect_err(|_| self.keeps = false)? - here)
     }
 
-    /// As many octets as this were written into [`Upload::file`].
-    pub fn wrote(&mut self, octets: u64) {
+    /// As many octets as this were written into the hidden file.
+    pub(crate) fn wrote(&mut self, octets: u64) {
         self.synced = false;
         self.received += octets;
         let here = self.start + self.received;
-        if here - self.written_out >= WRITE_OUT {
+        // Where nobody syncs it is the system's to choose when.
+        if here - self.written_out >= WRITE_OUT && self.volume.terms().syncs == Syncs::Always {
             let length = std::num::NonZeroU64::new(here - self.written_out);
             // The advice "not needed" begins to write out what is dirty, and drops only what is clean. It is no more than
             // advice: the sync at the end is what counts.
@@ -221,7 +216,7 @@ impl Upload {
     /// The transfer broke off: keeps what has arrived, to be continued, and says how many octets that is.
     ///
     /// Nothing is kept of appends and unique uploads, where the mount does not keep, nor of what quota or disk had no room
-    /// for. Whoever met a full disk while writing into [`Upload::file`] calls [`Upload::abandon`].
+    /// for.
     pub fn interrupt(mut self) -> Option<u64> {
         self.keep()
     }

@@ -16,8 +16,8 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Where we look for a port when the system finds none. It passes over those that connections of the last minute have had
-/// (TIME_WAIT), which after some ten thousand files are all; who asks for one of them gets it.
+/// Where we look for a port where no range was given. The system would choose, too, but passes over all ports that
+/// connections of the last minute have had (TIME_WAIT): after ten thousand files it searches long, and then finds none.
 const ANY: PortRange = PortRange { first: 32_768, last: 60_999 };
 
 /// Connections that may wait to be taken: the client's, and a few strangers before it.
@@ -97,15 +97,17 @@ impl DataPort {
         client: Option<IpAddr>,
         mut chance: impl FnMut() -> u64,
     ) -> io::Result<Self> {
-        let (mut tries, mut range) = (0, range);
+        let mut tries = 0;
         loop {
             let mut address = local;
-            // Without a range the system chooses, which it does by chance (RFC 6056).
-            address.set_port(range.map_or(0, |range| range.port(chance())));
+            address.set_port(match range {
+                Some(range) => range.port(chance()),
+                None if tries < TRIES => ANY.port(chance()),
+                None => 0,
+            });
             match listen(address) {
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries < TRIES => {
-                    tries += 1;
-                    range = range.or(Some(ANY));
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && address.port() != 0 && tries < TRIES => {
+                    tries += 1
                 }
                 Err(error) => return Err(error),
                 Ok(socket) => {
@@ -131,14 +133,14 @@ impl DataPort {
     ///
     /// # Errors
     /// What the system says.
-    pub fn look(&mut self) -> io::Result<Option<TcpStream>> {
+    pub fn look(&mut self) -> io::Result<Option<std::net::TcpStream>> {
         loop {
             match accept(&self.socket) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error),
                 Ok((socket, peer)) => {
                     if self.admits(peer)? {
-                        return TcpStream::from_std(socket.into()).map(Some);
+                        return Ok(Some(socket.into()));
                     }
                 }
             }

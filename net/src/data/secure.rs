@@ -8,7 +8,7 @@
 //! ```
 //!
 //! rustls works on our own buffers here: a read takes in many records at once and a write sends as many, where its usual
-//! connection reads one at a time. `docs/decisions/0004-the-pump.md` has what that is worth.
+//! connection reads one at a time. `docs/decisions/0006-the-pump.md` has what that is worth.
 //!
 //! Invariants: the end is close_notify and nothing else; what peer sends beside content (key updates) is answered with what
 //! we send next; buffers begin small and grow only when what comes fills them.
@@ -41,6 +41,11 @@ const AROUND_RECORD: usize = 64;
 /// A data connection under TLS.
 pub(super) struct SecureLine {
     pub(super) socket: TcpStream,
+    pub(super) records: Box<Records>,
+}
+
+/// What becomes of octets between the socket and us. It can do its work on another thread than the one that sends.
+pub(super) struct Records {
     tls: Tls,
     /// What came and was not opened stands from `start` to `end`.
     incoming: Vec<u8>,
@@ -117,41 +122,74 @@ impl SecureLine {
             fed += acceptor.read_tls(&mut &incoming[fed..end]).map_err(TlsError::HungUp)?;
         };
         let tls = UnbufferedServerConnection::new(config).map_err(|error| TlsError::from_rustls(&error))?;
-        let line = SecureLine { incoming, end, ..SecureLine::new(socket, Tls::Server(tls)) };
-        line.shake().await
+        let records = Records::new(Tls::Server(tls), incoming, end);
+        SecureLine { socket, records: Box::new(records) }.shake().await
     }
 
     /// The handshake of the other side.
     pub(super) async fn connect(socket: TcpStream, tls: &ClientTls, host: &str) -> Result<(Self, bool), TlsError> {
         let (config, name) = tls.config_for_data(host)?;
         let tls = UnbufferedClientConnection::new(config, name).map_err(|error| TlsError::from_rustls(&error))?;
-        let line = SecureLine { incoming: vec![0; INCOMING_FIRST], ..SecureLine::new(socket, Tls::Client(tls)) };
-        line.shake().await
-    }
-
-    fn new(socket: TcpStream, tls: Tls) -> Self {
-        let (incoming, passed) = (Vec::new(), Passed::default());
-        SecureLine { socket, tls, incoming, start: 0, end: 0, passed, taken: 0, closed: false }
+        let records = Records::new(Tls::Client(tls), vec![0; INCOMING_FIRST], 0);
+        SecureLine { socket, records: Box::new(records) }.shake().await
     }
 
     async fn shake(mut self) -> Result<(Self, bool), TlsError> {
         loop {
-            let shaken = self.settle();
+            let shaken = self.records.settle();
             // Also when it failed: the peer should hear why.
-            let sent = self.socket.write_all(self.passed.outgoing()).await;
-            self.sent();
+            let sent = self.socket.write_all(self.records.outgoing()).await;
+            self.records.sent();
             let shaken = shaken.map_err(|error| TlsError::from_rustls(&error))?;
             sent.map_err(TlsError::HungUp)?;
             if shaken {
-                let kind = match &self.tls {
-                    Tls::Server(tls) => tls.handshake_kind(),
-                    Tls::Client(tls) => tls.handshake_kind(),
-                };
-                return Ok((self, kind == Some(HandshakeKind::Resumed)));
+                let resumed = self.records.has_resumed();
+                return Ok((self, resumed));
             }
-            self.make_room();
-            self.end += read_some(&self.socket, &mut self.incoming, self.end).await?;
+            let Records { incoming, end, .. } = self.records.with_room();
+            *end += read_some(&self.socket, incoming, *end).await?;
         }
+    }
+
+    /// Reads once of what is there already, `most` octets at most, and opens it.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`]; [`io::ErrorKind::UnexpectedEof`] for an end without close_notify; what the system
+    /// or TLS says.
+    pub(super) fn fetch(&mut self, most: usize) -> io::Result<()> {
+        let Records { incoming, end, .. } = self.records.with_room();
+        let room = incoming.len().min(end.saturating_add(most));
+        match self.socket.try_read(&mut incoming[*end..room])? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                *end += read;
+                self.records.open()
+            }
+        }
+    }
+
+    /// The same, and puts what was opened, and what was not taken before, behind these octets.
+    pub(super) fn fetch_into(&mut self, octets: &mut Vec<u8>, most: usize) -> io::Result<()> {
+        octets.extend_from_slice(self.records.content());
+        self.records.take(usize::MAX);
+        std::mem::swap(&mut self.records.passed.content, octets);
+        let fetched = if self.records.is_closed() { Ok(()) } else { self.fetch(most) };
+        std::mem::swap(&mut self.records.passed.content, octets);
+        fetched
+    }
+}
+
+impl Records {
+    fn new(tls: Tls, incoming: Vec<u8>, end: usize) -> Self {
+        Records { tls, incoming, start: 0, end, passed: Passed::default(), taken: 0, closed: false }
+    }
+
+    fn has_resumed(&self) -> bool {
+        let kind = match &self.tls {
+            Tls::Server(tls) => tls.handshake_kind(),
+            Tls::Client(tls) => tls.handshake_kind(),
+        };
+        kind == Some(HandshakeKind::Resumed)
     }
 
     /// What has arrived and was not taken.
@@ -161,7 +199,7 @@ impl SecureLine {
 
     /// Marks octets at the front of [`Self::content`] as taken.
     pub(super) fn take(&mut self, octets: usize) {
-        self.taken += octets;
+        self.taken = self.taken.saturating_add(octets);
         if self.taken >= self.passed.content.len() {
             self.passed.content.clear();
             self.taken = 0;
@@ -171,22 +209,6 @@ impl SecureLine {
     /// Whether the peer has said that it will send no more.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
-    }
-
-    /// Reads once of what is there already, `most` octets at most, and opens it.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`]; [`io::ErrorKind::UnexpectedEof`] for an end without close_notify; what the system
-    /// or TLS says.
-    pub(super) fn fetch(&mut self, most: usize) -> io::Result<()> {
-        self.make_room();
-        let room = self.incoming.len().min(self.end.saturating_add(most));
-        let read = self.socket.try_read(&mut self.incoming[self.end..room])?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.end += read;
-        self.open()
     }
 
     /// Opens what was read.
@@ -211,9 +233,10 @@ impl SecureLine {
         self.passed.outgoing()
     }
 
-    /// Socket, and what is to be sent on it.
-    pub(super) fn parts(&mut self) -> (&mut TcpStream, &[u8]) {
-        (&mut self.socket, self.passed.outgoing())
+    /// Gives away what is to be sent, and how long it is, for an empty buffer.
+    pub(super) fn swap_outgoing(&mut self, buffer: &mut Vec<u8>) -> usize {
+        std::mem::swap(&mut self.passed.outgoing, buffer);
+        std::mem::take(&mut self.passed.waiting)
     }
 
     /// It was sent.
@@ -263,8 +286,8 @@ impl SecureLine {
         }
     }
 
-    /// Makes room for at least one record behind what is not opened.
-    fn make_room(&mut self) {
+    /// With room for at least one record behind what is not opened.
+    fn with_room(&mut self) -> &mut Self {
         if self.end == self.incoming.len() {
             // What came has filled it: more is coming.
             self.incoming.resize((self.incoming.len() * 4).min(INCOMING_MAX), 0);
@@ -272,6 +295,7 @@ impl SecureLine {
         self.incoming.copy_within(self.start..self.end, 0);
         self.end -= self.start;
         self.start = 0;
+        self
     }
 }
 

@@ -120,6 +120,26 @@ async fn a_stretch_of_a_file_arrives_and_is_counted() {
 }
 
 #[tokio::test]
+async fn what_is_small_goes_at_once_and_what_is_not_goes_on() {
+    for length in [0, 1, 4096, 1_000_000, 20_000_000] {
+        let content = octets(length);
+        let (mut theirs, ours) = pair().await;
+        let mut data = DataLine::fresh(ours.into_std().expect("a socket"), LIMIT);
+        let (file, sent, mut heard) = (file_of(&content), AtomicU64::new(0), Vec::new());
+        let sending = async {
+            let count = |octets| _ = sent.fetch_add(octets, Ordering::Relaxed);
+            data.send_file(&file, 0, length as u64, count).await.expect("sent");
+            data.send(b"and octets", count).await.expect("sent");
+            data.finish().await.expect("finished");
+        };
+        let ((), read) = tokio::join!(sending, theirs.read_to_end(&mut heard));
+        read.expect("read");
+        assert!(heard == [&content[..], b"and octets"].concat(), "{length}");
+        assert_eq!(sent.into_inner(), length as u64 + 10);
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_was_cut_meanwhile_is_an_error() {
     let (_theirs, ours) = pair().await;
     let sent = DataLine::clear(ours, LIMIT).send_file(&file_of(b"short"), 0, 100, |_| ()).await;
@@ -251,6 +271,9 @@ async fn an_upload_ends_with_close_notify_or_is_cut() {
 async fn a_file_arrives_whole_under_tls_and_its_end_is_said() {
     let content = octets(1_000_000);
     let (server, client) = tls();
+    let (mut cut, _, _theirs) = data(&server.for_one_session(), &client).await;
+    let sent = cut.send_file(&file_of(&content), 0, 1_000_001, |_| ()).await;
+    assert!(matches!(sent, Err(Broken::File(error)) if error.kind() == ErrorKind::UnexpectedEof), "it ends too soon");
     let (mut ours, _, mut theirs) = data(&server.for_one_session(), &client).await;
     let file = file_of(&content);
     let mut heard = Vec::new();
@@ -264,55 +287,23 @@ async fn a_file_arrives_whole_under_tls_and_its_end_is_said() {
     assert!(heard == content);
 }
 
-/// A file that takes so many octets.
+/// Somebody who takes so many octets.
 struct Shelf {
-    file: std::fs::File,
-    room: u64,
+    content: Vec<u8>,
+    room: usize,
 }
 
 #[derive(Debug)]
 struct Full;
 
-impl From<std::io::Error> for Full {
-    fn from(error: std::io::Error) -> Self {
-        panic!("a file of our own: {error}")
-    }
-}
-
 impl Shelf {
     fn new(room: usize) -> Self {
-        Shelf { file: tempfile::tempfile().expect("a file"), room: room as u64 }
-    }
-
-    fn content(&self) -> Vec<u8> {
-        use std::os::unix::fs::FileExt;
-        let mut content = vec![0; self.file.metadata().expect("facts").len() as usize];
-        self.file.read_exact_at(&mut content, 0).expect("read");
-        content
-    }
-}
-
-impl Sink for Shelf {
-    type Error = Full;
-
-    fn room(&mut self, wanted: u64) -> Result<u64, Full> {
-        if self.room == 0 { Err(Full) } else { Ok(wanted.min(self.room)) }
-    }
-
-    fn file(&self) -> &std::fs::File {
-        &self.file
-    }
-
-    fn wrote(&mut self, octets: u64) {
-        self.room -= octets;
+        Shelf { content: Vec::new(), room }
     }
 
     fn put(&mut self, octets: &[u8]) -> Result<(), Full> {
-        if self.room < octets.len() as u64 {
-            return Err(Full);
-        }
-        self.file.write_all(octets).expect("written");
-        self.wrote(octets.len() as u64);
+        self.room = self.room.checked_sub(octets.len()).ok_or(Full)?;
+        self.content.extend_from_slice(octets);
         Ok(())
     }
 }
@@ -323,7 +314,8 @@ async fn take_all(data: &mut DataLine, shelf: &mut Shelf) -> (Result<(), Fault<F
     let mut ended = Ok(Taken::Some);
     while let Ok(Taken::Some) = ended {
         data.ready().await.expect("something comes");
-        ended = data.take_in(shelf, &stop, |octets| _ = counted.fetch_add(octets, Ordering::Relaxed));
+        let count = |octets| _ = counted.fetch_add(octets, Ordering::Relaxed);
+        ended = data.take_in(&[], |octets| shelf.put(octets), &stop, count);
     }
     (ended.map(drop), counted.into_inner())
 }
@@ -346,9 +338,24 @@ async fn what_comes_in_clear_may_fill_a_file_to_the_last_octet_and_no_further() 
         };
         let ((), (ended, counted)) = tokio::join!(sending, taking);
         assert_eq!(ended.is_ok(), fits, "{ended:?}");
-        assert_eq!(counted, room.min(3_000_000) as u64);
-        assert!(shelf.content() == content[..counted as usize]);
+        assert_eq!(matches!(ended, Err(Fault::Taker(Full))), !fits);
+        assert!(counted == 3_000_000 || !fits);
+        assert!(shelf.content == content[..shelf.content.len()] && (shelf.content.len() == 3_000_000) == fits);
     }
+}
+
+#[tokio::test]
+async fn what_somebody_has_in_hand_goes_before_what_comes() {
+    let (mut theirs, ours) = pair().await;
+    theirs.write_all(b" and tail").await.expect("written");
+    let mut ours = DataLine::clear(ours, LIMIT);
+    ours.ready().await.expect("something comes");
+    let (mut shelf, counted) = (Shelf::new(100), AtomicU64::new(0));
+    let count = |octets| _ = counted.fetch_add(octets, Ordering::Relaxed);
+    let taken = ours.take_in(b"head", |octets| shelf.put(octets), &AtomicBool::new(false), count);
+    assert!(matches!(taken, Ok(Taken::Some)));
+    assert_eq!(shelf.content, b"head and tail");
+    assert_eq!(counted.into_inner(), 9, "only what came");
 }
 
 #[tokio::test]
@@ -371,19 +378,24 @@ async fn what_comes_under_tls_goes_into_a_file_and_a_cut_is_seen_behind_it() {
         assert_eq!(ended.is_ok(), proper, "{ended:?}");
         assert_eq!(matches!(ended, Err(Fault::Line(Broken::Cut))), !proper);
         assert_eq!(counted, 3_000_000);
-        assert!(shelf.content() == content, "what came before the cut is there");
+        assert!(shelf.content == content, "what came before the cut is there");
     }
 }
 
 #[tokio::test]
 async fn a_stop_ends_a_turn() {
     let (mut theirs, ours) = pair().await;
+    let mut ours = DataLine::clear(ours, LIMIT);
     theirs.write_all(&octets(10_000)).await.expect("written");
-    let (mut ours, mut shelf) = (DataLine::clear(ours, LIMIT), Shelf::new(10_000));
     ours.ready().await.expect("something comes");
-    let taken = ours.take_in(&mut shelf, &AtomicBool::new(true), |_| ());
-    assert!(matches!(taken, Ok(Taken::Some)));
-    assert_eq!(shelf.content(), b"");
+    // Were it not heard, what comes while a stretch is given away would follow without an end.
+    let more = std::cell::Cell::new(0);
+    let give = |_: &[u8]| {
+        more.set(more.get() + 1);
+        Ok::<_, Full>(())
+    };
+    assert!(matches!(ours.take_in(&[], give, &AtomicBool::new(true), |_| ()), Ok(Taken::Some)));
+    assert_eq!(more.get(), 1);
 }
 
 /// A line that moves 10,000 octets a second.
@@ -427,6 +439,6 @@ async fn a_limit_holds_for_what_comes() {
         }
         let secs = begun.elapsed().as_secs_f64();
         assert!((4.5..5.1).contains(&secs), "{secs} s");
-        assert!(shelf.content() == content);
+        assert!(shelf.content == content);
     }
 }

@@ -111,6 +111,11 @@ impl Throttle {
         Throttle(buckets)
     }
 
+    /// Whether nothing is held up.
+    pub(super) fn is_open(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// How many of `wanted` octets should move at once.
     pub(super) fn stretch(&self, wanted: u64) -> u64 {
         self.0.iter().map(|bucket| stretch(bucket.rate)).fold(wanted, u64::min)

@@ -3,31 +3,35 @@
 //! ```text
 //! send · send_file      our octets, or a file's: by sendfile in clear, by large stretches of records under TLS
 //! receive               the peer's octets, for somebody who does something to them
-//! ready ─→ take_in      the peer's octets into a file: by splice in clear; on a thread that may wait for the disk
+//! ready ─→ take_in      the peer's octets for a file, in large stretches; on a thread that may wait for the disk
 //! ```
 //!
 //! Invariants: each wait for the peer ends after the stall limit, and none for a throttle counts as one; a file goes out by
-//! `sendfile`, and comes in by `splice`, where nothing has to be done to its octets; a cut and an end are told apart under
-//! TLS; memory does not grow with what travels.
+//! `sendfile` where nothing has to be done to its octets; a cut and an end are told apart under TLS; memory does not grow
+//! with what travels.
 //! Not here: what becomes of the octets.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::future::Future;
 use std::io;
+use std::net::Shutdown;
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, fadvise, sendfile};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
-use super::secure::SecureLine;
-use super::straight::{PIPE_OCTETS, Straight};
+use super::secure::{Records, SecureLine};
 use super::throttle::Throttle;
 use crate::tls::{ClientTls, ServerTls, TlsError};
 
@@ -37,8 +41,15 @@ const STRETCH: usize = 256 * 1024;
 /// So much is given to the kernel at once, in octets, so that others get their turn in between.
 const SENDFILE_STRETCH: u64 = 1024 * 1024;
 
+/// So much is gathered before it is given away, in octets. File systems lay out what is written to them in pieces as large as
+/// the writes are: this costs them less than a page at a time, which is how they get it by `splice`.
+const GATHER: usize = 1024 * 1024;
+
 /// So much is taken in at one turn, in octets; then others who wait for a thread get theirs.
 const TURN: u64 = 32 * 1024 * 1024;
+
+/// So much of a file is sealed ahead, in octets, before we look again whether there is a processor for that.
+const RUN: u64 = 32 * 1024 * 1024;
 
 /// How long we stay until the peer has taken in the end of a TLS connection.
 const LINGER: Duration = Duration::from_secs(10);
@@ -63,6 +74,9 @@ pub enum Broken {
     File(io::Error),
 }
 
+/// A piece of a file that is read and sealed: the records with it, the buffer it was read into, and its length.
+type Sealing = JoinHandle<Result<(Box<Records>, Vec<u8>, u64), Broken>>;
+
 /// What came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
@@ -70,30 +84,6 @@ pub enum Arrival {
     Octets(usize),
     /// The end, in good order.
     End,
-}
-
-/// A file that octets are taken in by, and somebody who knows how much of it there may be.
-pub trait Sink {
-    /// Why it takes no more.
-    type Error: From<io::Error>;
-
-    /// How many of `wanted` octets there is room for, at least one.
-    ///
-    /// # Errors
-    /// When there is no room at all.
-    fn room(&mut self, wanted: u64) -> Result<u64, Self::Error>;
-
-    /// Where they go, by its own position.
-    fn file(&self) -> &File;
-
-    /// So many have gone there.
-    fn wrote(&mut self, octets: u64);
-
-    /// Takes octets that somebody has in hand.
-    ///
-    /// # Errors
-    /// Whatever is in the way.
-    fn put(&mut self, octets: &[u8]) -> Result<(), Self::Error>;
 }
 
 /// How a turn of [`DataLine::take_in`] ended.
@@ -108,10 +98,10 @@ pub enum Taken {
 /// Why a turn failed.
 #[derive(Debug)]
 pub enum Fault<E> {
-    /// The line is broken; what came before is in the file.
+    /// The line is broken; what came before was given away.
     Line(Broken),
-    /// The file takes no more.
-    Sink(E),
+    /// Who was given it takes no more.
+    Taker(E),
 }
 
 /// An open data connection.
@@ -126,8 +116,25 @@ pub struct DataLine {
 
 #[derive(Debug)]
 enum Wire {
-    Clear(TcpStream, Option<Straight>),
-    Tls(Box<SecureLine>),
+    /// In clear, and the reactor does not know it yet: what is small is through before it needs to.
+    Fresh(std::net::TcpStream),
+    Clear(TcpStream),
+    Tls(SecureLine),
+    /// On a thread that works on it; and for ever when that did not bring it back.
+    Away,
+}
+
+impl Wire {
+    /// Has the reactor know it.
+    fn settle(&mut self) -> io::Result<()> {
+        if let Wire::Fresh(socket) = self {
+            let stream = TcpStream::from_std(socket.try_clone()?)?;
+            // What a listing or a small file ends with should not wait for an acknowledgement.
+            let _ = stream.set_nodelay(true);
+            *self = Wire::Clear(stream);
+        }
+        Ok(())
+    }
 }
 
 impl DataLine {
@@ -135,7 +142,12 @@ impl DataLine {
     pub fn clear(stream: TcpStream, stall: Duration) -> Self {
         // What a listing or a small file ends with should not wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
-        DataLine { wire: Wire::Clear(stream, None), stall, throttle: Throttle::default(), owed: 0 }
+        DataLine { wire: Wire::Clear(stream), stall, throttle: Throttle::default(), owed: 0 }
+    }
+
+    /// The same, of one that came just now and does not block. What it can take at once costs least this way.
+    pub fn fresh(socket: std::net::TcpStream, stall: Duration) -> Self {
+        DataLine { wire: Wire::Fresh(socket), stall, throttle: Throttle::default(), owed: 0 }
     }
 
     /// Under TLS; we are its server whoever has dialled (RFC 4217 §7). Also says whether the peer has resumed a session of
@@ -176,7 +188,7 @@ impl DataLine {
         let _ = stream.set_nodelay(true);
         let shaken = Box::pin(tokio::time::timeout(limit, shake(stream))).await;
         let (line, resumed) = shaken.unwrap_or(Err(TlsError::TooSlow))?;
-        let wire = Wire::Tls(Box::new(line));
+        let wire = Wire::Tls(line);
         Ok((DataLine { wire, stall, throttle: Throttle::default(), owed: 0 }, resumed))
     }
 
@@ -193,12 +205,22 @@ impl DataLine {
         while !octets.is_empty() {
             let some = self.throttle.stretch(octets.len().min(STRETCH) as u64) as usize;
             self.throttle.pay(some as u64).await;
+            let begun = match &mut self.wire {
+                Wire::Fresh(socket) => write_at_once(socket, &octets[..some])?,
+                _ => 0,
+            };
+            if begun < some {
+                self.wire.settle().map_err(Broken::Lost)?;
+            }
             match &mut self.wire {
-                Wire::Clear(stream, _) => write_all(stream, &octets[..some], self.stall).await?,
+                Wire::Clear(stream) => write_all(stream, &octets[begun..some], self.stall).await?,
                 Wire::Tls(line) => {
-                    line.seal(&octets[..some]).map_err(Broken::Lost)?;
-                    flush(line, self.stall).await?;
+                    line.records.seal(&octets[..some]).map_err(Broken::Lost)?;
+                    write_all(&mut line.socket, line.records.outgoing(), self.stall).await?;
+                    line.records.sent();
                 }
+                Wire::Fresh(_) => {}
+                Wire::Away => return Err(away()),
             }
             sent(some as u64);
             octets = &octets[some..];
@@ -215,16 +237,72 @@ impl DataLine {
             // No more than a hint.
             let _ = fadvise(file, from, NonZeroU64::new(until - from), Advice::Sequential);
         }
-        if let Wire::Clear(stream, _) = &self.wire {
-            return send_straight(stream, file, from, until, self.stall, &self.throttle, sent).await;
+        let mut at = from;
+        if let Wire::Fresh(socket) = &self.wire
+            && until.saturating_sub(from) <= SENDFILE_STRETCH
+            && self.throttle.is_open()
+        {
+            at += sendfile_at_once(socket, file, from, until)?;
+            sent(at - from);
         }
-        let (mut at, mut buffer) = (from, Vec::new());
+        if at == until {
+            return Ok(());
+        }
+        self.wire.settle().map_err(Broken::Lost)?;
+        if let Wire::Clear(stream) = &self.wire {
+            return send_straight(stream, file, at, until, self.stall, &self.throttle, sent).await;
+        }
+        let (_busy, mut buffer) = (Busy::begin(), Vec::new());
         while at < until {
+            let run = (until - at).min(RUN);
+            if run > STRETCH as u64 && Busy::leaves_room() {
+                self.send_sealed(file, at, at + run, &sent).await?;
+                at += run;
+                continue;
+            }
             buffer = DataLine::read_file(file, buffer, at, until).await?;
             self.send(&buffer, &sent).await?;
             at += buffer.len() as u64;
         }
         Ok(())
+    }
+
+    /// Sends a stretch of a file under TLS: while one piece is on its way, the next is read and sealed on another thread.
+    async fn send_sealed(&mut self, file: &File, from: u64, until: u64, sent: &impl Fn(u64)) -> Result<(), Broken> {
+        let Wire::Tls(line) = std::mem::replace(&mut self.wire, Wire::Away) else { return Err(away()) };
+        let SecureLine { mut socket, mut records } = line;
+        let file = Arc::new(file.try_clone().map_err(Broken::File)?);
+        let (mut at, mut buffer) = (from, Vec::new());
+        let mut sealing = self.seal(records, Vec::new(), &file, at, until);
+        loop {
+            let (same, plain, octets) = sealing.await.map_err(|_| away())??;
+            records = same;
+            at += octets;
+            let sealed = records.swap_outgoing(&mut buffer);
+            self.throttle.pay(octets).await;
+            if at >= until {
+                write_all(&mut socket, &buffer[..sealed], self.stall).await?;
+                sent(octets);
+                self.wire = Wire::Tls(SecureLine { socket, records });
+                return Ok(());
+            }
+            sealing = self.seal(records, plain, &file, at, until);
+            write_all(&mut socket, &buffer[..sealed], self.stall).await?;
+            sent(octets);
+        }
+    }
+
+    fn seal(&self, mut records: Box<Records>, mut plain: Vec<u8>, file: &Arc<File>, at: u64, until: u64) -> Sealing {
+        let (file, want) = (Arc::clone(file), self.throttle.stretch((until - at).min(STRETCH as u64)) as usize);
+        tokio::task::spawn_blocking(move || {
+            plain.resize(want, 0);
+            let read = file.read_at(&mut plain, at).map_err(Broken::File)?;
+            if read == 0 {
+                return Err(Broken::File(io::ErrorKind::UnexpectedEof.into()));
+            }
+            records.seal(&plain[..read]).map_err(Broken::Lost)?;
+            Ok((records, plain, read as u64))
+        })
     }
 
     /// Reads a stretch of a file for somebody who has to do something to it before it is sent, without keeping others
@@ -244,27 +322,28 @@ impl DataLine {
     pub async fn receive(&mut self, buffer: &mut Vec<u8>) -> Result<Arrival, Broken> {
         loop {
             let room = buffer.capacity() - buffer.len();
-            if let Wire::Tls(line) = &mut self.wire {
-                let octets = line.content().len().min(room);
+            if let Wire::Tls(SecureLine { records, .. }) = &mut self.wire {
+                let octets = records.content().len().min(room);
                 if octets > 0 {
-                    buffer.extend_from_slice(&line.content()[..octets]);
-                    line.take(octets);
+                    buffer.extend_from_slice(&records.content()[..octets]);
+                    records.take(octets);
                     self.owed += octets as u64;
                     return Ok(Arrival::Octets(octets));
                 }
-                if line.is_closed() {
+                if records.is_closed() {
                     return Ok(Arrival::End);
                 }
             }
             self.ready().await?;
             let some = self.throttle.stretch(room as u64);
             match &mut self.wire {
-                Wire::Clear(stream, _) => {
+                Wire::Clear(stream) => {
                     let octets = in_time(self.stall, stream.take(some).read_buf(buffer)).await?;
                     self.owed += octets as u64;
                     return Ok(if octets == 0 { Arrival::End } else { Arrival::Octets(octets) });
                 }
                 Wire::Tls(line) => line.fetch(some as usize).or_else(not_now)?,
+                Wire::Fresh(_) | Wire::Away => return Err(away()),
             }
         }
     }
@@ -275,42 +354,49 @@ impl DataLine {
     /// [`Broken`]
     pub async fn ready(&mut self) -> Result<(), Broken> {
         self.throttle.pay(std::mem::take(&mut self.owed)).await;
+        self.wire.settle().map_err(Broken::Lost)?;
         match &self.wire {
-            Wire::Clear(stream, _) => in_time(self.stall, stream.readable()).await,
-            Wire::Tls(line) if line.content().is_empty() && !line.is_closed() => {
-                in_time(self.stall, line.socket.readable()).await
+            Wire::Clear(stream) => in_time(self.stall, stream.readable()).await,
+            Wire::Tls(SecureLine { socket, records }) if records.content().is_empty() && !records.is_closed() => {
+                in_time(self.stall, socket.readable()).await
             }
             Wire::Tls(_) => Ok(()),
+            Wire::Fresh(_) | Wire::Away => Err(away()),
         }
     }
 
-    /// Takes what has come into a file, until there is no more for now, or `stop` is set; `moved` hears of it. Waits for the
-    /// disk, and never for the peer: that is what [`DataLine::ready`] is for.
+    /// Gives away what has come, and before it what somebody has in hand already, in large stretches; until there is no more
+    /// for now, or `stop` is set. `moved` hears of what came. Waits as long as `give` does, and never for the peer: that is
+    /// what [`DataLine::ready`] is for.
     ///
     /// # Errors
     /// [`Fault`]
-    pub fn take_in<S: Sink>(
+    pub fn take_in<E>(
         &mut self,
-        sink: &mut S,
+        in_hand: &[u8],
+        give: impl FnMut(&[u8]) -> Result<(), E>,
         stop: &AtomicBool,
         moved: impl Fn(u64),
-    ) -> Result<Taken, Fault<S::Error>> {
+    ) -> Result<Taken, Fault<E>> {
         let turn = self.throttle.stretch(TURN);
         let owed = &mut self.owed;
         let moved = |octets| {
             *owed += octets;
             moved(octets);
         };
-        match &mut self.wire {
-            Wire::Clear(stream, straight) => {
-                let straight = match straight {
-                    Some(straight) => straight,
-                    None => straight.insert(Straight::new().map_err(|error| Fault::Sink(error.into()))?),
-                };
-                take_straight(stream, straight, sink, turn, stop, moved)
+        // One for each thread that may wait: whoever waits for the peer needs none.
+        thread_local!(static GATHERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
+        GATHERED.with_borrow_mut(|gathered| {
+            gathered.clear();
+            gathered.reserve_exact(GATHER);
+            gathered.extend_from_slice(in_hand);
+            match &mut self.wire {
+                Wire::Clear(stream) => take_clear(stream, gathered, give, turn, stop, moved),
+                Wire::Tls(line) => take_opened(line, gathered, give, turn, stop, moved),
+                // Nobody has waited for it to be ready.
+                Wire::Fresh(_) | Wire::Away => Err(Fault::Line(away())),
             }
-            Wire::Tls(line) => take_opened(line, sink, turn, stop, moved),
-        }
+        })
     }
 
     /// Says that all was said: close_notify under TLS, then FIN. Returns when that has left; who has not read it yet
@@ -320,12 +406,14 @@ impl DataLine {
     /// [`Broken`]
     pub async fn finish(mut self) -> Result<(), Broken> {
         match &mut self.wire {
-            Wire::Clear(stream, _) => in_time(self.stall, stream.shutdown()).await?,
-            Wire::Tls(line) => {
-                line.seal_farewell().map_err(Broken::Lost)?;
-                flush(line, self.stall).await?;
-                in_time(self.stall, line.socket.shutdown()).await?;
+            Wire::Fresh(socket) => socket.shutdown(Shutdown::Write).map_err(Broken::Lost)?,
+            Wire::Clear(stream) => in_time(self.stall, stream.shutdown()).await?,
+            Wire::Tls(SecureLine { socket, records }) => {
+                records.seal_farewell().map_err(Broken::Lost)?;
+                write_all(socket, records.outgoing(), self.stall).await?;
+                in_time(self.stall, socket.shutdown()).await?;
             }
+            Wire::Away => return Err(away()),
         }
         if let Wire::Tls(line) = self.wire {
             // The peer has its own close_notify to say. If nobody were there to hear it, the system would answer with a
@@ -336,69 +424,105 @@ impl DataLine {
     }
 }
 
-/// From socket to file inside of the kernel.
-fn take_straight<S: Sink>(
+/// Files that are on their way under TLS just now.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
+
+/// One of them.
+struct Busy;
+
+impl Busy {
+    fn begin() -> Self {
+        BUSY.fetch_add(1, Ordering::Relaxed);
+        Busy
+    }
+
+    /// Whether each of them can have a second processor. If not, changing threads would only cost time.
+    fn leaves_room() -> bool {
+        static PROCESSORS: OnceLock<usize> = OnceLock::new();
+        let processors = PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
+        2 * BUSY.load(Ordering::Relaxed) <= *processors
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn take_clear<E>(
     stream: &TcpStream,
-    straight: &Straight,
-    sink: &mut S,
+    gathered: &mut Vec<u8>,
+    mut give: impl FnMut(&[u8]) -> Result<(), E>,
     turn: u64,
     stop: &AtomicBool,
     mut moved: impl FnMut(u64),
-) -> Result<Taken, Fault<S::Error>> {
-    let mut left = turn;
-    while left > 0 && !stop.load(Ordering::Relaxed) {
-        let room = match sink.room(left.min(PIPE_OCTETS as u64)) {
-            Ok(room) => room,
-            // What fills it to the last octet fits.
-            Err(full) => return is_at_end(stream).map_err(Fault::Line)?.ok_or(Fault::Sink(full)),
-        };
-        let octets = match straight.fill(stream, room.min(left)) {
-            Ok(0) => return Ok(Taken::End),
-            Ok(octets) => octets,
-            Err(error) => return not_now(error).map(|()| Taken::Some).map_err(Fault::Line),
-        };
-        straight.empty(sink.file(), octets).map_err(|error| Fault::Sink(error.into()))?;
-        sink.wrote(octets as u64);
-        moved(octets as u64);
-        left = left.saturating_sub(octets as u64);
-    }
-    Ok(Taken::Some)
-}
-
-/// Whether nothing more can come, or nothing has come so far; None if there is something.
-fn is_at_end(stream: &TcpStream) -> Result<Option<Taken>, Broken> {
-    let mut scratch = [0];
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    let seen = stream.try_io(Interest::READABLE, || Ok(recv(stream, &mut scratch, flags)?.1));
-    match seen {
-        Ok(0) => Ok(Some(Taken::End)),
-        Ok(_) => Ok(None),
-        Err(error) => not_now(error).map(|()| Some(Taken::Some)),
-    }
-}
-
-/// Under TLS: what is opened is written while it is still in the processor's cache.
-fn take_opened<S: Sink>(
-    line: &mut SecureLine,
-    sink: &mut S,
-    turn: u64,
-    stop: &AtomicBool,
-    mut moved: impl FnMut(u64),
-) -> Result<Taken, Fault<S::Error>> {
+) -> Result<Taken, Fault<E>> {
     let mut left = turn;
     loop {
-        let fetched = if line.is_closed() { Ok(()) } else { line.fetch(usize::try_from(left).unwrap_or(usize::MAX)) };
-        // Also when the line broke: what was opened came before.
-        let octets = line.content().len();
-        sink.put(line.content()).map_err(Fault::Sink)?;
-        line.take(octets);
-        moved(octets as u64);
-        left = left.saturating_sub(octets as u64);
-        match fetched {
-            _ if line.is_closed() => return Ok(Taken::End),
+        let room = gathered.capacity() - gathered.len();
+        let read = read_behind(stream, gathered, room.min(usize::try_from(left).unwrap_or(room)));
+        if let Ok(octets) = read {
+            moved(octets as u64);
+            left -= octets as u64;
+        }
+        let goes_on = matches!(read, Ok(1..)) && left > 0 && !stop.load(Ordering::Relaxed);
+        if goes_on && gathered.len() < gathered.capacity() {
+            continue;
+        }
+        give(gathered).map_err(Fault::Taker)?;
+        gathered.clear();
+        match read {
+            Ok(0) => return Ok(Taken::End),
             Err(error) => return not_now(error).map(|()| Taken::Some).map_err(Fault::Line),
-            Ok(()) if left == 0 || stop.load(Ordering::Relaxed) => return Ok(Taken::Some),
-            Ok(()) => {}
+            Ok(_) if goes_on => {}
+            Ok(_) => return Ok(Taken::Some),
+        }
+    }
+}
+
+/// Reads what is there behind what was gathered, `most` octets at most.
+fn read_behind(stream: &TcpStream, gathered: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+    stream.try_io(Interest::READABLE, || {
+        if most >= gathered.capacity() - gathered.len() {
+            return Ok(recv(stream, spare_capacity(gathered), RecvFlags::DONTWAIT)?.1);
+        }
+        let end = gathered.len();
+        gathered.resize(end + most, 0);
+        let read = recv(stream, &mut gathered[end..], RecvFlags::DONTWAIT);
+        gathered.truncate(end + read.as_ref().map_or(0, |(_, octets)| *octets));
+        Ok(read?.1)
+    })
+}
+
+fn take_opened<E>(
+    line: &mut SecureLine,
+    gathered: &mut Vec<u8>,
+    mut give: impl FnMut(&[u8]) -> Result<(), E>,
+    turn: u64,
+    stop: &AtomicBool,
+    mut moved: impl FnMut(u64),
+) -> Result<Taken, Fault<E>> {
+    let mut left = turn;
+    loop {
+        let before = gathered.len();
+        // Also when the line broke: what was opened came before.
+        let fetched = line.fetch_into(gathered, usize::try_from(left).unwrap_or(usize::MAX));
+        let octets = (gathered.len() - before) as u64;
+        moved(octets);
+        left = left.saturating_sub(octets);
+        let closed = line.records.is_closed();
+        let goes_on = fetched.is_ok() && !closed && left > 0 && !stop.load(Ordering::Relaxed);
+        if goes_on && gathered.len() < GATHER - STRETCH {
+            continue;
+        }
+        give(gathered).map_err(Fault::Taker)?;
+        gathered.clear();
+        match fetched {
+            _ if closed => return Ok(Taken::End),
+            Err(error) => return not_now(error).map(|()| Taken::Some).map_err(Fault::Line),
+            Ok(()) if goes_on => {}
+            Ok(()) => return Ok(Taken::Some),
         }
     }
 }
@@ -423,19 +547,31 @@ async fn write_all(stream: &mut TcpStream, mut octets: &[u8], stall: Duration) -
     Ok(())
 }
 
-/// Sends what is sealed.
-async fn flush(line: &mut SecureLine, stall: Duration) -> Result<(), Broken> {
-    let mut at = 0;
-    while at < line.outgoing().len() {
-        let (socket, octets) = line.parts();
-        let written = in_time(stall, socket.write(&octets[at..])).await?;
-        if written == 0 {
-            return Err(Broken::Lost(io::ErrorKind::WriteZero.into()));
-        }
-        at += written;
+/// Writes what the socket takes at once.
+fn write_at_once(mut socket: &std::net::TcpStream, octets: &[u8]) -> Result<usize, Broken> {
+    use std::io::Write;
+    match socket.write(octets) {
+        Err(error) => not_now(error).map(|()| 0),
+        Ok(written) => Ok(written),
     }
-    line.sent();
-    Ok(())
+}
+
+/// Sends what the socket takes at once, of a file that is in memory.
+fn sendfile_at_once(socket: &std::net::TcpStream, file: &File, from: u64, until: u64) -> Result<u64, Broken> {
+    if until == from || !is_in_memory(file, until - 1) {
+        return Ok(0);
+    }
+    let mut offset = from;
+    match sendfile(socket, file, Some(&mut offset), (until - from) as usize) {
+        Ok(0) => Err(Broken::File(io::ErrorKind::UnexpectedEof.into())),
+        Ok(octets) => Ok(octets as u64),
+        Err(errno) => not_now(errno.into()).map(|()| 0),
+    }
+}
+
+/// There is no wire to use: it went with a thread that failed, or nobody has waited for it.
+fn away() -> Broken {
+    Broken::Lost(io::ErrorKind::NotConnected.into())
 }
 
 /// Reads until the peer has closed.
@@ -505,13 +641,8 @@ async fn send_straight(
 
 /// Sees that a stretch of a file is in memory, so that nobody but a thread that may wait waits for the disk.
 async fn fetch_from_disk(file: &File, at: u64, stretch: u64) -> io::Result<()> {
-    let is_there = |at| {
-        let mut octet = [0];
-        let read = preadv2(file, &mut [io::IoSliceMut::new(&mut octet)], at, ReadWriteFlags::NOWAIT);
-        !matches!(read, Err(Errno::AGAIN))
-    };
     // The system reads ahead from the front on: where the last octet is, the others are, or are about to be.
-    if is_there(at + stretch - 1) && is_there(at) {
+    if is_in_memory(file, at + stretch - 1) && is_in_memory(file, at) {
         return Ok(());
     }
     let file = file.try_clone()?;
@@ -527,6 +658,13 @@ async fn fetch_from_disk(file: &File, at: u64, stretch: u64) -> io::Result<()> {
         Ok(())
     });
     fetched.await.map_err(io::Error::other)?
+}
+
+/// Whether an octet can be had without waiting for the disk, as far as the system tells.
+fn is_in_memory(file: &File, at: u64) -> bool {
+    let mut octet = [0];
+    let read = preadv2(file, &mut [io::IoSliceMut::new(&mut octet)], at, ReadWriteFlags::NOWAIT);
+    !matches!(read, Err(Errno::AGAIN))
 }
 
 /// Reads at least one octet and at most `want`: at once if they are in memory, on a thread that may wait if not.

@@ -129,7 +129,7 @@ fn octets_that_were_not_reported_are_found_at_the_end() {
     use std::io::Write;
     let yard = Yard::with(bounded(10, 2));
     let upload = yard.begun("f", Mode::Store, "");
-    upload.file().write_all(b"more than there is room for").unwrap();
+    (&upload.scratch.file).write_all(b"more than there is room for").unwrap();
     assert!(matches!(upload.commit(), Err(Error::QuotaExceeded)));
     assert_eq!((yard.usage(), yard.on_disk()), ((0, 0), vec![]));
 }

@@ -277,20 +277,6 @@ fn an_announced_length_is_looked_at_before_anything_arrives() {
 }
 
 #[test]
-fn the_file_may_be_written_by_whoever_moves_octets() {
-    use std::io::Write;
-    let yard = Yard::new();
-    let mut upload = yard.begun("f", Mode::Store, "");
-    let mut file = upload.file().try_clone().unwrap();
-    assert_eq!(upload.room(5).unwrap(), 5);
-    file.write_all(b"12345").unwrap();
-    upload.wrote(5);
-    upload.write_all(b"67").unwrap();
-    assert_eq!(upload.commit().unwrap().size, 7);
-    assert_eq!(yard.content("f").unwrap(), b"1234567");
-}
-
-#[test]
 fn a_volume_is_open_once() {
     let yard = Yard::new();
     let again = Volume::open(&yard.top(), Terms::default());

@@ -39,7 +39,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
-use tokio::net::TcpStream;
 use tracing::warn;
 use work::Work;
 
@@ -82,8 +81,8 @@ enum DataEnd {
     Port(DataPort),
     /// We will dial there.
     Dial(SocketAddr),
-    /// The client has come.
-    Here(TcpStream),
+    /// The client has come, just now.
+    Here(std::net::TcpStream),
 }
 
 impl Desk {

@@ -19,8 +19,7 @@ use super::work::Stopped;
 use super::{Line, refusal};
 use files::Upload;
 use ftp::{Outcome, Refusal};
-use net::{Arrival, DataLine, Fault, Sink as _, Taken};
-use std::fs::File;
+use net::{Arrival, DataLine, Fault, Taken};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -136,14 +135,12 @@ impl Taking {
     ) -> Result<(Self, Result<Taken, Outcome>), Outcome> {
         let stop = stopped.flag();
         let turn = tokio::task::spawn_blocking(move || {
-            let taken = match first.map_or(Ok(()), |first| self.sink.put(&first)) {
-                Ok(()) => self.data.take_in(&mut self.sink, &stop, count(&progress)),
-                Err(error) => Err(Fault::Sink(error)),
-            };
-            match taken {
+            let upload = &mut self.sink.upload;
+            let give = |octets: &[u8]| upload.write_all(octets);
+            match self.data.take_in(&first.unwrap_or_default(), give, &stop, count(&progress)) {
                 Ok(taken) => Ok((self, Ok(taken))),
                 Err(Fault::Line(why)) => Ok((self, Err(broken(why)))),
-                Err(Fault::Sink(error)) => {
+                Err(Fault::Taker(error)) => {
                     self.sink.upload.abandon();
                     Err(Outcome::Refused(refusal(error)))
                 }
@@ -171,26 +168,6 @@ struct Sink {
     upload: Box<Upload>,
     unfolding: Unfolding,
     record: Arc<Transfer>,
-}
-
-impl net::Sink for Sink {
-    type Error = files::Error;
-
-    fn room(&mut self, wanted: u64) -> Result<u64, files::Error> {
-        self.upload.room(wanted)
-    }
-
-    fn file(&self) -> &File {
-        self.upload.file()
-    }
-
-    fn wrote(&mut self, octets: u64) {
-        self.upload.wrote(octets);
-    }
-
-    fn put(&mut self, octets: &[u8]) -> Result<(), files::Error> {
-        self.upload.write_all(octets)
-    }
 }
 
 /// What came of the end of a stream.

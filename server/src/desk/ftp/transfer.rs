@@ -219,7 +219,10 @@ pub(super) struct Link {
 impl Link {
     async fn connect(&self, data: DataEnd) -> Result<DataLine, Outcome> {
         let stream = match data {
-            DataEnd::Here(stream) => stream,
+            DataEnd::Here(socket) if !self.private => {
+                return Ok(DataLine::fresh(socket, self.stall).throttled(self.throttle.clone()));
+            }
+            DataEnd::Here(socket) => TcpStream::from_std(socket).map_err(|error| self.unconnected(&error, false))?,
             DataEnd::Port(mut port) => {
                 port.wait(CONNECT_LIMIT).await.map_err(|error| self.unconnected(&error, port.met_strangers()))?
             }
