@@ -1,27 +1,74 @@
-//! Several files that somebody has named, over a crew.
+//! Several files over a crew: those that somebody has named, or that a plan has.
+//!
+//! ```text
+//! Move ─→ one connection fetches or sends it
+//!   └─ large, and hands are free ─→ its pieces, one a connection (see `pieces`)
+//! ```
+//!
+//! Invariants: a file that cannot be had in pieces is fetched as a whole; each file is told to be done, or to have failed,
+//! once.
+//! Not here: which files (mirror, and whoever asks), how one moves (fetch, send, pieces).
 
-use crate::connection::Connection;
-use crate::crew::{Crew, Event, Move, Tasks};
+use crate::connection::{Connection, wire_path};
+use crate::crew::{Crew, Event, Move, Task, Tasks};
 use crate::directory::shown;
 use crate::error::Error;
 use crate::fetch::Fetch;
 use crate::mirror::Report;
+use crate::pieces::{About, PIECE_MIN_OCTETS, Whole};
 use crate::send::Send;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// A file, or a piece of one.
+#[derive(Clone)]
+enum Errand {
+    File(Move),
+    /// The same, which cannot be had in pieces.
+    Undivided(Move),
+    Piece(Arc<Move>, Arc<Whole>, usize),
+}
+
+impl Errand {
+    fn remote(&self) -> &[u8] {
+        match self {
+            Errand::File(file) | Errand::Undivided(file) => &file.remote,
+            Errand::Piece(file, ..) => &file.remote,
+        }
+    }
+}
+
+impl Task for Errand {
+    fn name(&self) -> String {
+        shown(self.remote())
+    }
+
+    fn fail(&self) -> bool {
+        match self {
+            Errand::File(_) | Errand::Undivided(_) => true,
+            Errand::Piece(_, whole, _) => whole.give_up(),
+        }
+    }
+}
+
+/// What was done so far.
+#[derive(Default)]
+struct Sum {
+    files: AtomicU64,
+    octets: AtomicU64,
+}
+
 impl Crew {
-    /// Fetches files, each to its own place here.
+    /// Fetches files, each to its own place here. A large one is fetched in pieces by those who have nothing else to do.
     ///
     /// # Errors
     /// When there is no connection at all; what fails besides is told to the watcher and counted.
     pub async fn fetch_all(&self, files: Vec<(Vec<u8>, PathBuf)>, wishes: &Fetch) -> Result<Report, Error> {
-        let moves = files.into_iter().map(|(remote, local)| Move { remote, local, size: None, time: None, mode: None });
-        self.each(moves.collect(), async |connection: &mut Connection, task: &Move, name: &str| {
-            let wishes = Fetch { heard: self.heard(name.to_owned()), ..wishes.clone() };
-            Ok(connection.fetch(&task.remote, &task.local, &wishes).await?.octets)
-        })
-        .await
+        let moves = files.into_iter().map(|(remote, local)| Move { remote, local, ..Move::default() });
+        self.fetch_moves(moves.collect(), wishes).await
     }
 
     /// Sends files, each to its own place there.
@@ -31,33 +78,151 @@ impl Crew {
     pub async fn send_all(&self, files: Vec<(PathBuf, Vec<u8>)>, wishes: &Send) -> Result<Report, Error> {
         let moves = files.into_iter().map(|(local, remote)| {
             let size = local.metadata().ok().map(|about| about.len());
-            Move { remote, local, size, time: None, mode: None }
+            Move { remote, local, size, ..Move::default() }
         });
-        self.each(moves.collect(), async |connection: &mut Connection, task: &Move, name: &str| {
-            let wishes = Send { heard: self.heard(name.to_owned()), ..wishes.clone() };
-            Ok(connection.send(&task.local, &task.remote, &wishes).await?.octets)
-        })
-        .await
+        self.send_moves(moves.collect(), wishes).await
     }
 
-    async fn each(
-        &self,
-        moves: Vec<Move>,
-        one: impl AsyncFn(&mut Connection, &Move, &str) -> Result<u64, Error>,
-    ) -> Result<Report, Error> {
-        let (moved, octets) = (AtomicU64::new(0), AtomicU64::new(0));
-        let tasks = Tasks::new(moves);
+    pub(crate) async fn fetch_moves(&self, moves: Vec<Move>, wishes: &Fetch) -> Result<Report, Error> {
+        let (tasks, sum) = (Tasks::new(moves.into_iter().map(Errand::File)), Sum::default());
         let failed = self
-            .work(&tasks, async |connection: &mut Connection, task: &Move| {
-                let name = shown(&task.remote);
-                self.tell(&Event::Begun { name: &name, octets: task.size });
-                let length = one(connection, task, &name).await?;
-                moved.fetch_add(1, Ordering::Relaxed);
-                octets.fetch_add(length, Ordering::Relaxed);
-                self.tell(&Event::Done { name: &name, octets: length });
+            .work(&tasks, async |connection: &mut Connection, errand: &Errand| match errand {
+                Errand::File(file) => {
+                    let file = measured(connection, file).await?;
+                    self.tell(&Event::Begun { name: &errand.name(), octets: file.size });
+                    match self.divide(connection, &file, &tasks, wishes).await? {
+                        true => Ok(()),
+                        false => self.fetch_whole(connection, &file, wishes, &sum).await,
+                    }
+                }
+                Errand::Undivided(file) => self.fetch_whole(connection, file, wishes, &sum).await,
+                Errand::Piece(file, whole, index) => {
+                    match self.fetch_piece(connection, (file, whole, *index), wishes, &sum).await {
+                        // It cannot be had in pieces, or is another one by now.
+                        Err(error) if is_against_pieces(&error) && whole.give_up() => {
+                            whole.discard();
+                            tasks.add(Errand::Undivided(file.as_ref().clone()));
+                            Ok(())
+                        }
+                        // Others have said so.
+                        Err(_) if whole.is_given_up() => Ok(()),
+                        other => other,
+                    }
+                }
+            })
+            .await?;
+        Ok(sum.report(failed))
+    }
+
+    pub(crate) async fn send_moves(&self, moves: Vec<Move>, wishes: &Send) -> Result<Report, Error> {
+        let (tasks, sum) = (Tasks::new(moves.into_iter().map(Errand::File)), Sum::default());
+        let failed = self
+            .work(&tasks, async |connection: &mut Connection, errand: &Errand| {
+                let (Errand::File(file) | Errand::Undivided(file)) = errand else { return Ok(()) };
+                self.tell(&Event::Begun { name: &errand.name(), octets: file.size });
+                let wishes = Send { heard: self.heard(shown(&file.remote)), ..wishes.clone() };
+                let octets = connection.send(&file.local, &file.remote, &wishes).await?.octets;
+                if let Some(mode) = file.mode {
+                    connection.set_mode(&file.remote, mode & 0o777).await?;
+                }
+                self.done(file, octets, &sum);
                 Ok(())
             })
             .await?;
-        Ok(Report { moved: moved.into_inner(), octets: octets.into_inner(), removed: 0, failed })
+        Ok(sum.report(failed))
+    }
+
+    fn done(&self, file: &Move, octets: u64, sum: &Sum) {
+        sum.files.fetch_add(1, Ordering::Relaxed);
+        sum.octets.fetch_add(octets, Ordering::Relaxed);
+        self.tell(&Event::Done { name: &shown(&file.remote), octets });
+    }
+
+    async fn fetch_whole(
+        &self,
+        connection: &mut Connection,
+        file: &Move,
+        wishes: &Fetch,
+        sum: &Sum,
+    ) -> Result<(), Error> {
+        let known = Some((file.size, file.time));
+        let wishes = Fetch { heard: self.heard(shown(&file.remote)), known, ..wishes.clone() };
+        let octets = connection.fetch(&file.remote, &file.local, &wishes).await?.octets;
+        give_mode(file)?;
+        self.done(file, octets, sum);
+        Ok(())
+    }
+
+    /// Makes a task of each piece, if the file is large and there are hands that have nothing else to do.
+    async fn divide(
+        &self,
+        connection: &mut Connection,
+        file: &Move,
+        tasks: &Tasks<Errand>,
+        wishes: &Fetch,
+    ) -> Result<bool, Error> {
+        let free = (self.hands() + 1).saturating_sub(tasks.open()) as u64;
+        let worth = |size: u64| (size / PIECE_MIN_OCTETS).min(free);
+        if !connection.features().rest || file.size.is_none_or(|size| worth(size) < 2) {
+            return Ok(false);
+        }
+        // A listing may be of yesterday.
+        let (Some(size), told) = connection.measure(&wire_path(&file.remote)?).await? else { return Ok(false) };
+        let about = About { size, time: file.time, told };
+        let pieces = worth(size);
+        let whole = Arc::new(Whole::begin(&file.remote, &file.local, &about, pieces, wishes.resume)?);
+        let file = Arc::new(file.clone());
+        for index in 0..whole.pieces() {
+            tasks.add(Errand::Piece(file.clone(), whole.clone(), index));
+        }
+        Ok(true)
+    }
+
+    async fn fetch_piece(
+        &self,
+        connection: &mut Connection,
+        (file, whole, index): (&Move, &Arc<Whole>, usize),
+        wishes: &Fetch,
+        sum: &Sum,
+    ) -> Result<(), Error> {
+        if whole.is_given_up() {
+            return Ok(());
+        }
+        connection.fetch_piece(whole, index, self.heard(shown(&file.remote))).await?;
+        if whole.is_to_complete() {
+            let octets = connection.complete(whole, wishes).await?.octets;
+            give_mode(file)?;
+            self.done(file, octets, sum);
+        }
+        Ok(())
+    }
+}
+
+/// A size that is not known exactly is asked for.
+async fn measured(connection: &mut Connection, file: &Move) -> Result<Move, Error> {
+    if file.size.is_some() {
+        return Ok(file.clone());
+    }
+    let (size, time) = connection.measure(&wire_path(&file.remote)?).await?;
+    Ok(Move { size, time, ..file.clone() })
+}
+
+fn is_against_pieces(error: &Error) -> bool {
+    match error {
+        Error::Untaken { .. } => true,
+        Error::Refused { reply, .. } => reply.is_permanent(),
+        _ => false,
+    }
+}
+
+fn give_mode(file: &Move) -> Result<(), Error> {
+    let Some(mode) = file.mode else { return Ok(()) };
+    let why = |why| Error::local(&file.local, why);
+    fs::set_permissions(&file.local, fs::Permissions::from_mode(mode & 0o777)).map_err(why)
+}
+
+impl Sum {
+    fn report(self, failed: u64) -> Report {
+        Report { moved: self.files.into_inner(), octets: self.octets.into_inner(), removed: 0, failed }
     }
 }

@@ -240,7 +240,7 @@ pub(crate) fn broken(step: &str, fault: &Fault) -> Error {
     let (step, why) = (step.to_owned(), fault.to_string());
     match fault {
         Fault::Unconnected(_) | Fault::Line(_) => Error::Broken { step, why },
-        Fault::Local(_) | Fault::Wrong(_) => Error::Untaken { step, why },
+        Fault::Local(_) | Fault::Wrong(_) | Fault::Enough => Error::Untaken { step, why },
     }
 }
 

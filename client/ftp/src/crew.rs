@@ -76,6 +76,11 @@ pub struct Crew {
 pub(crate) trait Task: Send + Clone {
     /// For people.
     fn name(&self) -> String;
+
+    /// It will not be done. Says whether that is news: a file of several tasks fails once.
+    fn fail(&self) -> bool {
+        true
+    }
 }
 
 impl Task for Vec<u8> {
@@ -106,6 +111,11 @@ impl<T> Tasks<T> {
     fn give_back(&self, task: T) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(task);
         self.changed.notify_one();
+    }
+
+    /// How many are waiting or being done.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 
     fn done(&self) {
@@ -143,6 +153,10 @@ impl Crew {
         &self.site
     }
 
+    pub(crate) fn hands(&self) -> usize {
+        self.hands
+    }
+
     pub(crate) fn tell(&self, event: &Event<'_>) {
         (self.watcher)(event);
     }
@@ -166,8 +180,8 @@ impl Crew {
         let failed = AtomicUsize::new(0);
         let present = AtomicUsize::new(1);
         let mut first = Some(first);
-        let hands = self.hands.min(tasks.open.load(Ordering::SeqCst).max(4));
-        let workers = (0..hands).map(|_| {
+        // Who finds nothing to do never connects.
+        let workers = (0..self.hands).map(|_| {
             let connection = first.take();
             Worker { crew: self, tasks, connection, present: &present, failed: &failed }.run(&task)
         });
@@ -196,8 +210,10 @@ impl<T: Task> Worker<'_, T> {
                     return;
                 }
                 Err(error) => {
-                    self.failed.fetch_add(1, Ordering::SeqCst);
-                    self.crew.tell(&Event::Failed { name: &next.name(), error: &error });
+                    if next.fail() {
+                        self.failed.fetch_add(1, Ordering::SeqCst);
+                        self.crew.tell(&Event::Failed { name: &next.name(), error: &error });
+                    }
                     self.tasks.done();
                 }
             }
@@ -261,7 +277,7 @@ impl<T: Task> Worker<'_, T> {
 }
 
 /// A file to be moved.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Move {
     pub(crate) remote: Vec<u8>,
     pub(crate) local: PathBuf,

@@ -241,6 +241,6 @@ impl Link {
                 secured.map_err(|error| unconnected(error.to_string()))?.0
             }
         };
-        pump(line).await
+        pump(line.throttled(self.site.throttle.clone())).await
     }
 }

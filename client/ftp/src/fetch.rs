@@ -15,8 +15,9 @@
 use crate::connection::{Connection, broken, wire_path};
 use crate::directory::shown;
 use crate::error::Error;
+use crate::fill::{Stretch, Until, into_file};
 use crate::part::{is_part_of, part_name};
-use crate::pump::{Counter, Fault, into_file, into_hands};
+use crate::pump::{Counter, Fault, into_hands};
 use ftp::client::Start;
 use ftp::{Command, Moment, WirePath};
 use std::ffi::OsStr;
@@ -29,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// So many of the last octets that we have are compared with the server's before we go on behind them.
-const COMPARED_OCTETS: u64 = 64 * 1024;
+pub(crate) const COMPARED_OCTETS: u64 = 64 * 1024;
 
 /// How a file is fetched.
 #[derive(Clone, Default)]
@@ -140,7 +141,10 @@ impl Connection {
         let from = begun.saturating_sub(COMPARED_OCTETS);
         let known = last_octets(file, from, begun).map_err(|why| Error::local("the part", why))?;
         let start = if from == 0 { Start::Beginning } else { Start::At(from) };
-        let pump = into_file(file.clone(), begun, known, self.site().pace.clone(), counter.clone());
+        let pump = into_file(
+            Stretch { file: file.clone(), at: begun, known: Arc::new(known), until: Until::End, filled: None },
+            counter.clone(),
+        );
         let words = (&Command::Retr(wire.clone())).into();
         match self.transfer_with_fault(words, start, pump, step).await {
             Ok((_, None)) => Ok(begun),
@@ -165,7 +169,8 @@ impl Connection {
     ) -> Result<u64, Error> {
         file.set_len(0).map_err(|why| Error::local("the part", why))?;
         let counter = Counter::heard_by(wishes.heard.clone());
-        let pump = into_file(file.clone(), 0, Vec::new(), self.site().pace.clone(), counter);
+        let stretch = Stretch { file: file.clone(), at: 0, known: Arc::default(), until: Until::End, filled: None };
+        let pump = into_file(stretch, counter);
         self.transfer((&Command::Retr(wire.clone())).into(), Start::Beginning, pump, step).await?;
         Ok(0)
     }
@@ -188,14 +193,14 @@ impl Connection {
 }
 
 /// The part's place, beside the file's.
-fn beside(target: &Path, size: Option<u64>, time: Option<Moment>) -> Result<PathBuf, Error> {
+pub(crate) fn beside(target: &Path, size: Option<u64>, time: Option<Moment>) -> Result<PathBuf, Error> {
     let name = target.file_name().ok_or_else(|| Error::Name(target.display().to_string()))?;
     let part = part_name(name.as_bytes(), size, time.map(Moment::unix_secs));
     Ok(target.with_file_name(OsStr::from_bytes(&part)))
 }
 
 /// The part, and how much of it is there.
-fn open(part: &Path, resume: bool) -> io::Result<(Arc<File>, u64)> {
+pub(crate) fn open(part: &Path, resume: bool) -> io::Result<(Arc<File>, u64)> {
     // Nothing is followed: somebody may have put a link there.
     let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     let mut options = OpenOptions::new();
@@ -206,13 +211,13 @@ fn open(part: &Path, resume: bool) -> io::Result<(Arc<File>, u64)> {
     Ok((Arc::new(file), begun))
 }
 
-fn last_octets(file: &File, from: u64, until: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn last_octets(file: &File, from: u64, until: u64) -> io::Result<Vec<u8>> {
     let mut octets = vec![0; usize::try_from(until - from).unwrap_or(0)];
     file.read_exact_at(&mut octets, from)?;
     Ok(octets)
 }
 
-fn finish(file: &File, part: &Path, target: &Path, time: Option<Moment>) -> Result<(), Error> {
+pub(crate) fn finish(file: &File, part: &Path, target: &Path, time: Option<Moment>) -> Result<(), Error> {
     if let Some(time) = time {
         // A file system without such times keeps the file all the same.
         let _ = file.set_times(FileTimes::new().set_modified(system_time(time)));

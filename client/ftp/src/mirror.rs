@@ -301,48 +301,20 @@ impl Mirror {
         if moves.is_empty() {
             return Ok(());
         }
-        let (moved, octets) = (AtomicU64::new(0), AtomicU64::new(0));
-        let tasks = Tasks::new(moves);
-        report.failed += crew
-            .work(&tasks, async |connection: &mut Connection, task: &Move| {
-                let length = self.move_file(connection, task, crew).await?;
-                moved.fetch_add(1, Ordering::Relaxed);
-                octets.fetch_add(length, Ordering::Relaxed);
-                Ok(())
-            })
-            .await?;
-        report.moved += moved.into_inner();
-        report.octets += octets.into_inner();
-        Ok(())
-    }
-
-    async fn move_file(&self, connection: &mut Connection, task: &Move, crew: &Crew) -> Result<u64, Error> {
-        let name = crate::directory::shown(&task.remote);
-        crew.tell(&Event::Begun { name: &name, octets: task.size });
-        let heard = crew.heard(name.clone());
-        let octets = match self.direction {
+        let done = match self.direction {
             Direction::Here => {
-                // A size that is not known exactly is asked for.
-                let known = task.size.map(|size| (Some(size), task.time));
-                let wishes = Fetch { resume: self.resume, verify: self.verify, keep_time: true, known, heard };
-                let octets = connection.fetch(&task.remote, &task.local, &wishes).await?.octets;
-                if let Some(mode) = task.mode {
-                    let why = |why| Error::local(&task.local, why);
-                    fs::set_permissions(&task.local, fs::Permissions::from_mode(mode & 0o777)).map_err(why)?;
-                }
-                octets
+                let wishes = Fetch { resume: self.resume, verify: self.verify, keep_time: true, ..Fetch::default() };
+                crew.fetch_moves(moves, &wishes).await?
             }
             Direction::There => {
-                let wishes = Send { resume: self.resume, verify: self.verify, keep_time: true, in_place: false, heard };
-                let octets = connection.send(&task.local, &task.remote, &wishes).await?.octets;
-                if let Some(mode) = task.mode {
-                    connection.set_mode(&task.remote, mode & 0o777).await?;
-                }
-                octets
+                let wishes = Send { resume: self.resume, verify: self.verify, keep_time: true, ..Send::default() };
+                crew.send_moves(moves, &wishes).await?
             }
         };
-        crew.tell(&Event::Done { name: &name, octets });
-        Ok(octets)
+        report.moved += done.moved;
+        report.octets += done.octets;
+        report.failed += done.failed;
+        Ok(())
     }
 
     async fn remove(&self, actions: &[(Vec<u8>, Action)], crew: &Crew, report: &mut Report) -> Result<(), Error> {

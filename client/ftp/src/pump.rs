@@ -1,19 +1,17 @@
 //! What moves over a data connection: files, listings, anything that somebody wants to see.
 //!
-//! Invariants: memory is two buffers, however long the file; a pump that nothing has moved through can be begun again.
+//! Invariants: memory does not grow with what moves; a pump that nothing has moved through can be begun again.
 //! Not here: which file, and what becomes of it (fetch, send).
 
-use crate::pace::Pace;
 use futures_util::future::BoxFuture;
 use net::{Arrival, Broken, DataLine};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// So much is received before it is written, in octets: large writes cost least.
-const STRETCH: usize = 256 * 1024;
+/// So much of a listing is read at once, in octets.
+const READ_OCTETS: usize = 64 * 1024;
 
 /// Why it did not come to its end.
 #[derive(Debug)]
@@ -26,6 +24,8 @@ pub enum Fault {
     Local(io::Error),
     /// What comes is not what should come.
     Wrong(String),
+    /// All that was wanted has come; there would be more.
+    Enough,
 }
 
 impl std::fmt::Display for Fault {
@@ -34,6 +34,7 @@ impl std::fmt::Display for Fault {
             Fault::Unconnected(why) | Fault::Wrong(why) => f.write_str(why),
             Fault::Line(broken) => write!(f, "{broken}"),
             Fault::Local(error) => write!(f, "{error}"),
+            Fault::Enough => f.write_str("the file goes on"),
         }
     }
 }
@@ -66,118 +67,20 @@ impl Counter {
     }
 }
 
-/// Into a file, from `at` on. The first octets may be those that are there already: `known` compares them.
-pub fn into_file(file: Arc<File>, at: u64, known: Vec<u8>, pace: Pace, counter: Counter) -> Pump {
-    let known = Arc::new(known);
-    Arc::new(move |data| {
-        let (file, known, pace, counter) = (file.clone(), known.clone(), pace.clone(), counter.clone());
-        Box::pin(receive_file(data, file, at, known, pace, counter))
-    })
-}
-
-async fn receive_file(
-    mut data: DataLine,
-    file: Arc<File>,
-    mut at: u64,
-    known: Arc<Vec<u8>>,
-    pace: Pace,
-    counter: Counter,
-) -> Result<(), Fault> {
-    let stretch = pace.stretch(STRETCH);
-    let (mut buffer, mut spare) = (Vec::with_capacity(stretch), Some(Vec::with_capacity(stretch)));
-    let mut compared = 0;
-    let mut writing: Option<tokio::task::JoinHandle<io::Result<Vec<u8>>>> = None;
-    loop {
-        let arrival = data.receive(&mut buffer).await.map_err(Fault::Line);
-        let ended = match arrival {
-            Ok(Arrival::Octets(octets)) => {
-                pace.pay(octets as u64).await;
-                false
-            }
-            Ok(Arrival::End) => true,
-            Err(fault) => {
-                // What came before it broke is kept: somebody may go on from there.
-                let _ = settle(&mut writing, &mut spare).await;
-                let kept = strip_known(&mut buffer, &known, &mut compared).map(|()| file.write_all_at(&buffer, at));
-                if let Ok(Ok(())) = kept {
-                    counter.add(buffer.len() as u64);
-                }
-                return Err(fault);
-            }
-        };
-        if !ended && buffer.len() < stretch * 3 / 4 {
-            continue;
-        }
-        strip_known(&mut buffer, &known, &mut compared)?;
-        if ended && compared < known.len() {
-            return Err(Fault::Wrong("the file on the server is shorter than what is here already".into()));
-        }
-        settle(&mut writing, &mut spare).await.map_err(Fault::Local)?;
-        let full = std::mem::replace(&mut buffer, spare.take().unwrap_or_else(|| Vec::with_capacity(stretch)));
-        counter.add(full.len() as u64);
-        let (length, target) = (full.len() as u64, file.clone());
-        writing = Some(tokio::task::spawn_blocking(move || target.write_all_at(&full, at).map(|()| full)));
-        at += length;
-        if ended {
-            settle(&mut writing, &mut spare).await.map_err(Fault::Local)?;
-            let _ = data.finish().await;
-            return Ok(());
-        }
-    }
-}
-
-/// Waits for the write under way and takes its buffer back.
-async fn settle(
-    writing: &mut Option<tokio::task::JoinHandle<io::Result<Vec<u8>>>>,
-    spare: &mut Option<Vec<u8>>,
-) -> io::Result<()> {
-    if let Some(task) = writing.take() {
-        let mut buffer = task.await.map_err(io::Error::other)??;
-        buffer.clear();
-        *spare = Some(buffer);
-    }
-    Ok(())
-}
-
-/// Takes away what is known already, if it is the same.
-fn strip_known(buffer: &mut Vec<u8>, known: &[u8], compared: &mut usize) -> Result<(), Fault> {
-    let count = (known.len() - *compared).min(buffer.len());
-    if buffer[..count] != known[*compared..*compared + count] {
-        return Err(Fault::Wrong("the file on the server is not the one that was begun with".into()));
-    }
-    *compared += count;
-    buffer.drain(..count);
-    Ok(())
-}
-
 /// Out of a file, from `from` to `until`.
-pub fn from_file(file: Arc<File>, from: u64, until: u64, pace: Pace, counter: Counter) -> Pump {
+pub fn from_file(file: Arc<File>, from: u64, until: u64, counter: Counter) -> Pump {
     Arc::new(move |data| {
-        let (file, pace, counter) = (file.clone(), pace.clone(), counter.clone());
-        Box::pin(send_file(data, file, from, until, pace, counter))
+        let (file, counter) = (file.clone(), counter.clone());
+        Box::pin(send_file(data, file, from, until, counter))
     })
 }
 
-async fn send_file(
-    mut data: DataLine,
-    file: Arc<File>,
-    mut from: u64,
-    until: u64,
-    pace: Pace,
-    counter: Counter,
-) -> Result<(), Fault> {
-    // Without a pace the whole file is one stretch, and in clear the kernel moves it.
-    let stretch = pace.stretch(usize::MAX) as u64;
-    while from < until {
-        let end = until.min(from.saturating_add(stretch));
-        let sent = data.send_file(&file, from, end, |octets| counter.add(octets)).await;
-        sent.map_err(|broken| match broken {
-            Broken::File(error) => Fault::Local(error),
-            broken => Fault::Line(broken),
-        })?;
-        pace.pay(end - from).await;
-        from = end;
-    }
+async fn send_file(mut data: DataLine, file: Arc<File>, from: u64, until: u64, counter: Counter) -> Result<(), Fault> {
+    let sent = data.send_file(&file, from, until, |octets| counter.add(octets)).await;
+    sent.map_err(|broken| match broken {
+        Broken::File(error) => Fault::Local(error),
+        broken => Fault::Line(broken),
+    })?;
     data.finish().await.map_err(Fault::Line)
 }
 
@@ -191,7 +94,7 @@ pub fn into_hands(hands: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static, c
 }
 
 async fn receive(mut data: DataLine, hands: Hands, counter: Counter) -> Result<(), Fault> {
-    let mut buffer = Vec::with_capacity(STRETCH / 4);
+    let mut buffer = Vec::with_capacity(READ_OCTETS);
     loop {
         let arrival = data.receive(&mut buffer).await.map_err(Fault::Line)?;
         if !buffer.is_empty() {

@@ -90,7 +90,7 @@ impl Connection {
         step: &str,
     ) -> Result<(), Error> {
         let counter = Counter::heard_by(wishes.heard.clone());
-        let pump = from_file(file.clone(), begun, octets, self.site().pace.clone(), counter);
+        let pump = from_file(file.clone(), begun, octets, counter);
         let start = if begun == 0 { Start::Beginning } else { Start::At(begun) };
         let sent = self.transfer(Words::from(Command::Stor(part.clone())), start, pump.clone(), step).await;
         match sent {

@@ -5,12 +5,11 @@
 //! Invariants: by default a password goes out in clear to loopback only.
 
 use crate::error::Error;
-use crate::pace::Pace;
 use crate::url::{Scheme, Url};
 use ftp::address::Family;
 use ftp::client::{Settings, Tls, Way};
 use line::Secret;
-use net::{ClientTls, Trust};
+use net::{ClientTls, Throttle, Trust};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -59,7 +58,7 @@ pub struct Site {
     /// How long nothing may move.
     pub stall_limit: Duration,
     /// How fast files may travel.
-    pub pace: Pace,
+    pub throttle: Throttle,
     /// Who hears the dialogue.
     pub tap: Option<Tap>,
 }
@@ -111,7 +110,7 @@ impl Site {
             // A connection across the world takes a second; three lost packets, seven.
             connect_limit: Duration::from_secs(20),
             stall_limit: Duration::from_secs(60),
-            pace: Pace::default(),
+            throttle: Throttle::default(),
             tap: None,
         }
     }

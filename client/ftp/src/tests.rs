@@ -37,6 +37,8 @@ struct Habits {
     short: Option<usize>,
     /// Features beside the usual.
     features: &'static str,
+    /// Knows no REST, whatever FEAT says.
+    no_rest: bool,
 }
 
 type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
@@ -47,7 +49,11 @@ struct Server {
     /// How many octets the last dialogue had.
     said: Arc<Mutex<usize>>,
     stalled: Arc<Notify>,
+    heard: Heard,
 }
+
+/// What it was told, line by line.
+type Heard = Arc<Mutex<Vec<String>>>;
 
 impl Server {
     async fn start(habits: Habits, files: &[(&str, &[u8])]) -> Server {
@@ -56,11 +62,23 @@ impl Server {
         let files: Files =
             Arc::new(Mutex::new(files.iter().map(|(name, octets)| ((*name).into(), octets.to_vec())).collect()));
         let (said, stalled) = (Arc::new(Mutex::new(0)), Arc::new(Notify::new()));
-        let server = Server { port, files: files.clone(), said: said.clone(), stalled: stalled.clone() };
+        let heard = Heard::default();
+        let server =
+            Server { port, files: files.clone(), said: said.clone(), stalled: stalled.clone(), heard: heard.clone() };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let talk = Talk::hold(habits.clone(), files.clone(), said.clone(), stalled.clone(), stream);
-                tokio::spawn(talk);
+                let talk = Talk {
+                    habits: habits.clone(),
+                    files: files.clone(),
+                    said: said.clone(),
+                    stalled: stalled.clone(),
+                    heard: heard.clone(),
+                    data: None,
+                    rest: 0,
+                    until: usize::MAX,
+                    renaming: String::new(),
+                };
+                tokio::spawn(talk.hold(stream));
             }
         });
         server
@@ -82,22 +100,24 @@ struct Talk {
     files: Files,
     said: Arc<Mutex<usize>>,
     stalled: Arc<Notify>,
+    heard: Heard,
     data: Option<TcpListener>,
     rest: usize,
+    until: usize,
     renaming: String,
 }
 
 impl Talk {
-    async fn hold(habits: Habits, files: Files, said: Arc<Mutex<usize>>, stalled: Arc<Notify>, stream: TcpStream) {
-        let mut talk = Talk { habits, files, said, stalled, data: None, rest: 0, renaming: String::new() };
-        *talk.said.lock().expect("not poisoned") = 0;
+    async fn hold(mut self, stream: TcpStream) {
+        *self.said.lock().expect("not poisoned") = 0;
         let (reading, mut writing) = stream.into_split();
         let mut lines = BufReader::new(reading).lines();
-        if talk.say(&mut writing, "220 ready\r\n").await.is_none() {
+        if self.say(&mut writing, "220 ready\r\n").await.is_none() {
             return;
         }
         while let Ok(Some(line)) = lines.next_line().await {
-            if talk.answer(&mut writing, &line).await.is_none() || line == "QUIT" {
+            self.heard.lock().expect("not poisoned").push(line.clone());
+            if self.answer(&mut writing, &line).await.is_none() || line == "QUIT" {
                 return;
             }
         }
@@ -140,6 +160,13 @@ impl Talk {
             }
             "SIZE" => size.map_or("550 none".into(), |size| format!("213 {size}")),
             "MDTM" => "213 20260710101833".into(),
+            "REST" if self.habits.no_rest => "502 no".into(),
+            "RANG" => {
+                let (first, last) = name.split_once(' ').expect("two numbers");
+                self.rest = first.parse().expect("a number");
+                self.until = last.parse::<usize>().expect("a number") + 1;
+                "350 those".into()
+            }
             "REST" => {
                 self.rest = name.parse().expect("a number");
                 "350 from there".into()
@@ -176,7 +203,7 @@ impl Talk {
         file: Option<Vec<u8>>,
     ) -> Option<()> {
         let (mut data, _) = self.data.take().expect("EPSV before").accept().await.ok()?;
-        let from = std::mem::take(&mut self.rest);
+        let (from, end) = (std::mem::take(&mut self.rest), std::mem::replace(&mut self.until, usize::MAX));
         if verb == "STOR" {
             self.say(writing, "150 send\r\n").await?;
             let mut stored = file.unwrap_or_default();
@@ -190,8 +217,10 @@ impl Talk {
             return self.say(writing, "550 none\r\n").await;
         };
         self.say(writing, "150 here it comes\r\n").await?;
-        let until = self.habits.short.unwrap_or(octets.len()).min(octets.len());
-        data.write_all(&octets[from.min(until)..until]).await.ok()?;
+        let until = self.habits.short.unwrap_or(octets.len()).min(octets.len()).min(end);
+        if data.write_all(&octets[from.min(until)..until]).await.is_err() {
+            return self.say(writing, "426 broken\r\n").await;
+        }
         if self.habits.stalls {
             self.stalled.notify_one();
             std::future::pending::<()>().await;
@@ -203,6 +232,8 @@ impl Talk {
         self.say(writing, "226 done\r\n").await
     }
 }
+
+mod pieces;
 
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|at| ((at * 31) >> 3) as u8).collect()

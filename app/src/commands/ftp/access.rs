@@ -6,7 +6,7 @@ use crate::cli::ftp::Access;
 use crate::failure::Failure;
 use crate::terminal;
 use ftp_client::site::{ANONYMOUS, Tap};
-use ftp_client::{Pace, Safety, Site, Url};
+use ftp_client::{Bucket, Safety, Site, Throttle, Url};
 use net::{ClientTls, Trust};
 use std::io::{IsTerminal, stderr, stdin};
 use std::path::{Path, PathBuf};
@@ -48,7 +48,7 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
         _ => None,
     };
     site.stall_limit = Duration::from_secs(access.timeout);
-    site.pace = access.limit_rate.map_or(Pace::default(), Pace::new);
+    site.throttle = Throttle::new(access.limit_rate.map(|rate| Arc::new(Bucket::new(rate))).into_iter().collect());
     if access.show_dialogue {
         let colours = crate::output::colours(&stderr());
         site.tap = Some(Tap(Arc::new(net::tap::Printer::new(stderr(), colours))));
