@@ -11,6 +11,7 @@ mod ftp_client;
 mod ftp_modes;
 mod ftp_served;
 mod imap;
+mod imap_sharing;
 mod receiving;
 mod relaying;
 mod spaces;

@@ -91,8 +91,8 @@ pub use names::{
     SEPARATOR, ThreadId, Uid,
 };
 pub use op::{
-    BODIES_MAX, Body, Commit, Committed, FlagChange, Flags, HEAD_MAX, KEYWORD_MAX, KEYWORDS_MAX, MAILBOXES_MAX,
-    METADATA_ENTRIES_MAX, METADATA_VALUE_MAX, MailboxRef, Op, Outcome, PREFIX_MAX, Placed, RIGHTS_MAX,
+    BODIES_MAX, Body, Commit, Committed, FlagChange, FlagMask, Flags, HEAD_MAX, KEYWORD_MAX, KEYWORDS_MAX,
+    MAILBOXES_MAX, METADATA_ENTRIES_MAX, METADATA_VALUE_MAX, MailboxRef, Op, Outcome, PREFIX_MAX, Placed, RIGHTS_MAX,
     SUBSCRIPTIONS_MAX,
 };
 pub use queue::{

@@ -180,8 +180,12 @@ pub enum Op {
         source: MailboxRef,
         /// Which.
         uids: Vec<Uid>,
+        /// Whose the target is.
+        owner: AccountId,
         /// Where to.
         target: MailboxRef,
+        /// Which flags go along.
+        kept: FlagMask,
     },
     /// Moves messages. Gives [`Outcome::Copied`].
     Move {
@@ -281,6 +285,20 @@ pub enum Op {
 /// The longest `prefix` of a placement in octets: it lives in the index, which is for small things.
 pub const PREFIX_MAX: usize = 8 * 1024;
 
+/// Some of the flags: those that somebody may change, or that a copy keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlagMask {
+    /// System flags, a union of the constants of [`Flags`].
+    pub system: u32,
+    /// All keywords, or none.
+    pub keywords: bool,
+}
+
+impl FlagMask {
+    /// All of them.
+    pub const ALL: FlagMask = FlagMask { system: Flags::ALL, keywords: true };
+}
+
 /// Names a mailbox of the account it is used with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MailboxRef {
@@ -320,6 +338,14 @@ impl Flags {
         Flags { system, keywords: Vec::new() }
     }
 
+    /// Those of them that are meant.
+    #[must_use]
+    pub fn among(mut self, mask: FlagMask) -> Flags {
+        self.system &= mask.system;
+        self.keywords.retain(|_| mask.keywords);
+        self
+    }
+
     /// Whether it has that keyword, in whatever case.
     pub fn has_keyword(&self, keyword: &str) -> bool {
         self.keywords.iter().any(|known| known.eq_ignore_ascii_case(keyword))
@@ -342,6 +368,13 @@ impl Flags {
                 flags.system = wanted.system & Flags::ALL;
                 flags.keywords.retain(|keyword| wanted.has_keyword(keyword));
                 flags.add_keywords(&wanted.keywords);
+            }
+            FlagChange::ReplaceAmong(among, wanted) => {
+                flags.system = flags.system & !among.system | wanted.system & among.system & Flags::ALL;
+                if among.keywords {
+                    flags.keywords.retain(|keyword| wanted.has_keyword(keyword));
+                    flags.add_keywords(&wanted.keywords);
+                }
             }
         }
         flags
@@ -374,6 +407,8 @@ pub enum FlagChange {
     Remove(Flags),
     /// These and no others.
     Replace(Flags),
+    /// Of the flags that are meant these and no others; the rest stay as they are.
+    ReplaceAmong(FlagMask, Flags),
 }
 
 /// The longest keyword, in octets (RFC 8621 §4.1.1).

@@ -395,7 +395,11 @@ impl Index {
             Op::SetFlags { account, mailbox, uids, change, unchanged_since } => {
                 self.set_flags(*account, mailbox, uids, change, *unchanged_since, done)
             }
-            Op::Copy { account, source, uids, target } => self.copy(*account, source, uids, target, done),
+            Op::Copy { account, source, uids, owner, target, kept } => {
+                let target = self.room_for(*owner, target, uids.len())?;
+                let rows = self.copied(*account, source, uids, *kept)?;
+                self.put_all(*owner, target, &rows, None, done)
+            }
             Op::Move { account, source, uids, target } => self.move_messages(*account, source, uids, target, done),
             Op::ExpungeDeleted { account, mailbox, uids } => {
                 self.expunge(*account, mailbox, uids, Doomed::DeletedOnly, done)

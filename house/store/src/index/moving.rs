@@ -1,4 +1,4 @@
-//! Copying and moving messages between mailboxes of an account.
+//! Copying messages between mailboxes, and moving them between those of an account.
 //!
 //! RFC 9051 §6.4.7 (COPY), §6.4.8 (MOVE), §7.1 (COPYUID); RFC 8474 §5.1 (EMAILID stays).
 //!
@@ -13,32 +13,33 @@ use super::{Done, Index, Trouble};
 use crate::error::CommitError;
 use crate::feed::Change;
 use crate::names::{AccountId, BodyId, EmailId, MailboxId, ModSeq, ThreadId, Uid};
-use crate::op::{MailboxRef, Outcome};
+use crate::op::{FlagMask, MailboxRef, Outcome};
 
 const COLUMNS: &str = "body, size, received_at, flags, keywords, prefix, email, thread";
 
 impl Index {
-    pub(super) fn copy(
+    /// Rows for copies of messages, whose bodies know of them already.
+    pub(super) fn copied(
         &mut self,
         account: AccountId,
         source: &MailboxRef,
         uids: &[Uid],
-        target: &MailboxRef,
-        done: &mut Done,
-    ) -> Result<Outcome, Trouble> {
+        kept: FlagMask,
+    ) -> Result<Vec<(Uid, Row)>, Trouble> {
         let (source, _) = self.mailbox(account, source)?;
-        let target = self.room_for(account, target, uids.len())?;
         let mut rows = Vec::new();
         let sql = format!("SELECT {COLUMNS} FROM messages WHERE mailbox = ?1 AND uid = ?2");
         for uid in ascending(uids) {
-            if let Some(row) = self.one_row(&sql, source, uid)? {
+            if let Some(mut row) = self.one_row(&sql, source, uid)? {
                 self.conn
                     .prepare_cached("UPDATE bodies SET refs = refs + 1 WHERE id = ?1")?
                     .execute(params![row.body.0])?;
+                row.system &= kept.system;
+                row.keywords = row.keywords.filter(|_| kept.keywords);
                 rows.push((uid, row));
             }
         }
-        self.put_all(account, target, &rows, None, done)
+        Ok(rows)
     }
 
     pub(super) fn move_messages(
@@ -117,7 +118,12 @@ impl Index {
     }
 
     /// The target, if it has UIDs for so many more.
-    fn room_for(&mut self, account: AccountId, target: &MailboxRef, count: usize) -> Result<MailboxId, Trouble> {
+    pub(super) fn room_for(
+        &mut self,
+        account: AccountId,
+        target: &MailboxRef,
+        count: usize,
+    ) -> Result<MailboxId, Trouble> {
         let (target, totals) = self.mailbox(account, target)?;
         if totals.uidnext + count as i64 > i64::from(u32::MAX) {
             return Err(CommitError::MailboxFull(target).into());

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::faulty::Fault;
 use super::*;
-use crate::{FlagChange, MailboxName, MailboxRow, ModSeq, OpenMailbox, Snapshot, Uid};
+use crate::{FlagChange, FlagMask, MailboxName, MailboxRow, ModSeq, OpenMailbox, Snapshot, Uid};
 
 /// Mailboxes are called by these, so that they meet.
 const NAMES: [&str; 8] = ["INBOX", "Sent", "a", "a/b", "a/b/c", "d", "d/b", "INBOX/x"];
@@ -265,7 +265,8 @@ impl World {
             Action::Copy { source, picks, target } => {
                 let uids = self.picked(NAMES[*source], picks);
                 let happens = after.copy(NAMES[*source], &uids, NAMES[*target], false);
-                (Op::Copy { account, source: named(*source), uids: as_uids(&uids), target: named(*target) }, happens)
+                let (source, uids, target) = (named(*source), as_uids(&uids), named(*target));
+                (Op::Copy { account, source, uids, owner: account, target, kept: FlagMask::ALL }, happens)
             }
             Action::Move { source, picks, target } => {
                 let uids = self.picked(NAMES[*source], picks);

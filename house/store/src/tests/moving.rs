@@ -1,7 +1,7 @@
 //! Flags, copies and moves, as sessions see them.
 
 use super::*;
-use crate::{FlagChange, MailboxId, ModSeq, Outcome, Snapshot, Uid};
+use crate::{FlagChange, FlagMask, MailboxId, ModSeq, Outcome, Snapshot, Uid};
 
 struct Fixture {
     dir: tempfile::TempDir,
@@ -63,7 +63,7 @@ impl Fixture {
 
     fn copy(&self, uids: &[u32], target: &str) -> (Vec<(u32, u32)>, Option<ModSeq>) {
         let (account, source, uids, target) = self.op(uids, target);
-        self.copied(Op::Copy { account, source, uids, target })
+        self.copied(Op::Copy { account, source, uids, owner: account, target, kept: FlagMask::ALL })
     }
 
     fn shift(&self, uids: &[u32], target: &str) -> (Vec<(u32, u32)>, Option<ModSeq>) {
@@ -225,12 +225,44 @@ fn only_what_is_deleted_is_expunged() {
 }
 
 #[test]
+fn copies_for_another_account_are_its_own_with_the_flags_they_keep() {
+    let bob = with_messages(2);
+    let alice = make_account(&bob.store, "alice");
+    let all = Flags { system: Flags::SEEN | Flags::DELETED, keywords: vec!["$Forwarded".into()] };
+    bob.set(&[1], FlagChange::Add(all.clone()), None);
+    let kept = FlagMask { system: Flags::SEEN, keywords: false };
+    let (account, source, target) = (bob.bob, MailboxRef::Inbox, MailboxRef::Inbox);
+    let before = bob.store.holding(bob.bob).unwrap();
+    let copy = |kept| Op::Copy {
+        account,
+        source: source.clone(),
+        uids: uids(&[1, 2]),
+        owner: alice,
+        target: target.clone(),
+        kept,
+    };
+    assert_eq!(bob.copied(copy(kept)).0, [(1, 1), (2, 2)]);
+    assert_eq!(bob.copied(copy(FlagMask::ALL)).0, [(1, 3), (2, 4)]);
+    let inbox = bob.store.mailbox_named(alice, "INBOX").unwrap().unwrap();
+    let hers = bob.now(inbox.id);
+    let flags: Vec<Flags> = hers.rows().map(|row| hers.flags(row)).collect();
+    assert_eq!(flags, [Flags::system(Flags::SEEN), Flags::default(), all, Flags::default()]);
+    assert_eq!((bob.store.holding(bob.bob).unwrap(), inbox.messages), (before, 4));
+    bob.run(Op::Expunge { account, mailbox: MailboxRef::Inbox, uids: uids(&[1, 2]) });
+    let kept = bob.store.messages(inbox.id, Uid(1), 9).unwrap();
+    let text = |kept| String::from_utf8(bob.store.reader(kept).unwrap().read_whole().unwrap()).unwrap();
+    let last = |kept| text(kept).chars().next_back();
+    assert_eq!(kept.iter().map(last).collect::<Option<String>>().as_deref(), Some("1212"));
+}
+
+#[test]
 fn a_refused_commit_leaves_open_mailboxes_alone() {
     let bob = with_messages(2);
     let before = bob.now(bob.inbox);
     let delete = Op::Expunge { account: bob.bob, mailbox: MailboxRef::Inbox, uids: uids(&[1]) };
     let nowhere = MailboxRef::Named("nowhere".into());
-    let copy = Op::Copy { account: bob.bob, source: MailboxRef::Inbox, uids: uids(&[2]), target: nowhere };
+    let (account, source) = (bob.bob, MailboxRef::Inbox);
+    let copy = Op::Copy { account, source, uids: uids(&[2]), owner: account, target: nowhere, kept: FlagMask::ALL };
     let refused = bob.store.commit_blocking(Commit::of(vec![delete, copy]));
     assert_eq!(refused, Err(CommitError::NoSuchMailbox("nowhere".into())));
     assert_eq!(before.changes_to(&bob.now(bob.inbox)), crate::Difference::default());

@@ -53,7 +53,12 @@ fn flaw_of(op: &Op, bodies: usize) -> Option<&'static str> {
     match op {
         Op::Place { prefix, .. } if prefix.len() > PREFIX_MAX => Some("the prefix of the message is too long"),
         Op::Place { flags, .. } => flaw_of_flags(flags),
-        Op::SetFlags { change: FlagChange::Add(flags) | FlagChange::Replace(flags), .. } => flaw_of_flags(flags),
+        Op::SetFlags { change, .. } => match change {
+            FlagChange::Add(flags) | FlagChange::Replace(flags) | FlagChange::ReplaceAmong(_, flags) => {
+                flaw_of_flags(flags)
+            }
+            FlagChange::Remove(_) => None,
+        },
         Op::Enqueue(mail) if mail.recipients.is_empty() => Some("a queued mail needs a recipient"),
         Op::CreateMailbox { name, special_use, .. } => {
             MailboxName::parse(name).err().or_else(|| flaw_of_uses(special_use))

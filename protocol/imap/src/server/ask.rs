@@ -31,7 +31,7 @@
 //! Not here: how the house does it (desk, store), how it is written to the client (the other files of this folder).
 
 use crate::fetch::Item;
-use crate::flag::{Flag, Flags, Keyword};
+use crate::flag::{Flags, Keyword, SystemFlags};
 use crate::moment::Moment;
 use crate::name::MailboxName;
 use crate::search::Key;
@@ -729,8 +729,13 @@ pub struct Selected {
 pub enum Permanent {
     /// All flags and keywords, also new ones.
     Everything,
-    /// These, and no new keywords.
-    Only(Vec<Flag>),
+    /// These.
+    Only {
+        /// System flags.
+        system: SystemFlags,
+        /// Keywords, also new ones.
+        keywords: bool,
+    },
 }
 
 /// What has changed in the selected mailbox.

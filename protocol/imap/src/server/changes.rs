@@ -124,25 +124,19 @@ impl Server {
         let mut pen = Pen(&mut self.said);
         pen.word("* OK [PERMANENTFLAGS (");
         let mut first = true;
-        match &mailbox.permanent {
-            _ if mailbox.read_only => {}
-            Permanent::Only(flags) => {
-                for flag in flags {
-                    match flag {
-                        crate::flag::Flag::System(flag) => pen.gap(&mut first).flag(*flag),
-                        crate::flag::Flag::Keyword(keyword) => pen.gap(&mut first).keyword(keyword),
-                    };
-                }
+        let (system, keywords) = match mailbox.permanent {
+            _ if mailbox.read_only => (SystemFlags::NONE, false),
+            Permanent::Everything => (SystemFlags::ALL, true),
+            Permanent::Only { system, keywords } => (system, keywords),
+        };
+        for flag in system.iter() {
+            pen.gap(&mut first).flag(flag);
+        }
+        if keywords {
+            for keyword in &mailbox.keywords {
+                pen.gap(&mut first).keyword(keyword);
             }
-            Permanent::Everything => {
-                for flag in SystemFlags::ALL.iter() {
-                    pen.gap(&mut first).flag(flag);
-                }
-                for keyword in &mailbox.keywords {
-                    pen.gap(&mut first).keyword(keyword);
-                }
-                pen.gap(&mut first).word("\\*");
-            }
+            pen.gap(&mut first).word("\\*");
         }
         pen.word(")] these can be kept").end();
     }

@@ -573,8 +573,9 @@ fn selected(words: &Words) -> Selected {
     let uids = words.set("uids");
     let uidnext = words.small("uidnext", uids.last().map_or(1, |uid| uid + 1));
     let permanent = words.get("permanent").map(|words| {
-        let flag = |word: &str| Flag::parse(word.as_bytes()).expect("a flag");
-        Permanent::Only(words.trim_matches(['(', ')']).split_whitespace().map(flag).collect())
+        let (system, rest): (Vec<_>, Vec<_>) =
+            words.trim_matches(['(', ')']).split_whitespace().partition(|word| *word != "\\*");
+        Permanent::Only { system: flags(&system.join(" ")).system, keywords: !rest.is_empty() }
     });
     Selected {
         id: ObjectId::new(words.get("id").unwrap_or("F1")).expect("an id"),

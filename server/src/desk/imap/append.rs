@@ -6,17 +6,19 @@
 //! Not here: how large a message may be (imap's settings).
 
 use super::convert::{kept_flags, set};
+use super::sharing::{Access, Place};
 use super::{Desk, Verdict};
 use imap::name::MailboxName;
 use imap::server::Answer;
 use imap::server::ask::Refusal;
 use std::io;
-use store::{BODIES_MAX, Body, Commit, Draft, Flags, MailboxId, MailboxRef, Op, Uid};
+use store::{AccountId, BODIES_MAX, Body, Commit, Draft, Flags, MailboxId, MailboxRef, Op, Uid};
 use tracing::{info, warn};
 
 /// Messages on their way into a mailbox.
 pub(super) struct Append {
     mailbox: MailboxId,
+    access: Access,
     name: MailboxName,
     messages: Vec<Message>,
     failure: Option<io::Error>,
@@ -40,8 +42,9 @@ impl Desk {
     pub(super) async fn append_message(&mut self, draft: imap::server::ask::Draft) -> Verdict<Answer> {
         if draft.before == 0 {
             self.append = None;
-            let mailbox = self.target(&draft.mailbox).await?;
-            self.append = Some(Append { mailbox, name: draft.mailbox, messages: Vec::new(), failure: None });
+            let Place { row, access } = self.target(&draft.mailbox).await?;
+            self.append =
+                Some(Append { mailbox: row.id, access, name: draft.mailbox, messages: Vec::new(), failure: None });
         }
         let begun = self.begin_message(draft.flags, draft.date.map(|date| date.unix_secs), draft.size).await;
         if begun.is_err() {
@@ -56,10 +59,11 @@ impl Desk {
         received_at: Option<i64>,
         size: u64,
     ) -> Verdict<Answer> {
-        self.has_room_for(size).await?;
+        let Access { owner, rights } = self.append.as_ref().ok_or(Refusal::Unavailable)?.access;
+        self.has_room_for(owner, size).await?;
         let message = Message {
             draft: self.house.store.draft(),
-            flags: kept_flags(&flags),
+            flags: kept_flags(&flags).among(rights.flags()),
             received_at: received_at.unwrap_or_else(|| self.house.now()),
         };
         let append = self.append.as_mut().ok_or(Refusal::Unavailable)?;
@@ -70,9 +74,8 @@ impl Desk {
         Ok(Answer::Done)
     }
 
-    /// Whether what has come and so much more is within the quota.
-    async fn has_room_for(&self, octets: u64) -> Verdict<()> {
-        let account = self.account()?;
+    /// Whether what has come and so much more is within the account's quota.
+    async fn has_room_for(&self, account: AccountId, octets: u64) -> Verdict<()> {
         let directory = self.house.directory();
         let quota = directory.account(account.0).map(|account| account.record.quota).unwrap_or_default();
         if quota == directory::Quota::default() {
@@ -90,20 +93,23 @@ impl Desk {
     }
 
     pub(super) async fn append_commit(&mut self, replacing: Option<u32>) -> Verdict<Answer> {
-        let account = self.account()?;
-        let Append { mailbox, name, messages, failure } = self.append.take().ok_or(Refusal::Unavailable)?;
+        let Append { mailbox, access, name, messages, failure } = self.append.take().ok_or(Refusal::Unavailable)?;
         if let Some(error) = failure {
             warn!(session = %self.caller.session, %error, "a message could not be taken in");
             return Err(Refusal::Unavailable);
         }
         let (mut ops, mut bodies) = (Vec::new(), Vec::new());
         for (body, Message { draft, flags, received_at }) in messages.into_iter().enumerate() {
-            let mailbox = MailboxRef::Id(mailbox);
+            let (account, mailbox) = (access.owner, MailboxRef::Id(mailbox));
             ops.push(Op::Place { account, mailbox, body, prefix: Vec::new(), received_at, flags });
             bodies.push(Body { head: Vec::new(), draft });
         }
         if let Some(uid) = replacing {
-            let mailbox = MailboxRef::Id(self.selected()?.mailbox);
+            let selected = self.selected()?;
+            if !selected.access.rights.has("te") {
+                return Err(Refusal::NoPermission);
+            }
+            let (account, mailbox) = (selected.access.owner, MailboxRef::Id(selected.mailbox));
             ops.push(Op::Expunge { account, mailbox, uids: vec![Uid(uid)] });
         }
         let committed = self.commit(Commit { ops, bodies }).await.map_err(|refusal| match refusal {

@@ -6,13 +6,14 @@
 //! Not here: what the client hears of it (imap).
 
 use super::convert::{self, kept_flags, kept_modseq, modseq, rows, set, told_flags};
+use super::sharing::{Access, Place};
 use super::{Desk, Verdict};
 use imap::name::MailboxName;
 use imap::server::Answer;
 use imap::server::ask::{Change, Copied, Flagged, Refusal, Store, Stored};
 use imap::set::NumberSet;
 use std::sync::Arc;
-use store::{FlagChange, Flags, MailboxId, MailboxRef, Op, Outcome, Snapshot, Uid};
+use store::{Commit, FlagChange, FlagMask, Flags, MailboxId, MailboxRef, Op, Outcome, Snapshot, Uid};
 use tracing::info;
 
 impl Desk {
@@ -24,12 +25,17 @@ impl Desk {
     }
 
     pub(super) async fn set_flags(&mut self, store: Store) -> Verdict<Stored> {
-        let account = self.account()?;
         let (mailbox, before) = self.now()?;
+        let Access { owner: account, rights } = self.selected()?.access;
         let uids: Vec<Uid> = rows(&before, &store.uids).map(|row| row.uid).collect();
-        let flags = kept_flags(&store.flags);
+        let (wished, mask) = (kept_flags(&store.flags), rights.flags());
+        let flags = wished.clone().among(mask);
+        // RFC 4314 §4: some of what was wished is enough, nothing of it is not.
+        if !rights.has_any("swt") || flags == Flags::default() && wished != flags {
+            return Err(Refusal::NoPermission);
+        }
         let change = match store.how {
-            Change::Replace => FlagChange::Replace(flags),
+            Change::Replace => FlagChange::ReplaceAmong(mask, flags),
             Change::Add => FlagChange::Add(flags),
             Change::Remove => FlagChange::Remove(flags),
         };
@@ -55,10 +61,10 @@ impl Desk {
 
     /// Sets \Seen on those that have it not, and says on which.
     pub(super) async fn mark_seen(&mut self, uids: Vec<Uid>) -> Verdict<Vec<Uid>> {
-        if uids.is_empty() {
-            return Ok(uids);
+        let Access { owner: account, rights } = self.selected()?.access;
+        if uids.is_empty() || !rights.has("s") {
+            return Ok(Vec::new());
         }
-        let account = self.account()?;
         let mailbox = MailboxRef::Id(self.selected()?.mailbox);
         let change = FlagChange::Add(Flags::system(Flags::SEEN));
         let committed = self.order(Op::SetFlags { account, mailbox, uids, change, unchanged_since: None }).await?;
@@ -72,26 +78,36 @@ impl Desk {
     }
 
     pub(super) async fn copy(&mut self, uids: &NumberSet, to: &MailboxName, remove: bool) -> Verdict<Copied> {
-        let account = self.account()?;
         let (mailbox, now) = self.now()?;
-        let target = self.target(to).await?;
-        if !remove {
-            self.has_room().await?;
+        let Access { owner: account, rights } = self.selected()?.access;
+        if remove && !rights.has("te") {
+            return Err(Refusal::NoPermission);
+        }
+        let Place { row, access: Access { owner, rights } } = self.target(to).await?;
+        if !remove || owner != account {
+            self.has_room(owner).await?;
         }
         let uids: Vec<Uid> = rows(&now, uids).map(|row| row.uid).collect();
-        let (source, target) = (MailboxRef::Id(mailbox), MailboxRef::Id(target));
-        let op = match remove {
-            true => Op::Move { account, source, uids, target },
-            false => Op::Copy { account, source, uids, target },
+        let (source, target, kept) = (MailboxRef::Id(mailbox), MailboxRef::Id(row.id), rights.flags());
+        let ops = if remove && owner == account && kept == FlagMask::ALL {
+            vec![Op::Move { account, source, uids, target }]
+        } else {
+            let gone = remove.then(|| Op::Expunge { account, mailbox: source.clone(), uids: uids.clone() });
+            std::iter::once(Op::Copy { account, source, uids, owner, target, kept }).chain(gone).collect()
         };
         // Between the look at the target and this it may have gone.
-        let committed = self.order(op).await.map_err(|refusal| match refusal {
+        let committed = self.commit(Commit::of(ops)).await.map_err(|refusal| match refusal {
             Refusal::NoSuchMailbox => Refusal::TryCreate,
             other => other,
         })?;
-        let Some(Outcome::Copied { uidvalidity, uids, modseq: change, .. }) = committed.outcomes.into_iter().next()
-        else {
+        let mut outcomes = committed.outcomes.into_iter();
+        let Some(Outcome::Copied { uidvalidity, uids, modseq: copied, .. }) = outcomes.next() else {
             return Err(Refusal::Unavailable);
+        };
+        // The number that the selected mailbox has now.
+        let change = match outcomes.next() {
+            Some(Outcome::Expunged { modseq, .. }) => modseq,
+            _ => copied,
         };
         if remove {
             info!(session = %self.caller.session, messages = uids.len(), to = to.as_str(), "messages moved");
@@ -105,15 +121,19 @@ impl Desk {
     }
 
     /// The mailbox that something is to be put into.
-    pub(super) async fn target(&self, name: &MailboxName) -> Verdict<MailboxId> {
-        let (account, wanted) = (self.account()?, name.as_str().to_owned());
-        let row = self.read(move |store| store.mailbox_named(account, &wanted)).await?;
-        row.map(|row| row.id).ok_or(Refusal::TryCreate)
+    pub(super) async fn target(&self, name: &MailboxName) -> Verdict<Place> {
+        self.place(name, "i").await.map_err(|refusal| match refusal {
+            Refusal::NoSuchMailbox => Refusal::TryCreate,
+            other => other,
+        })
     }
 
     pub(super) async fn expunge(&mut self, only: Option<&NumberSet>) -> Verdict<Answer> {
-        let account = self.account()?;
         let (mailbox, now) = self.now()?;
+        let Access { owner: account, rights } = self.selected()?.access;
+        if !rights.has("e") {
+            return Err(Refusal::NoPermission);
+        }
         let deleted = |row: &&store::Row| u32::from(row.system) & Flags::DELETED != 0;
         let uids: Vec<Uid> = match only {
             Some(only) => rows(&now, only).filter(deleted).map(|row| row.uid).collect(),

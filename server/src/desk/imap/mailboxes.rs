@@ -7,23 +7,29 @@
 
 use super::convert::{self, modseq, uses};
 use super::selected::Selected;
+use super::sharing::{OTHERS, Place};
 use super::{Desk, Verdict};
 use imap::name::MailboxName;
 use imap::server::Answer;
 use imap::server::ask::{Depth, Listed, Namespaces, ObjectId, QuotaRoot, Refusal, Resource, SpecialUse, Status};
 use std::collections::BTreeMap;
-use store::{Flags, METADATA_ENTRIES_MAX, METADATA_VALUE_MAX, MailboxId, MailboxRef, MailboxRow, Op};
+use store::{
+    AccountId, Commit, Flags, METADATA_ENTRIES_MAX, METADATA_VALUE_MAX, MailboxId, MailboxRef, MailboxRow, Op,
+};
 use tracing::info;
 
 /// The one quota root of an account.
 const QUOTA_ROOT: &str = "";
 
+/// Annotations that only who made them sees.
+const PRIVATE: &str = "/private/";
+
 /// RFC 9208 §5.1: STORAGE counts units of 1024 octets.
 const STORAGE_UNIT: u64 = 1024;
 
-/// One's own mailboxes have no prefix; others' are not shown yet.
+/// One's own mailboxes have no prefix.
 pub(super) fn namespaces() -> Namespaces {
-    Namespaces { personal: vec![String::new()], others: Vec::new(), shared: Vec::new() }
+    Namespaces { personal: vec![String::new()], others: vec![OTHERS.into()], shared: Vec::new() }
 }
 
 impl Desk {
@@ -31,29 +37,23 @@ impl Desk {
         let account = self.account()?;
         let (rows, names) =
             self.read(move |store| Ok((store.mailboxes(account)?, store.subscriptions(account)?))).await?;
-        Ok(tree(&rows, &names))
+        Ok(tree(&rows, self.others().await?, &names))
     }
 
-    async fn row(&self, name: &MailboxName) -> Verdict<MailboxRow> {
-        let (account, wanted) = (self.account()?, name.as_str().to_owned());
-        let (row, all) = self
-            .read(move |store| {
-                let row = store.mailbox_named(account, &wanted)?;
-                let all = if row.is_none() { store.mailboxes(account)? } else { Vec::new() };
-                Ok((row, all))
-            })
-            .await?;
-        row.ok_or_else(|| {
-            let below = format!("{}{}", name.as_str(), store::SEPARATOR);
-            match all.iter().any(|row| row.name.starts_with(&below)) {
-                true => Refusal::NoSelect,
-                false => Refusal::NoSuchMailbox,
+    /// The same as [`Desk::place`]; a level without messages is told from what is not there.
+    async fn selectable(&self, name: &MailboxName, rights: &str) -> Verdict<Place> {
+        match self.place(name, rights).await {
+            Err(Refusal::NoSuchMailbox) => {
+                let all = self.mailboxes().await?;
+                let is_level = all.iter().any(|listed| listed.exists && listed.name.is_below(name));
+                Err(if is_level { Refusal::NoSelect } else { Refusal::NoSuchMailbox })
             }
-        })
+            found => found,
+        }
     }
 
     pub(super) async fn status(&self, mailbox: &MailboxName) -> Verdict<Status> {
-        let row = self.row(mailbox).await?;
+        let row = self.selectable(mailbox, "r").await?.row;
         let deleted_size = if row.deleted == 0 { 0 } else { self.deleted_size(row.id).await? };
         let count = |figure: u64| u32::try_from(figure).unwrap_or(u32::MAX);
         Ok(Status {
@@ -79,18 +79,24 @@ impl Desk {
 
     pub(super) async fn select(&mut self, name: &MailboxName, read_only: bool) -> Verdict<imap::server::ask::Selected> {
         self.selected = None;
-        let mailbox = self.row(name).await?.id;
-        let open = self.read(move |store| store.open_mailbox(mailbox)).await?;
-        let selected = Selected::new(open).ok_or(Refusal::NoSuchMailbox)?;
+        let Place { row, access } = self.selectable(name, "r").await?;
+        let open = self.read(move |store| store.open_mailbox(row.id)).await?;
+        let selected = Selected::new(open, access).ok_or(Refusal::NoSuchMailbox)?;
         let described = selected.describe(read_only);
         self.selected = Some(Box::new(selected));
         Ok(described)
     }
 
     pub(super) async fn create(&self, name: &MailboxName, uses: &[SpecialUse]) -> Verdict<ObjectId> {
+        let located = self.located(name).map_err(|_| Refusal::NoPermission)?;
+        if located.guest.is_some() && !uses.is_empty() {
+            return Err(Refusal::UseAttr);
+        }
+        let rights = self.inherited(&located).await?;
         let special_use = uses.iter().map(|it| it.name().to_owned()).collect();
-        let op = Op::CreateMailbox { account: self.account()?, name: name.as_str().to_owned(), special_use };
-        let made = self.order(op).await?.mailbox().ok_or(Refusal::Unavailable)?;
+        let create = Op::CreateMailbox { account: located.owner, name: located.name.as_str().to_owned(), special_use };
+        let ops = std::iter::once(create).chain(rights).collect();
+        let made = self.commit(Commit::of(ops)).await?.mailbox().ok_or(Refusal::Unavailable)?;
         info!(session = %self.caller.session, mailbox = name.as_str(), "mailbox made");
         Ok(convert::mailbox_id(made))
     }
@@ -99,18 +105,30 @@ impl Desk {
         if name.is_inbox() {
             return Err(Refusal::Cannot);
         }
-        let row = self.row(name).await.map_err(|refusal| match refusal {
+        let Place { row, access } = self.selectable(name, "x").await.map_err(|refusal| match refusal {
             Refusal::NoSelect => Refusal::HasChildren,
             other => other,
         })?;
-        self.order(Op::DeleteMailbox { account: self.account()?, mailbox: MailboxRef::Id(row.id) }).await?;
+        self.order(Op::DeleteMailbox { account: access.owner, mailbox: MailboxRef::Id(row.id) }).await?;
         info!(session = %self.caller.session, mailbox = name.as_str(), messages = row.messages, "mailbox removed");
         Ok(Answer::Done)
     }
 
     pub(super) async fn rename(&self, from: &MailboxName, to: &MailboxName) -> Verdict<Answer> {
-        let (source, target) = (from.as_str().to_owned(), to.as_str().to_owned());
-        self.order(Op::RenameMailbox { account: self.account()?, source, target }).await?;
+        let (source, target) = (self.located(from)?, self.located(to).map_err(|_| Refusal::NoPermission)?);
+        if source.owner != target.owner {
+            return Err(Refusal::Policy("a mailbox stays with whose it is; copy the messages".into()));
+        }
+        let account = source.owner;
+        if source.guest.is_some() {
+            self.place(from, "x").await?;
+            self.inherited(&target).await?;
+            if source.name.is_inbox() {
+                return Err(Refusal::Cannot);
+            }
+        }
+        let (source, target) = (source.name.as_str().to_owned(), target.name.as_str().to_owned());
+        self.order(Op::RenameMailbox { account, source, target }).await?;
         info!(session = %self.caller.session, from = from.as_str(), to = to.as_str(), "mailbox renamed");
         Ok(Answer::Done)
     }
@@ -138,14 +156,23 @@ impl Desk {
     }
 
     pub(super) async fn quota_roots(&self, mailbox: &MailboxName) -> Verdict<Answer> {
-        self.row(mailbox).await?;
-        self.quota(QUOTA_ROOT).await
+        let place = self.selectable(mailbox, "r").await?;
+        // How much others may have is not told.
+        if place.access.owner == self.account()? {
+            self.quota(QUOTA_ROOT).await
+        } else {
+            Ok(Answer::Quotas(Vec::new()))
+        }
     }
 
-    async fn annotated(&self, mailbox: Option<&MailboxName>) -> Verdict<Option<MailboxId>> {
+    /// Whose annotations are meant, and of which mailbox.
+    async fn annotated(&self, mailbox: Option<&MailboxName>, rights: &str) -> Verdict<(AccountId, Option<MailboxId>)> {
         match mailbox {
-            Some(name) => Ok(Some(self.row(name).await?.id)),
-            None => Ok(None),
+            Some(name) => {
+                let place = self.selectable(name, rights).await?;
+                Ok((place.access.owner, Some(place.row.id)))
+            }
+            None => Ok((self.account()?, None)),
         }
     }
 
@@ -155,8 +182,11 @@ impl Desk {
         entries: &[String],
         depth: Depth,
     ) -> Verdict<Answer> {
-        let (account, mailbox) = (self.account()?, self.annotated(mailbox).await?);
-        let all = self.read(move |store| store.metadata(account, mailbox)).await?;
+        let (account, mailbox) = self.annotated(mailbox, "lr").await?;
+        let mut all = self.read(move |store| store.metadata(account, mailbox)).await?;
+        if account != self.account()? {
+            all.retain(|(name, _)| !name.starts_with(PRIVATE));
+        }
         let wanted = |name: &str| entries.iter().any(|entry| reaches(entry, name, depth));
         let mut found: Vec<_> =
             all.into_iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name, Some(value))).collect();
@@ -172,7 +202,7 @@ impl Desk {
         entries: Vec<(String, Option<Vec<u8>>)>,
     ) -> Verdict<Answer> {
         // RFC 5464 §4.3: what is shared by all who use the server is for the administrator to say.
-        if mailbox.is_none() && entries.iter().any(|(name, _)| !name.starts_with("/private/")) {
+        if mailbox.is_none() && entries.iter().any(|(name, _)| !name.starts_with(PRIVATE)) {
             return Err(Refusal::NoPermission);
         }
         if entries.iter().any(|(_, value)| value.as_ref().is_some_and(|value| value.len() > METADATA_VALUE_MAX)) {
@@ -181,8 +211,12 @@ impl Desk {
         if entries.len() > METADATA_ENTRIES_MAX {
             return Err(Refusal::MetadataTooMany);
         }
-        let mailbox = self.annotated(mailbox).await?.map(MailboxRef::Id);
-        let set = self.order(Op::SetMetadata { account: self.account()?, mailbox, entries }).await;
+        let (account, mailbox) = self.annotated(mailbox, "lw").await?;
+        // RFC 5464 §3.3: private entries are each one's own, and one's own are kept with one's own mailboxes only.
+        if account != self.account()? && entries.iter().any(|(name, _)| name.starts_with(PRIVATE)) {
+            return Err(Refusal::MetadataNoPrivate);
+        }
+        let set = self.order(Op::SetMetadata { account, mailbox: mailbox.map(MailboxRef::Id), entries }).await;
         set.map(|_| Answer::Done).map_err(|refusal| match refusal {
             Refusal::Limit => Refusal::MetadataTooMany,
             other => other,
@@ -202,9 +236,9 @@ fn reaches(entry: &str, name: &str, depth: Depth) -> bool {
 }
 
 /// Mailboxes, the levels between them, and names that are only subscribed to.
-fn tree(rows: &[MailboxRow], subscriptions: &[String]) -> Vec<Listed> {
+fn tree(rows: &[MailboxRow], others: Vec<MailboxName>, subscriptions: &[String]) -> Vec<Listed> {
     let mut all = BTreeMap::new();
-    for name in rows.iter().filter_map(|row| MailboxName::new(&row.name)) {
+    for name in rows.iter().filter_map(|row| MailboxName::new(&row.name)).chain(others.iter().cloned()) {
         let mut above = name.parent();
         while let Some(level) = above {
             above = level.parent();
@@ -213,6 +247,9 @@ fn tree(rows: &[MailboxRow], subscriptions: &[String]) -> Vec<Listed> {
     }
     for (row, name) in rows.iter().filter_map(|row| Some((row, MailboxName::new(&row.name)?))) {
         all.insert(row.name.clone(), listed(name, Some(row), true));
+    }
+    for name in others {
+        all.insert(name.as_str().to_owned(), Listed { selectable: true, ..listed(name, None, true) });
     }
     for name in subscriptions.iter().filter_map(|name| MailboxName::new(name)) {
         all.entry(name.as_str().to_owned()).or_insert_with(|| listed(name, None, false)).subscribed = true;

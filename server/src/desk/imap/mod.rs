@@ -20,6 +20,7 @@ mod order;
 mod search;
 mod section;
 mod selected;
+mod sharing;
 mod thread;
 
 use super::door::{self, Caller};
@@ -36,18 +37,10 @@ use std::sync::Arc;
 use store::{AccountId, Commit, CommitError, Committed, Op, ReadError};
 use tracing::{debug, info, warn};
 
-/// What the whole system does entirely: all that the dialogue can, but for compression, news of other mailboxes, others' mailboxes, and limits set by clients.
+/// What the whole system does entirely: all that the dialogue can, but for compression, news of other mailboxes, and limits set by clients.
 pub fn capabilities() -> Capabilities {
     use Capability as C;
-    let not_yet = [
-        C::CompressDeflate,
-        C::Notify,
-        C::Acl,
-        C::ListMyrights,
-        C::QuotaSet,
-        C::QuotaResMailbox,
-        C::QuotaResAnnotationStorage,
-    ];
+    let not_yet = [C::CompressDeflate, C::Notify, C::QuotaSet, C::QuotaResMailbox, C::QuotaResAnnotationStorage];
     not_yet.into_iter().fold(Capabilities::all(), Capabilities::without)
 }
 
@@ -101,7 +94,9 @@ impl Desk {
     }
 
     fn selected(&mut self) -> Verdict<&mut Selected> {
-        self.selected.as_deref_mut().ok_or(Refusal::Unavailable)
+        let selected = self.selected.as_deref_mut().ok_or(Refusal::Unavailable)?;
+        // Taken back since.
+        if selected.access.rights.has("r") { Ok(selected) } else { Err(Refusal::NoPermission) }
     }
 
     /// Reads from the store, on a thread that may wait.
@@ -152,9 +147,9 @@ impl Desk {
         }
     }
 
-    /// Whether the account has as much as it may.
-    async fn has_room(&self) -> Verdict<()> {
-        let (account, house) = (self.account()?, Arc::clone(&self.house));
+    /// Whether the account has less than it may.
+    async fn has_room(&self, account: AccountId) -> Verdict<()> {
+        let house = Arc::clone(&self.house);
         match tokio::task::spawn_blocking(move || house.is_full(account.0)).await {
             Ok(false) => Ok(()),
             Ok(true) => Err(Refusal::OverQuota),
@@ -167,6 +162,7 @@ impl Desk {
             return self.readers.read(reader, from, to).await.map(Answer::Octets).map_err(|error| self.unread(&error));
         }
         self.readers.clear();
+        self.look_again().await?;
         match ask {
             Ask::GoOn => self.search_on().await,
             Ask::Mailboxes => self.mailboxes().await.map(Answer::Mailboxes),
@@ -188,7 +184,10 @@ impl Desk {
                 self.append = None;
                 Ok(Answer::Done)
             }
-            Ask::Sync => self.selected().map(|selected| Answer::Changes(selected.sync())),
+            Ask::Sync => {
+                let selected = self.selected.as_deref_mut().ok_or(Refusal::Unavailable)?;
+                Ok(Answer::Changes(selected.sync()))
+            }
             Ask::Fetch(fetch) => self.fetch(fetch).await.map(Answer::Fetched),
             Ask::Vanished { since, uids } => self.vanished(since, uids).await.map(Answer::Vanished),
             Ask::Store(store) => self.set_flags(store).await.map(Answer::Stored),
@@ -200,13 +199,13 @@ impl Desk {
             Ask::QuotaRoots { mailbox } => self.quota_roots(&mailbox).await,
             Ask::Metadata { mailbox, entries, depth } => self.metadata(mailbox.as_ref(), &entries, depth).await,
             Ask::SetMetadata { mailbox, entries } => self.set_metadata(mailbox.as_ref(), entries).await,
-            // Not offered: other mailboxes are not watched yet, nor are they anybody else's, and limits are the administrator's.
+            Ask::Acl(mailbox) => self.acl(&mailbox).await,
+            Ask::SetAcl { mailbox, identifier, change } => self.set_acl(&mailbox, &identifier, change).await,
+            Ask::GrantableRights { mailbox, identifier } => self.grantable_rights(&mailbox, &identifier).await,
+            Ask::MyRights(mailbox) => self.my_rights(&mailbox).await,
+            // Not offered: other mailboxes are not watched yet, and limits are the administrator's.
             Ask::Watch(_) | Ask::Elsewhere => Err(Refusal::Unavailable),
-            Ask::SetQuota { .. }
-            | Ask::Acl(_)
-            | Ask::SetAcl { .. }
-            | Ask::GrantableRights { .. }
-            | Ask::MyRights(_) => Err(Refusal::NoPermission),
+            Ask::SetQuota { .. } => Err(Refusal::NoPermission),
             // Answered before.
             Ask::Read { .. } | Ask::Auth(_) | Ask::Forget | Ask::Id(_) => Err(Refusal::Unavailable),
         }

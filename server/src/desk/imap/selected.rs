@@ -7,8 +7,9 @@
 //! Not here: when it may be told (imap).
 
 use super::convert::{self, keywords, modseq, set, told_flags};
+use super::sharing::Access;
 use imap::flag::Keyword;
-use imap::server::ask::{Changes, Flagged, Permanent};
+use imap::server::ask::{Changes, Flagged};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use store::{Flags, MailboxId, ModSeq, OpenMailbox, Snapshot, Uid};
@@ -24,6 +25,7 @@ const OWN_MAX: usize = 10_000;
 pub(super) struct Selected {
     pub(super) mailbox: MailboxId,
     pub(super) open: OpenMailbox,
+    pub(super) access: Access,
     /// What the client was told.
     told: Arc<Snapshot>,
     /// Whose flags it is still to be told.
@@ -37,11 +39,11 @@ pub(super) struct Selected {
 
 impl Selected {
     /// Begins with what there is; `None` if the mailbox has just gone.
-    pub(super) fn new(open: OpenMailbox) -> Option<Self> {
+    pub(super) fn new(open: OpenMailbox, access: Access) -> Option<Self> {
         let told = open.now()?;
         let known = told.keywords().iter().map(|word| word.to_ascii_lowercase()).collect();
         let (untold, own) = (VecDeque::new(), HashSet::new());
-        Some(Selected { mailbox: told.mailbox, open, told, untold, own, known, woken: false })
+        Some(Selected { mailbox: told.mailbox, open, access, told, untold, own, known, woken: false })
     }
 
     /// What SELECT says.
@@ -54,13 +56,14 @@ impl Selected {
             highestmodseq: modseq(told.modseq).max(1),
             uids: set(told.rows().map(|row| row.uid)),
             keywords: keywords(&told.keywords()).collect(),
-            permanent: Permanent::Everything,
+            permanent: self.access.rights.permanent(),
             first_unseen: told
                 .rows()
                 .find(|row| u32::from(row.system) & Flags::SEEN == 0)
                 .map(|row| row.uid.0)
                 .filter(|_| told.unseen > 0),
-            read_only,
+            // RFC 4314 §5.2: with flags that are the same for all.
+            read_only: read_only || !self.access.rights.has_any("iewst"),
         }
     }
 
@@ -101,7 +104,9 @@ impl Selected {
         let mut changes = Changes::default();
         if self.untold.is_empty() {
             self.catch_up();
-            let Some(now) = self.open.now() else { return Changes { lost: true, ..changes } };
+            let Some(now) = self.open.now().filter(|_| self.access.rights.has("r")) else {
+                return Changes { lost: true, ..changes };
+            };
             let difference = self.told.changes_to(&now);
             changes.keywords = self
                 .news_of_keywords(&now, &difference.changed)
