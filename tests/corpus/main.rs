@@ -1,7 +1,10 @@
 //! Real and hostile messages, and ten thousand damaged ones, from SMTP through the store to POP3: octet for octet the
-//! same behind our trace fields, or refused with the code that is documented for what is wrong with them.
+//! same behind our trace fields, or refused with the code that is documented for what is wrong with them. And by IMAP, where
+//! they are taken as they are ([`imap`]).
 //!
 //! The messages are not part of the project: `PACKETBOAT_CORPUS` names their folder. A few of our own are always sent.
+
+mod imap;
 
 use harness::{Server, Speaker};
 use std::fs;
@@ -34,10 +37,7 @@ const OWN: &[&str] = &[
 
 #[test]
 fn every_message_survives_or_is_refused_for_a_reason() {
-    let whole = messages();
-    let damaged =
-        (0..).flat_map(|seed| whole.iter().flat_map(move |text| message::mutate::variants(text, seed).take(1)));
-    let texts: Vec<Vec<u8>> = whole.iter().cloned().chain(damaged.take(VARIANTS)).map(with_last_line_end).collect();
+    let texts: Vec<Vec<u8>> = texts(VARIANTS).into_iter().map(with_last_line_end).collect();
 
     let server = Server::dev(BINARY);
     send_all(&server, &texts);
@@ -50,6 +50,14 @@ fn every_message_survives_or_is_refused_for_a_reason() {
             (None, true) => panic!("message {number} is lost: {}", shown(text)),
         }
     }
+}
+
+/// The corpus, and so many damaged messages.
+fn texts(damaged: usize) -> Vec<Vec<u8>> {
+    let whole = messages();
+    let variants =
+        (0..).flat_map(|seed| whole.iter().flat_map(move |text| message::mutate::variants(text, seed).take(1)));
+    whole.iter().cloned().chain(variants.take(damaged)).collect()
 }
 
 /// The corpus, with line ends as mail has them; and as it is, where that differs.

@@ -66,6 +66,13 @@ impl Speaker {
         }
     }
 
+    /// Hears so many octets: a literal, a file.
+    pub fn octets(&mut self, count: usize) -> Vec<u8> {
+        let mut octets = vec![0; count];
+        self.stream.read_exact(&mut octets).expect("more octets");
+        octets
+    }
+
     /// Hears one line that fits the pattern (`~` is anything, `$name` a word to remember), and gives it back.
     pub fn expect(&mut self, pattern: &str) -> String {
         let line = self.hear().unwrap_or_else(|| panic!("expected `{pattern}`, the peer has closed"));

@@ -105,11 +105,20 @@ pub(super) fn fields(header: &[u8], names: &[String], others: bool) -> Vec<u8> {
             out.extend_from_slice(&header[field.span.clone()]);
         }
     }
+    if breaks_off(header) {
+        return out;
+    }
     if !out.is_empty() && !out.ends_with(b"\n") {
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
     out
+}
+
+/// RFC 9051 §6.4.5: a message that ends within its header has no blank line, and gets none.
+fn breaks_off(header: &[u8]) -> bool {
+    let is_blank = |line: &[u8]| matches!(line, b"\r\n" | b"\n");
+    header.split_inclusive(|octet| *octet == b'\n').next_back().is_some_and(|last| !is_blank(last))
 }
 
 #[cfg(test)]
@@ -155,5 +164,14 @@ mod tests {
         }
         let encoded = binary_place(&Outline::of(MESSAGE), MESSAGE.len() as u64, &[3]);
         assert!(matches!(encoded, Place::Encoded(range, Encoding::Base64) if range.end - range.start == 4));
+    }
+
+    #[test]
+    fn a_message_that_ends_within_its_header_has_no_blank_line() {
+        let subject = ["Subject".to_owned()];
+        assert_eq!(fields(b"Subject: x\r\nTo: y\r\n", &subject, false), b"Subject: x\r\n");
+        assert_eq!(fields(b"To: y\r\nSubject: x", &subject, false), b"Subject: x");
+        assert_eq!(fields(b"Subject: x\r\n\r\n", &subject, true), b"\r\n");
+        assert_eq!(fields(b"", &subject, false), b"\r\n", "a body alone");
     }
 }
