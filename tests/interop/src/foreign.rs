@@ -21,12 +21,21 @@ pub struct Foreign {
 
 /// The program, or a loud word and `None` where it is not installed.
 pub fn foreign(program: &str) -> Option<Foreign> {
-    let found = PATH.split(':').map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
+    let installed = PATH.split(':').map(|folder| Path::new(folder).join(program)).find(|path| path.exists());
+    let found = installed
+        .or_else(|| ["usr/sbin", "usr/bin"].iter().find_map(|folder| unpacked(&format!("{folder}/{program}")).pop()));
     let Some(program) = found else {
         skipped(&format!("{program} is not installed"));
         return None;
     };
     Some(Foreign { program, home: Foreign::temporary() })
+}
+
+/// This path in each package that is unpacked below `PACKETBOAT_UNPACKED`, for packages that cannot be installed together.
+pub fn unpacked(path: &str) -> Vec<PathBuf> {
+    let packages = std::env::var_os("PACKETBOAT_UNPACKED").and_then(|folder| fs::read_dir(folder).ok());
+    let packages = packages.into_iter().flatten().flatten().map(|package| package.path());
+    packages.map(|package| package.join(path)).filter(|path| path.exists()).collect()
 }
 
 /// Says why a test does nothing here, past the test runner's capture, so that a green run shows it.

@@ -5,9 +5,11 @@
 //! Not here: what each client does (`tests/it`).
 
 mod foreign;
+mod ftpd;
 mod mail;
 
 pub use foreign::{Foreign, Outcome, foreign, skipped};
+pub use ftpd::{Ftpd, Listening, RunningFtpd};
 pub use mail::{Letter, Person, alice, bob};
 
 use harness::Server;

@@ -1,4 +1,5 @@
-//! Foreign programs: each client sends a letter through our ports or reads it there; Postfix takes and brings one.
+//! Foreign programs: each client sends a letter through our ports or reads it there; Postfix takes and brings one; our FTP client
+//! goes to the servers of others.
 //!
 //! Every test starts a server of its own. A program that is not installed is skipped, loudly; `.ci/run` installs them all.
 //!
@@ -8,6 +9,7 @@ mod archives;
 mod curl;
 mod fetchmail;
 mod ftp;
+mod ftp_client;
 mod getmail;
 mod imap;
 mod mpop;
