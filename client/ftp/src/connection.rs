@@ -28,6 +28,9 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 /// A server that is asked to let us go has so long to say so.
 const QUIT_LIMIT: Duration = Duration::from_secs(5);
 
+/// Who does not answer so long when asked whether he is there is taken for gone: a new connection is made sooner.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
 /// A connection, logged in.
 #[derive(Debug)]
 pub struct Connection {
@@ -55,11 +58,20 @@ struct Over {
 }
 
 impl Connection {
-    /// Connects and logs in.
+    /// Connects, logs in, and goes where the site says.
     ///
     /// # Errors
     /// [`Error`]
     pub async fn open(site: &Site) -> Result<Self, Error> {
+        let mut connection = Self::log_in(site).await?;
+        if !site.directory.is_empty() {
+            let step = format!("go to {}", crate::directory::shown(&site.directory));
+            connection.command(&Command::Cwd(wire_path(&site.directory)?), &step).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn log_in(site: &Site) -> Result<Self, Error> {
         match Self::open_with(site, false).await {
             // It speaks TLS 1.3 and nothing else.
             Err(Error::Tls { why: TlsError::Refused(_) | TlsError::Failed(_) | TlsError::HungUp(_), .. }) => {
@@ -145,6 +157,21 @@ impl Connection {
     pub async fn command(&mut self, command: &Command, step: &str) -> Result<Reply, Error> {
         let reply = self.say(vec![command.into()]).await?.swap_remove(0);
         if reply.is_positive() { Ok(reply) } else { Err(Error::Refused { step: step.into(), reply }) }
+    }
+
+    /// Says a line that somebody has written; whatever is answered is the result.
+    ///
+    /// # Errors
+    /// [`Error::Name`] for what cannot be said, or would bring us out of step with the server; [`Error::Ended`]
+    pub async fn quote(&mut self, line: &[u8]) -> Result<Reply, Error> {
+        let words = Words::parse(line).ok_or_else(|| Error::Name(String::from_utf8_lossy(line).into_owned()))?;
+        Ok(self.say(vec![words]).await?.swap_remove(0))
+    }
+
+    /// Whether the server still answers.
+    pub async fn answers(&mut self) -> bool {
+        // Whatever it says, it has not hung up.
+        matches!(tokio::time::timeout(ANSWER_LIMIT, self.say(vec![Command::Noop.into()])).await, Ok(Ok(_)))
     }
 
     /// Does something with data.

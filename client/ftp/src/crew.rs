@@ -70,6 +70,16 @@ pub struct Crew {
     site: Arc<Site>,
     hands: usize,
     watcher: Watcher,
+    spare: Arc<Mutex<Spare>>,
+}
+
+/// A connection that somebody else has made, and wants to have again.
+#[derive(Debug, Default)]
+enum Spare {
+    #[default]
+    None,
+    Lent(Box<Connection>),
+    Wanted,
 }
 
 /// A task for the crew.
@@ -145,7 +155,48 @@ impl<T> Tasks<T> {
 impl Crew {
     /// So many connections at most.
     pub fn new(site: Site, hands: usize, watcher: Watcher) -> Self {
-        Crew { site: Arc::new(site), hands: hands.max(1), watcher }
+        Crew { site: Arc::new(site), hands: hands.max(1), watcher, spare: Arc::default() }
+    }
+
+    /// Lends it a connection to the same site, which saves a login.
+    pub fn lend(&self, connection: Connection) {
+        *self.spare() = Spare::Lent(Box::new(connection));
+    }
+
+    /// Asks for the connection back, or for another one that is not needed any more.
+    pub fn give_back(&self) -> Option<Connection> {
+        match std::mem::take(&mut *self.spare()) {
+            Spare::Lent(connection) => Some(*connection),
+            Spare::None | Spare::Wanted => None,
+        }
+    }
+
+    fn spare(&self) -> std::sync::MutexGuard<'_, Spare> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn borrowed(&self) -> Option<Connection> {
+        let mut spare = self.spare();
+        match std::mem::replace(&mut *spare, Spare::Wanted) {
+            Spare::Lent(connection) if connection.is_open() => Some(*connection),
+            Spare::None => {
+                *spare = Spare::None;
+                None
+            }
+            Spare::Lent(_) | Spare::Wanted => None,
+        }
+    }
+
+    /// Who needs a connection no more lets whoever lent one have it, or closes it.
+    async fn part_with(&self, connection: Connection) {
+        {
+            let mut spare = self.spare();
+            if matches!(*spare, Spare::Wanted) {
+                *spare = Spare::Lent(Box::new(connection));
+                return;
+            }
+        }
+        connection.quit().await;
     }
 
     /// Where it works.
@@ -176,7 +227,10 @@ impl Crew {
         tasks: &Tasks<T>,
         task: impl AsyncFn(&mut Connection, &T) -> Result<(), Error>,
     ) -> Result<u64, Error> {
-        let first = Connection::open(&self.site).await?;
+        let first = match self.borrowed() {
+            Some(connection) => connection,
+            None => Connection::open(&self.site).await?,
+        };
         let failed = AtomicUsize::new(0);
         let present = AtomicUsize::new(1);
         let mut first = Some(first);
@@ -219,7 +273,7 @@ impl<T: Task> Worker<'_, T> {
             }
         }
         if let Some(connection) = self.connection.take() {
-            connection.quit().await;
+            self.crew.part_with(connection).await;
         }
     }
 

@@ -78,6 +78,28 @@ pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 impl Connection {
+    /// Where we are, if the server tells it in a way that can be read.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]
+    pub async fn whereabouts(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        Ok(quoted(&self.say(vec![Command::Pwd.into()]).await?[0]))
+    }
+
+    /// Goes to a directory. Says where we are then, if the server does.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn enter(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let change = if path == b".." { Command::Cdup } else { Command::Cwd(wire_path(path)?) };
+        let mut replies = self.say(vec![change.into(), Command::Pwd.into()]).await?;
+        if !replies[0].is_positive() {
+            let step = format!("go to {}", shown(path));
+            return Err(Error::Refused { step, reply: replies.swap_remove(0) });
+        }
+        Ok(quoted(&replies[1]))
+    }
+
     /// What is in a directory; an empty path is where we are.
     ///
     /// # Errors

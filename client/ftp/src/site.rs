@@ -59,6 +59,8 @@ pub struct Site {
     pub stall_limit: Duration,
     /// How fast files may travel.
     pub throttle: Throttle,
+    /// Where to go after the login; nothing for where it leads.
+    pub directory: Vec<u8>,
     /// Who hears the dialogue.
     pub tap: Option<Tap>,
 }
@@ -111,6 +113,7 @@ impl Site {
             connect_limit: Duration::from_secs(20),
             stall_limit: Duration::from_secs(60),
             throttle: Throttle::default(),
+            directory: Vec::new(),
             tap: None,
         }
     }
