@@ -65,8 +65,7 @@ pub enum Command {
     /// The store on disk.
     #[command(subcommand)]
     Store(StoreCommand),
-    #[command(subcommand)]
-    Ftp(ftp::FtpCommand),
+    Ftp(Box<ftp::Ftp>),
     Import(Import),
     Export(Export),
     /// Print a completion script for a shell.

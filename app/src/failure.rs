@@ -2,7 +2,6 @@
 
 use crate::config::read::Complaint;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 /// Why a command did not do what it should.
 #[derive(Debug)]
@@ -16,33 +15,40 @@ pub enum Failure {
     /// Anything else, said in a sentence.
     Failed(String),
     /// All has been said already; only the exit code is left to give.
-    Silent,
-    /// The same, and what was named does not exist.
-    SilentMissing,
+    Told(u8),
 }
 
 impl Failure {
     /// Tells the person, on standard error.
     pub fn tell(&self) {
+        if let Some(sentence) = self.sentence() {
+            eprintln!("{sentence}");
+        }
+    }
+
+    /// What there is to tell, if it has not been told.
+    pub fn sentence(&self) -> Option<String> {
         match self {
             Failure::Config { file, complaints } => {
-                for complaint in complaints {
-                    eprintln!("{}: {complaint}", file.display());
-                }
+                let lines = complaints.iter().map(|complaint| format!("{}: {complaint}", file.display()));
+                Some(lines.collect::<Vec<_>>().join("\n"))
             }
-            Failure::Missing(why) | Failure::Unconnected(why) | Failure::Failed(why) => eprintln!("packetboat: {why}"),
-            Failure::Silent | Failure::SilentMissing => {}
+            Failure::Missing(why) | Failure::Unconnected(why) | Failure::Failed(why) => {
+                Some(format!("packetboat: {why}"))
+            }
+            Failure::Told(_) => None,
         }
     }
 
     /// The exit codes of the help text; clap gives 2 by itself.
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
-            Failure::Failed(_) | Failure::Silent => 1,
+    pub fn code(&self) -> u8 {
+        match self {
+            Failure::Failed(_) => 1,
             Failure::Config { .. } => 3,
-            Failure::Missing(_) | Failure::SilentMissing => 4,
+            Failure::Missing(_) => 4,
             Failure::Unconnected(_) => 5,
-        })
+            Failure::Told(code) => *code,
+        }
     }
 }
 

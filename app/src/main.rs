@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell();
-            failure.exit_code()
+            ExitCode::from(failure.code())
         }
     }
 }
@@ -43,7 +43,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Hook(command) => commands::hook::run(command),
         Command::Ban(command) => commands::ban::run(command),
         Command::Store(command) => commands::store::run(command),
-        Command::Ftp(command) => commands::ftp::run(command),
+        Command::Ftp(command) => commands::ftp::run(*command),
         Command::Import(import) => commands::archive::import(import),
         Command::Export(export) => commands::archive::export(export),
         Command::Completions { shell } => commands::pages::completions(shell),

@@ -10,6 +10,7 @@ mod ftp;
 mod ftp_client;
 mod ftp_modes;
 mod ftp_served;
+mod ftp_shell;
 mod imap;
 mod imap_sharing;
 mod receiving;

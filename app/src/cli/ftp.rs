@@ -3,9 +3,14 @@
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Fetch, send, list and mirror files by FTP.
-#[derive(Debug, Subcommand)]
-#[command(after_help = "Examples:
+/// Fetch, send, list and mirror files by FTP; without a command, at a prompt.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    mut_arg("json", |json| json.hide(true)),
+    after_help = "Examples:
+  packetboat ftp ftp://joe@ftp.example.org/menus
+  packetboat ftp -e 'cd menus; get *.txt; put today.txt' ftp://joe@ftp.example.org/
   packetboat ftp ls ftp://ftp.example.org/pub/
   packetboat ftp get ftp://joe@ftp.example.org/menus/today.txt
   packetboat ftp put menu.txt ftp://joe@ftp.example.org/menus/
@@ -18,7 +23,34 @@ slash, as in ftp://host//etc, means the root.
 
 The password: of --password-command, --password-file, the variable PACKETBOAT_FTP_PASSWORD, ~/.netrc, or asked for.
 
-Exit codes: 0 done, 1 some of it failed, 2 the command line is wrong, 4 nothing of that name, 5 no connection or no login.")]
+At the prompt, `help` tells what can be said; from a pipe or a file, commands are read line by line until one fails.
+
+Exit codes: 0 done, 1 some of it failed, 2 the command line is wrong, 4 nothing of that name, 5 no connection or no login."
+)]
+pub struct Ftp {
+    #[command(subcommand)]
+    pub command: Option<FtpCommand>,
+    #[command(flatten)]
+    pub shell: Shell,
+}
+
+/// A prompt, or commands from elsewhere.
+#[derive(Debug, Args)]
+pub struct Shell {
+    /// Where to begin: a URL, the name of a host or of a bookmark.
+    pub place: Option<String>,
+    /// Do these commands, with ; between them, and leave.
+    #[arg(short, long, value_name = "COMMANDS", help_heading = "Commands from elsewhere")]
+    pub execute: Vec<String>,
+    /// Go on after a command that failed.
+    #[arg(short, long, help_heading = "Commands from elsewhere")]
+    pub keep_going: bool,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// What can be done without a prompt.
+#[derive(Debug, Subcommand)]
 pub enum FtpCommand {
     Get(Get),
     Put(Put),
@@ -33,7 +65,7 @@ pub enum FtpCommand {
 }
 
 /// How to get there, and what to show.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct Access {
     /// Who logs in, if the URL does not say.
     #[arg(long, value_name = "NAME", help_heading = "Login")]
@@ -276,7 +308,7 @@ pub struct Sync {
     pub trees: Trees,
 }
 
-fn rate(text: &str) -> Result<std::num::NonZeroU64, String> {
+pub fn rate(text: &str) -> Result<std::num::NonZeroU64, String> {
     let wrong = || "a number of octets a second, perhaps with k, M or G".to_string();
     let (digits, factor) = match text.strip_suffix(['k', 'K', 'M', 'G']) {
         Some(digits) if text.ends_with('M') => (digits, 1 << 20),

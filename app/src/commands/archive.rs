@@ -51,7 +51,7 @@ fn carry_out(at: &Where, request: &Request, what: &str) -> Result<(), Failure> {
         true => output::json(&answer)?,
         false => tell(summary, what)?,
     }
-    if summary.unreadable == 0 { Ok(()) } else { Err(Failure::Silent) }
+    if summary.unreadable == 0 { Ok(()) } else { Err(Failure::Told(1)) }
 }
 
 fn tell(summary: &Summary, what: &str) -> Result<(), Failure> {

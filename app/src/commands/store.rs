@@ -42,5 +42,5 @@ fn findings(at: &Where, answer: Answer) -> Result<(), Failure> {
             output::say("Nothing is wrong.")?;
         }
     }
-    if wrong.is_empty() { Ok(()) } else { Err(Failure::Silent) }
+    if wrong.is_empty() { Ok(()) } else { Err(Failure::Told(1)) }
 }

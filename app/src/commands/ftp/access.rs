@@ -2,6 +2,7 @@
 //!
 //! Not here: what is done there.
 
+use super::known;
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
 use crate::terminal;
@@ -35,7 +36,7 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
     let by_netrc = netrc.as_ref().map(|(user, _)| user.clone());
     url.user = url.user.or_else(|| access.user.clone()).or(by_netrc);
     let password = password(&url, access, netrc)?;
-    let mut site = Site::with_tls(&url, &password, tls(access)?);
+    let mut site = Site::with_tls(&url, &password, tls(&url, access)?);
     site.safety = safety(&url, access, site.safety)?;
     site.private_data = !access.clear_data;
     site.active = access.active;
@@ -48,7 +49,7 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
         _ => None,
     };
     site.stall_limit = Duration::from_secs(access.timeout);
-    site.throttle = Throttle::new(access.limit_rate.map(|rate| Arc::new(Bucket::new(rate))).into_iter().collect());
+    site.throttle = throttle(access);
     if access.show_dialogue {
         let colours = crate::output::colours(&stderr());
         site.tap = Some(Tap(Arc::new(net::tap::Printer::new(stderr(), colours))));
@@ -76,9 +77,19 @@ fn is_anonymous(user: &str) -> bool {
     matches!(user, "anonymous" | "ftp")
 }
 
-fn tls(access: &Access) -> Result<ClientTls, Failure> {
+/// How fast files may travel.
+pub fn throttle(access: &Access) -> Throttle {
+    Throttle::new(access.limit_rate.map(|rate| Arc::new(Bucket::new(rate))).into_iter().collect())
+}
+
+/// Whom we believe.
+pub fn tls(url: &Url, access: &Access) -> Result<ClientTls, Failure> {
     let failed = |error: net::TlsError| Failure::Failed(error.to_string());
-    let tls = match (&access.ca_file, &access.fingerprint) {
+    let fingerprint = match (&access.ca_file, &access.fingerprint) {
+        (None, None) => known::fingerprint(url),
+        (_, fingerprint) => fingerprint.clone(),
+    };
+    let tls = match (&access.ca_file, &fingerprint) {
         (_, Some(fingerprint)) => ClientTls::pinned(fingerprint),
         (Some(file), None) => Trust::from_pem_file(file).and_then(ClientTls::verifying),
         // A machine that trusts nobody can still speak in clear, and with whoever is pinned.
@@ -177,7 +188,7 @@ fn without_macros(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::ftp::FtpCommand;
+    use crate::cli::ftp::{Ftp, FtpCommand};
     use crate::cli::{Cli, Command as Said};
     use clap::Parser;
 
@@ -193,7 +204,8 @@ mod tests {
             ("ftp://joe@h/", "secret"),
         ] {
             let said = Cli::try_parse_from(["packetboat", "ftp", "ls", "--password-file", file, url]).expect("said");
-            let Said::Ftp(FtpCommand::Ls(ls)) = said.command else { panic!("another command") };
+            let Said::Ftp(said) = said.command else { panic!("another command") };
+            let Ftp { command: Some(FtpCommand::Ls(ls)), .. } = *said else { panic!("another command") };
             let netrc = Some(("anonymous".into(), "no".into()));
             assert_eq!(
                 password(&url.parse().expect("a URL"), &ls.access, netrc).expect("a password"),

@@ -1,9 +1,12 @@
 //! `packetboat ftp …`: words for what the client library does.
 
 mod access;
+mod known;
+mod places;
+mod shell;
 mod show;
 
-use crate::cli::ftp::{Access, Cat, FtpCommand, Get, Ls, Mirror, Mkdir, Mv, Put, Rm, Stat, Trees};
+use crate::cli::ftp::{Access, Cat, Ftp, FtpCommand, Get, Ls, Mirror, Mkdir, Mv, Put, Rm, Stat, Trees};
 use crate::failure::Failure;
 use crate::output;
 use access::{Place, place};
@@ -14,7 +17,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Does it.
-pub fn run(command: FtpCommand) -> Result<(), Failure> {
+pub fn run(ftp: Ftp) -> Result<(), Failure> {
+    let Some(command) = ftp.command else { return shell::run(ftp.shell) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
@@ -231,29 +235,40 @@ fn selection(trees: &Trees) -> Selection {
 }
 
 fn show_plan(plan: &ftp_client::Plan, access: &Access) -> Result<(), Failure> {
-    for (path, action) in &plan.actions {
-        let path = String::from_utf8_lossy(path);
-        let (word, octets) = match action {
-            Action::MakeDirectory => ("make", None),
-            Action::Copy { octets, .. } => ("copy", *octets),
-            Action::Remove => ("remove", None),
-            Action::RemoveDirectory => ("remove-directory", None),
-            Action::Conflict => ("conflict", None),
-        };
-        let why = match action {
-            Action::Copy { why, .. } => Some(format!("{why:?}").to_lowercase()),
-            _ => None,
-        };
-        if access.json {
+    if access.json {
+        for (path, action) in &plan.actions {
+            let (word, octets, why) = action_words(action);
+            let path = String::from_utf8_lossy(path);
             output::json(&serde_json::json!({"action": word, "path": path, "octets": octets, "why": why}))?;
-        } else {
-            let why = why.map_or(String::new(), |why| format!("  ({why})"));
-            output::say(&format!("{word:<16} {}{why}", output::printable(&path)))?;
         }
+        return Ok(());
+    }
+    for line in plan_lines(plan) {
+        output::say(&line)?;
     }
     let (files, octets) = plan.to_move();
-    if !access.json && !access.quiet {
+    if !access.quiet {
         eprintln!("{files} files to move, {}; {} are as they should be", output::size(octets), plan.same);
     }
     Ok(())
+}
+
+/// A plan for people.
+fn plan_lines(plan: &ftp_client::Plan) -> Vec<String> {
+    let line = |(path, action): &(Vec<u8>, Action)| {
+        let (word, _, why) = action_words(action);
+        let why = why.map_or(String::new(), |why| format!("  ({why})"));
+        format!("{word:<16} {}{why}", output::printable(&String::from_utf8_lossy(path)))
+    };
+    plan.actions.iter().map(line).collect()
+}
+
+fn action_words(action: &Action) -> (&'static str, Option<u64>, Option<String>) {
+    match action {
+        Action::MakeDirectory => ("make", None, None),
+        Action::Copy { octets, why } => ("copy", *octets, Some(format!("{why:?}").to_lowercase())),
+        Action::Remove => ("remove", None, None),
+        Action::RemoveDirectory => ("remove-directory", None, None),
+        Action::Conflict => ("conflict", None, None),
+    }
 }

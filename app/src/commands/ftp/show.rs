@@ -13,11 +13,12 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use unicode_width::UnicodeWidthStr;
 
 /// Below this there is no room for a bar.
-const NARROW_COLUMNS: u16 = 60;
+const NARROW_COLUMNS: usize = 60;
 
 /// What is shown.
 pub struct Show {
@@ -32,27 +33,83 @@ pub struct Show {
 
 /// One bar for all, and one for each file under way.
 struct Bars {
-    all: MultiProgress,
+    screen: Screen,
     total: ProgressBar,
     files: Mutex<HashMap<String, ProgressBar>>,
-    shown: bool,
+    shown: AtomicBool,
+}
+
+/// Where bars and lines are seen. Several may show on one.
+#[derive(Clone)]
+pub struct Screen {
+    all: MultiProgress,
+    say: Say,
+}
+
+/// Tells a person something, in a line of its own.
+pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
+
+impl Screen {
+    /// Standard error, with bars where they can be seen.
+    pub fn new(access: &Access, say: Say) -> Self {
+        let bars = stderr().is_terminal() && !access.quiet && !access.json && !access.show_dialogue;
+        let target = if bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Screen { all: MultiProgress::with_draw_target(target), say }
+    }
+
+    /// Above the bars, where there are any; they would write over it.
+    pub fn line(&self, text: &str) {
+        self.all.suspend(|| (self.say)(text));
+    }
 }
 
 impl Show {
     pub fn new(access: &Access) -> Self {
-        let shown = stderr().is_terminal() && !access.quiet && !access.json && !access.show_dialogue;
-        let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let all = MultiProgress::with_draw_target(target);
-        let total = all.add(ProgressBar::new(0).with_style(style(true)));
-        let bars = Arc::new(Bars { all, total, files: Mutex::default(), shown });
+        let show = Show::unseen(access, &Screen::new(access, Arc::new(|line| eprintln!("{line}"))));
+        show.reveal();
+        show
+    }
+
+    /// Without bars, until somebody wants to see them.
+    pub fn unseen(access: &Access, screen: &Screen) -> Self {
+        let total = unseen_bar(0).with_style(style(true));
+        let bars = Bars { screen: screen.clone(), total, files: Mutex::default(), shown: AtomicBool::new(false) };
         Show {
             json: access.json,
             quiet: access.quiet,
-            bars,
+            bars: Arc::new(bars),
             begun: Instant::now(),
             sum: Mutex::default(),
             other_failures: Arc::default(),
         }
+    }
+
+    /// Shows the bars from now on.
+    pub fn reveal(&self) {
+        let files = self.bars.files();
+        self.bars.shown.store(true, Ordering::Relaxed);
+        self.bars.screen.all.add(self.bars.total.clone());
+        for bar in files.values() {
+            self.bars.screen.all.insert_before(&self.bars.total, bar.clone());
+        }
+    }
+
+    /// Takes the bars away from the screen.
+    pub fn hide(&self) {
+        let files = self.bars.files();
+        self.bars.shown.store(false, Ordering::Relaxed);
+        for bar in files.values().chain([&self.bars.total]) {
+            self.bars.screen.all.remove(bar);
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+    }
+
+    /// How far it is, in a line.
+    pub fn state(&self) -> String {
+        let (total, secs) = (&self.bars.total, self.begun.elapsed().as_secs_f64().max(0.001));
+        let (moved, expected) = (total.position(), total.length().unwrap_or(0));
+        let of = if expected > moved { format!(" of {}", output::size(expected)) } else { String::new() };
+        format!("{}{of}, {}/s", output::size(moved), output::size((moved as f64 / secs) as u64))
     }
 
     /// So much is about to move.
@@ -88,9 +145,9 @@ impl Show {
     }
 
     /// Sums up.
-    pub fn end(self) -> Result<(), Failure> {
+    pub fn end(&self) -> Result<(), Failure> {
         self.bars.total.finish_and_clear();
-        let sum = self.sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let sum = *self.sum.lock().unwrap_or_else(PoisonError::into_inner);
         let took = self.begun.elapsed();
         if self.json {
             output::json(&json!({
@@ -98,12 +155,12 @@ impl Show {
                 "failed": sum.failed, "secs": took.as_secs_f64(),
             }))?;
         } else if !self.quiet {
-            eprintln!("{}", summary(&sum, took));
+            self.bars.screen.line(&summary(&sum, took));
         }
         match (sum.failed, sum.moved, self.other_failures.load(Ordering::Relaxed)) {
             (0, ..) => Ok(()),
-            (_, 0, false) => Err(Failure::SilentMissing),
-            _ => Err(Failure::Silent),
+            (_, 0, false) => Err(Failure::Told(4)),
+            _ => Err(Failure::Told(1)),
         }
     }
 }
@@ -124,13 +181,18 @@ fn summary(sum: &ftp_client::mirror::Report, took: Duration) -> String {
 }
 
 impl Bars {
+    fn files(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn tell(&self, event: &Event<'_>) {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = self.files();
         match *event {
             Event::Begun { name, octets } => {
-                let bar =
-                    self.all.insert_before(&self.total, ProgressBar::new(octets.unwrap_or(0)).with_style(style(false)));
-                bar.set_message(name.to_owned());
+                let mut bar = unseen_bar(octets.unwrap_or(0)).with_style(style(false)).with_message(name.to_owned());
+                if self.shown.load(Ordering::Relaxed) {
+                    bar = self.screen.all.insert_before(&self.total, bar);
+                }
                 if let Some(before) = files.insert(name.to_owned(), bar) {
                     before.finish_and_clear();
                 }
@@ -143,23 +205,23 @@ impl Bars {
             }
             Event::Done { name, .. } => drop(files.remove(name).inspect(ProgressBar::finish_and_clear)),
             Event::Again { name, error } => {
-                self.line(&format!("packetboat: {}: {error}; trying again", printable(name)))
+                self.screen.line(&format!("packetboat: {}: {error}; trying again", printable(name)))
             }
             Event::Failed { name, error } => {
                 drop(files.remove(name).inspect(ProgressBar::finish_and_clear));
-                self.line(&format!("packetboat: {}: {error}", printable(name)));
+                self.screen.line(&format!("packetboat: {}: {error}", printable(name)));
             }
         }
     }
+}
 
-    fn line(&self, text: &str) {
-        // Above the bars, where they are; they would write over it.
-        if self.shown { self.all.suspend(|| eprintln!("{text}")) } else { eprintln!("{text}") }
-    }
+/// A bar that is on no screen yet.
+fn unseen_bar(octets: u64) -> ProgressBar {
+    ProgressBar::with_draw_target(Some(octets), ProgressDrawTarget::hidden())
 }
 
 fn style(total: bool) -> ProgressStyle {
-    let narrow = rustix::termios::tcgetwinsize(stderr()).is_ok_and(|size| size.ws_col < NARROW_COLUMNS);
+    let narrow = is_narrow(columns());
     let template = match (narrow, total) {
         (true, _) => "{wide_msg} {percent:>3}%",
         (false, true) => "{wide_msg} {bytes:>10} / {total_bytes:>10} {binary_bytes_per_sec:>12} {eta:>4} [{bar:16}]",
@@ -235,22 +297,102 @@ fn about_json(about: &About) -> Value {
     })
 }
 
-/// What is known of one thing.
+/// An entry at the prompt: mode, size, time (UTC) and name; the mode only where there is room.
+pub fn prompt_line(name: &[u8], found: &Found, bytes: bool, narrow: bool, colours: bool) -> String {
+    let size = match (&found.kind, found.size) {
+        (Kind::Directory, _) | (_, None) => "-".into(),
+        (_, Some(size)) if bytes => size.to_string(),
+        (_, Some(size)) => output::size(size),
+    };
+    let time = found.modified.map_or(String::new(), |stamp| time(stamp.moment).replace('T', " "));
+    let target = match &found.kind {
+        Kind::Link(Some(target)) => format!(" -> {}", printable(&String::from_utf8_lossy(target))),
+        _ => String::new(),
+    };
+    let name = coloured(prompt_name(name, &found.kind), &found.kind, colours);
+    if narrow {
+        return format!("{size:>10} {:10} {name}{target}", time.get(..10).unwrap_or(""));
+    }
+    let width = if bytes { 14 } else { 10 };
+    format!("{} {size:>width$}  {:16}  {name}{target}", mode_letters(found), time.get(..16).unwrap_or(""))
+}
+
+/// `drwxr-x---`; dots where the server does not tell.
+fn mode_letters(found: &Found) -> String {
+    let letter = match found.kind {
+        Kind::File => '-',
+        Kind::Directory => 'd',
+        Kind::Link(_) => 'l',
+        Kind::Other => 's',
+    };
+    let Some(mode) = found.mode else { return format!("{letter}.........") };
+    let bits = (0..9).map(|bit| if mode & (0o400 >> bit) == 0 { '-' } else { ['r', 'w', 'x'][bit % 3] });
+    std::iter::once(letter).chain(bits).collect()
+}
+
+/// A name at the prompt; directories end in a slash.
+pub fn prompt_name(name: &[u8], kind: &Kind) -> String {
+    let name = printable(&String::from_utf8_lossy(name));
+    if *kind == Kind::Directory && !name.ends_with('/') { name + "/" } else { name }
+}
+
+fn coloured(name: String, kind: &Kind, colours: bool) -> String {
+    match (colours, kind) {
+        (true, Kind::Directory) => format!("\x1b[1;34m{name}\x1b[0m"),
+        (true, Kind::Link(_)) => format!("\x1b[36m{name}\x1b[0m"),
+        _ => name,
+    }
+}
+
+/// Names below one another in as many columns as there is room for; one a line for no screen.
+pub fn in_columns(names: &[String], kinds: &[&Kind], width: usize, colours: bool) -> Vec<String> {
+    let widest = names.iter().map(|name| name.width() + 2).max().unwrap_or(1);
+    let columns = (width / widest).max(1);
+    let rows = names.len().div_ceil(columns);
+    let cell = |at: usize, last: bool| {
+        let name = coloured(names[at].clone(), kinds[at], colours);
+        if last { name } else { name + &" ".repeat(widest - names[at].width()) }
+    };
+    let row = |row: usize| {
+        let all: Vec<usize> = (row..names.len()).step_by(rows).collect();
+        all.iter().enumerate().map(|(nth, at)| cell(*at, nth + 1 == all.len())).collect()
+    };
+    (0..rows).map(row).collect()
+}
+
+/// How wide the screen is.
+pub fn columns() -> usize {
+    match rustix::termios::tcgetwinsize(stderr()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => 80,
+    }
+}
+
+/// Whether there is no room for more than the most important.
+pub fn is_narrow(columns: usize) -> bool {
+    columns < NARROW_COLUMNS
+}
+
+/// What is known of one thing, for people.
+pub fn about_lines(name: &str, about: &About) -> Vec<String> {
+    let value = about_json(about);
+    let line = |key: &&str| match &value[*key] {
+        Value::Null => None,
+        Value::String(text) => Some(format!("  {key:<9} {}", printable(text))),
+        other => Some(format!("  {key:<9} {other}")),
+    };
+    let lines = ["type", "target", "size", "modified", "mode"].iter().filter_map(line);
+    std::iter::once(name.to_owned()).chain(lines).collect()
+}
+
+/// The same for people or programs, on standard output.
 pub fn about(url: &str, about: &About, as_json: bool) -> Result<(), Failure> {
-    let mut value = about_json(about);
     if as_json {
+        let mut value = about_json(about);
         value["url"] = url.into();
         return output::json(&value);
     }
-    output::say(url)?;
-    for key in ["type", "target", "size", "modified", "mode"] {
-        match &value[key] {
-            Value::Null => {}
-            Value::String(text) => output::say(&format!("  {key:<9} {}", printable(text)))?,
-            other => output::say(&format!("  {key:<9} {other}"))?,
-        }
-    }
-    Ok(())
+    about_lines(url, about).iter().try_for_each(|line| output::say(line))
 }
 
 /// RFC 3339, without a zone where none is known.

@@ -1,0 +1,173 @@
+//! Trees made alike, and compared.
+
+use super::out::local;
+use super::seat::Seat;
+use super::there::{Work, absolute, last_name, without_slash};
+use super::words::{Diff, Trees, Which};
+use crate::failure::Failure;
+use ftp_client::directory::{local_name, shown};
+use ftp_client::mirror::Difference;
+use ftp_client::{Action, Crew, Direction, Kind, Mirror, Plan, Selection};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+pub async fn mirror(trees: Trees, delete: bool, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
+    let (direction, remote, here) = match trees.reverse {
+        false => {
+            let remote = remote(&trees.source);
+            let here = match &trees.target {
+                Some(target) => PathBuf::from(local(target)),
+                None => namesake(&remote)?,
+            };
+            (Direction::Here, remote, here)
+        }
+        true => {
+            let here = PathBuf::from(local(&trees.source));
+            let target = match &trees.target {
+                Some(target) => remote(target),
+                None => here.file_name().map_or(Vec::new(), |name| name.as_bytes().to_vec()),
+            };
+            (Direction::There, target, here)
+        }
+    };
+    let mirror = Mirror {
+        delete,
+        keep_modes: trees.keep_modes,
+        resume: trees.moving.resume,
+        verify: work.verify || trees.moving.verify,
+        ..alike(direction, remote, absolute(here)?, &trees.which)
+    };
+    let crew = seat.crew(work.access.parallel.into(), work.show.watcher()).await?;
+    let done = make_alike(&mirror, trees.dry_run, &crew, work).await;
+    seat.take_back(&crew);
+    done
+}
+
+async fn make_alike(mirror: &Mirror, dry_run: bool, crew: &Crew, work: &Work) -> Result<(), Failure> {
+    let plan = mirror.plan(crew).await?;
+    if plan.passed_over > 0 {
+        let so = if mirror.delete { ", so nothing will be removed" } else { "" };
+        work.screen.line(&format!("{} names or directories were passed over{so}", plan.passed_over));
+    }
+    if dry_run {
+        for line in super::super::plan_lines(&plan) {
+            work.out.line(&line)?;
+        }
+        return Ok(());
+    }
+    let (files, octets) = plan.to_move();
+    work.show.expect(files, octets);
+    work.show.add(&mirror.apply(&plan, crew).await?);
+    work.show.end()
+}
+
+fn alike(direction: Direction, remote: Vec<u8>, local: PathBuf, which: &Which) -> Mirror {
+    let mut selection = Selection::default();
+    which.include.iter().for_each(|pattern| selection.include(pattern));
+    which.exclude.iter().for_each(|pattern| selection.exclude(pattern));
+    Mirror {
+        direction,
+        remote,
+        local,
+        selection,
+        delete: false,
+        size_only: which.size_only,
+        only_missing: which.only_missing,
+        follow_links: which.follow_links,
+        keep_modes: false,
+        resume: false,
+        verify: false,
+    }
+}
+
+/// Nothing for where we are: that is how the library calls it.
+fn remote(name: &str) -> Vec<u8> {
+    let path = without_slash(name.as_bytes());
+    if matches!(path, b"." | b"./") { Vec::new() } else { path.to_vec() }
+}
+
+/// What has the same name here.
+fn namesake(remote: &[u8]) -> Result<PathBuf, Failure> {
+    match last_name(remote) {
+        b"" => Ok(".".into()),
+        name => Ok(local_name(name)?),
+    }
+}
+
+/// How what is here differs from what is there: `>` is only there, `<` only here, `!` is another one.
+pub async fn diff(diff: Diff, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
+    let remote = remote(&diff.there);
+    let here = match &diff.here {
+        Some(here) => PathBuf::from(local(here)),
+        None => namesake(&remote)?,
+    };
+    if seat.connection().await?.stat(&remote).await?.kind != Kind::Directory {
+        return diff_files(&remote, &here, seat, work).await;
+    }
+    let here = absolute(here)?;
+    let down = Mirror { delete: true, ..alike(Direction::Here, remote.clone(), here.clone(), &diff.which) };
+    let up = alike(Direction::There, remote, here, &diff.which);
+    let crew = seat.crew(work.access.parallel.into(), work.show.watcher()).await?;
+    let plans = match down.plan(&crew).await {
+        Ok(down) => up.plan(&crew).await.map(|up| (down, up)),
+        Err(error) => Err(error),
+    };
+    seat.take_back(&crew);
+    let (down, up) = plans?;
+    let lines = difference_lines(&down, &up);
+    if lines.is_empty() {
+        work.screen.line("no differences");
+    }
+    for line in lines {
+        work.out.line(&line)?;
+    }
+    Ok(())
+}
+
+fn difference_lines(down: &Plan, up: &Plan) -> Vec<String> {
+    let seen = |(path, action): &(Vec<u8>, Action)| match action {
+        Action::MakeDirectory => Some((path.clone(), '>', "only there")),
+        Action::Copy { why: Difference::Missing, .. } => Some((path.clone(), '>', "only there")),
+        Action::Copy { why: Difference::Size, .. } => Some((path.clone(), '!', "another size")),
+        Action::Copy { why: Difference::Older, .. } => Some((path.clone(), '!', "newer there")),
+        Action::Remove | Action::RemoveDirectory => Some((path.clone(), '<', "only here")),
+        _ => Some((path.clone(), '!', "differs")),
+    };
+    let newer_here = |(path, action): &(Vec<u8>, Action)| match action {
+        Action::Copy { why: Difference::Older, .. } => Some((path.clone(), '!', "newer here")),
+        _ => None,
+    };
+    let mut all: Vec<_> =
+        down.actions.iter().filter_map(seen).chain(up.actions.iter().filter_map(newer_here)).collect();
+    // A file in place of a directory is told once, not as gone and as new.
+    all.sort();
+    all.dedup_by(|one, other| one.0 == other.0);
+    all.into_iter().map(|(path, sign, why)| format!("{sign} {}  ({why})", shown(&path))).collect()
+}
+
+/// One file: whatever the local `diff` makes of both.
+async fn diff_files(remote: &[u8], here: &Path, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
+    let folder = super::edit::Folder::new()?;
+    let there = folder.file("there");
+    seat.connection()
+        .await?
+        .fetch(remote, &there, &ftp_client::Fetch { keep_time: true, ..Default::default() })
+        .await?;
+    let mut diff = std::process::Command::new("diff");
+    diff.args(["-u", "--label"]).arg(format!("there: {}", shown(remote))).arg("--label");
+    diff.arg(format!("here: {}", here.display())).arg("--").arg(&there).arg(here);
+    let output = tokio::task::block_in_place(|| diff.output());
+    let output = output.map_err(|error| Failure::Failed(format!("diff: {error}")))?;
+    match output.status.code() {
+        Some(0) => work.screen.line("no differences"),
+        Some(1) => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            for line in text.lines() {
+                let line: String = line.split('\t').map(ftp_client::error::printable).collect::<Vec<_>>().join("\t");
+                work.out.line(&line)?;
+            }
+        }
+        _ => return Err(Failure::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
+    Ok(())
+}

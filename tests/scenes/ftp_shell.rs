@@ -1,0 +1,305 @@
+//! The prompt of `packetboat ftp`, its commands read from standard input, against our own server: every command that has an
+//! effect.
+
+use crate::{BINARY, dev};
+use harness::Server;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// A folder to work in, and a server.
+struct Scene {
+    server: Server,
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Scene { server: dev(), folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn url(&self) -> String {
+        format!("ftpes://bob%40hamburger.test@localhost:{}/", self.server.address("ftp").port())
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .arg("ftp")
+            .current_dir(self.folder.path())
+            .env("PACKETBOAT_FTP_PASSWORD", "hungry")
+            .env("HOME", self.folder.path())
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_STATE_HOME");
+        command
+    }
+
+    /// Says these lines to a shell that is connected.
+    fn say(&self, lines: &str) -> Output {
+        let mut command = self.command();
+        command.arg("--ca-file").arg(self.server.certificate()).arg(self.url());
+        fed(command, lines)
+    }
+
+    /// The same; it must end well. What was printed.
+    #[track_caller]
+    fn done(&self, lines: &str) -> String {
+        let output = self.say(lines);
+        assert!(output.status.success(), "{lines}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.path(name), content).expect("written");
+    }
+
+    #[track_caller]
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(name)).expect("a file")
+    }
+}
+
+fn fed(mut command: Command, lines: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    // Who leaves early does not read to the end.
+    let _ = child.stdin.take().expect("a pipe").write_all(lines.as_bytes());
+    child.wait_with_output().expect("ended")
+}
+
+#[test]
+fn files_go_there_and_come_back() {
+    let scene = Scene::new();
+    scene.write("a b.txt", "one\n");
+    scene.write("c.txt", "two\n");
+    scene.done("put 'a b.txt' c.txt\nput -o d.txt c.txt\nmkdir sub/deep\nput -o sub c.txt\nmput -o sub/deep/ *.txt");
+    assert_eq!(scene.done("cls sub sub/deep"), "\nsub:\nc.txt\ndeep/\n\nsub/deep:\na b.txt\nc.txt\n");
+    assert_eq!(scene.done("cat a\\ b.txt d.txt"), "one\ntwo\n");
+    std::fs::create_dir(scene.path("back")).expect("made");
+    scene.done("lcd back; mget *.txt; get -o other d.txt");
+    assert_eq!((scene.read("back/a b.txt"), scene.read("back/other")), ("one\n".into(), "two\n".into()));
+    assert!(scene.path("back/readme.txt").exists());
+    scene.done("mv d.txt e.txt; mv e.txt c.txt sub/; rm 'a b.txt' sub/e*");
+    assert_eq!(scene.done("find sub"), "sub/c.txt\nsub/deep/\nsub/deep/a b.txt\nsub/deep/c.txt\n");
+    assert_eq!(scene.done("du -b sub"), "           8  sub/deep\n          12  sub\n");
+    scene.done("rm -r sub/deep\nrm sub/c.txt\nrmdir sub");
+    assert_eq!(scene.done("cls"), "readme.txt\nrecipes/\nshared/\n");
+}
+
+#[test]
+fn what_was_begun_is_gone_on_with() {
+    let scene = Scene::new();
+    let content: String = (0..40_000).map(|number| format!("{number:x}\n")).collect();
+    scene.write("long.txt", &content);
+    scene.done("reput long.txt");
+    scene.done("reget -o back long.txt");
+    assert!(scene.read("back") == content);
+}
+
+#[test]
+fn a_directory_is_kept_over_commands() {
+    let scene = Scene::new();
+    let said = scene.done("mkdir x/y\ncd x/y\npwd\ncd ..\npwd\ncd -\npwd\ncd\npwd\ncd x*\npwd");
+    let paths: Vec<&str> = said.lines().map(|line| line.split("localhost").nth(1).expect("a URL")).collect();
+    let paths: Vec<&str> = paths.iter().map(|path| path.split_once('/').expect("a path").1).collect();
+    assert_eq!(paths, ["%2Fx/y", "%2Fx", "%2Fx/y", "%2F", "%2Fx"]);
+    // Files over more than one connection, all of them in that directory.
+    for name in ["1", "2", "3", "4", "5", "6"] {
+        scene.write(name, name);
+    }
+    assert_eq!(scene.done("cd x/y; put ? ; cls"), "1\n2\n3\n4\n5\n6\n");
+    assert_eq!(scene.done("cd x/y; cat [2-3]\nlpwd | tail -c 1"), "23\n");
+}
+
+#[test]
+fn output_is_led_elsewhere() {
+    let scene = Scene::new();
+    scene.write("x", "b\na\n");
+    scene.done("put x; cat x > 'copy of x'; cat x >> 'copy of x'; cat x | sort > sorted; !echo hi > local");
+    assert_eq!(scene.read("copy of x"), "b\na\nb\na\n");
+    assert_eq!((scene.read("sorted"), scene.read("local")), ("a\nb\n".into(), "hi\n".into()));
+    // Whoever reads no more is no failure.
+    scene.done("cat x | true; find | head -n 1 > /dev/null; pwd");
+    assert_eq!(scene.done("lls x"), "x\n");
+}
+
+#[test]
+fn trees_are_mirrored_both_ways_and_compared() {
+    let scene = Scene::new();
+    std::fs::create_dir_all(scene.path("site/a")).expect("made");
+    scene.write("site/a/1", "one");
+    scene.write("site/2", "two");
+    scene.write("site/3.tmp", "three");
+    scene.done("mirror -R -x '*.tmp' site htdocs");
+    assert_eq!(scene.done("find htdocs"), "htdocs/2\nhtdocs/a/\nhtdocs/a/1\n");
+    scene.done("mirror htdocs back");
+    assert_eq!(scene.read("back/a/1"), "one");
+    assert_eq!(scene.done("diff htdocs back"), "");
+    scene.write("back/a/1", "longer");
+    scene.write("back/4", "four");
+    std::fs::remove_file(scene.path("back/2")).expect("removed");
+    let differences = "> 2  (only there)\n< 4  (only here)\n! a/1  (another size)\n";
+    assert_eq!(scene.done("diff htdocs back"), differences);
+    assert!(scene.done("diff htdocs/a/1 back/a/1").contains("-one\n"));
+    assert!(scene.done("sync -n -R back htdocs").contains("remove           2\n"));
+    scene.done("sync -R back htdocs");
+    assert_eq!(scene.done("cls htdocs; cat htdocs/a/1"), "4\na/\nlonger");
+}
+
+#[test]
+fn the_server_is_told_what_somebody_wants_to_tell_it() {
+    let scene = Scene::new();
+    assert!(scene.done("quote NOOP").starts_with("200 "));
+    assert!(scene.done("site HELP").starts_with("214"));
+    scene.write("x", "x");
+    scene.done("put x; chmod 600 x");
+    assert!(scene.done("ls x").starts_with("-rw------- "), "{}", scene.done("ls x"));
+    assert!(scene.done("stat x").contains("size      1\n"));
+    assert_eq!(scene.say("quote RETR x").status.code(), Some(1));
+    assert_eq!(scene.say("quote FOO").status.code(), Some(1));
+}
+
+#[test]
+fn a_file_is_edited_only_if_nobody_else_has_changed_it() {
+    let scene = Scene::new();
+    scene.write("menu", "soup\n");
+    scene.done("put menu");
+    let edited = |editor: &str| {
+        let mut command = scene.command();
+        command.env("TMPDIR", scene.folder.path()).env("VISUAL", editor);
+        command.args(["--ca-file"]).arg(scene.server.certificate()).args(["-e", "edit menu"]).arg(scene.url());
+        let output = command.output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(edited("true").1, "menu was not changed\n");
+    assert_eq!(edited("sed -i s/soup/crepes/"), (Some(0), "menu was put back\n".into()));
+    assert_eq!(scene.done("cat menu"), "crepes\n");
+    // Somebody else is quicker, with as many octets in the same second.
+    let other = format!(
+        "sh -c 'echo CREPES > other; {BINARY} ftp put --quiet --ca-file {} other {}menu; echo mine > \"$1\"' sh",
+        scene.server.certificate().display(),
+        scene.url(),
+    );
+    let (code, said) = edited(&other);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(scene.done("cat menu"), "CREPES\n");
+    let kept = said.split("what you have written is in ").nth(1).expect("a path").trim();
+    assert_eq!(std::fs::read_to_string(kept).expect("kept"), "mine\n");
+    assert_eq!(edited("false").0, Some(1));
+}
+
+#[test]
+fn jobs_run_while_others_are_said() {
+    let scene = Scene::new();
+    scene.write("x", "x");
+    let output = scene.say("put x &\nput -o y x & mkdir z; wait\ncls\nget -o back y &\nls none &\nwait 4");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "readme.txt\nrecipes/\nshared/\nx\ny\nz/\n", "{said}");
+    assert!(said.contains("[1] put x: done\n") && said.contains("[2] put -o y x: done\n"), "{said}");
+    // The end waits for what is running; what failed there is the exit code.
+    let output = scene.say("get -o again y &\nls none &");
+    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(scene.read("again"), "x");
+}
+
+#[test]
+fn a_job_that_is_stopped_leaves_a_part_and_no_file() {
+    let scene = Scene::new();
+    scene.write("big", &"x".repeat(400_000));
+    scene.done("put big");
+    let output = scene
+        .say("set limit-rate 20k\nget -o back big &\njobs\n!while ! ls -A | grep -q part; do :; done\nkill 1\nwait");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("[1] get -o back big: stopped"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).starts_with("[1] get -o back big  ("));
+    assert!(!scene.path("back").exists());
+}
+
+#[test]
+fn a_script_ends_at_what_fails_unless_it_is_told_otherwise() {
+    let scene = Scene::new();
+    let code = |lines: &str| scene.say(lines).status.code();
+    assert_eq!(code("cat none\nmkdir made"), Some(4));
+    assert_eq!(scene.done("cls"), "readme.txt\nrecipes/\nshared/\n");
+    assert_eq!(code("set keep-going on\ncat none\nmkdir made"), Some(4));
+    assert!(scene.done("cls").contains("made/\n"));
+    assert_eq!(code("nonsense"), Some(1));
+    assert_eq!(code("get 'open"), Some(1));
+    assert_eq!(code("!exit 3"), Some(1));
+    assert_eq!(code("exit 7\nnonsense"), Some(7));
+    assert_eq!(code("rm none\n"), Some(4));
+    assert_eq!(code("rm -f none\n"), Some(0));
+    let unconnected = fed(scene.command(), "ls");
+    assert_eq!(unconnected.status.code(), Some(5));
+}
+
+#[test]
+fn aliases_settings_bookmarks_and_what_stands_in_ftprc() {
+    let scene = Scene::new();
+    let folder = scene.path(".config/packetboat");
+    std::fs::create_dir_all(&folder).expect("made");
+    std::fs::write(folder.join("ftprc"), "# mine\nalias hello '!echo hello'\nset parallel 2\n").expect("written");
+    assert_eq!(scene.done("hello"), "hello\n");
+    assert_eq!(scene.done("alias c cat; alias cat cat -- ; c readme.txt | wc -l").trim(), "2");
+    assert_eq!(scene.done("alias two 'pwd | wc -l; lpwd | wc -l'; two; unalias two; alias | wc -l").lines().count(), 3);
+    assert!(scene.done("set").contains("parallel    2 "));
+    scene.done("cd recipes; bookmark add there; bookmark add pub ftp://ftp.example.org/pub/");
+    let all = scene.done("bookmark");
+    assert!(all.contains("pub              ftp://ftp.example.org/pub/\n") && all.contains("/%2Frecipes\n"), "{all}");
+    let mut command = scene.command();
+    command.arg("--ca-file").arg(scene.server.certificate()).args(["-e", "pwd", "there"]);
+    let output = command.output().expect("it runs");
+    assert!(String::from_utf8_lossy(&output.stdout).trim_end().ends_with("/%2Frecipes"), "{output:?}");
+    scene.done("bookmark remove there");
+    assert_eq!(scene.done("bookmark | wc -l").trim(), "1");
+    assert_eq!(scene.say("bookmark remove there").status.code(), Some(4));
+    assert_eq!(mode_of(&folder.join("ftp-bookmarks")), 0o600);
+}
+
+#[test]
+fn the_dialogue_is_shown_without_the_password() {
+    let scene = Scene::new();
+    let said = |lines: &str| String::from_utf8_lossy(&scene.say(lines).stderr).into_owned();
+    let shown = said(&format!("debug on; ls; debug off; mkdir a; debug; open {}; rmdir a", scene.url()));
+    assert!(shown.contains("C: MLSD") && shown.contains("C: PASS …") && shown.contains("C: RMD a"), "{shown}");
+    assert!(!shown.contains("hungry") && !shown.contains("MKD"), "{shown}");
+}
+
+#[test]
+fn a_pinned_certificate_is_remembered_and_a_changed_one_is_refused() {
+    let scene = Scene::new();
+    let url = scene.url();
+    let unknown = fed(scene.command(), &format!("open {url}"));
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    let shown = said.split("fingerprint is ").nth(1).and_then(|rest| rest.split(')').next()).expect("a fingerprint");
+    assert_eq!(unknown.status.code(), Some(5), "nobody is asked where nobody types");
+    let known = scene.path(".local/state/packetboat/ftp-known-hosts");
+    std::fs::create_dir_all(known.parent().expect("a folder")).expect("made");
+    let place = format!("localhost:{}", scene.server.address("ftp").port());
+    std::fs::write(&known, format!("{place} {shown}\n")).expect("written");
+    assert_eq!(fed(scene.command(), &format!("open {url}; pwd")).status.code(), Some(0));
+    std::fs::write(&known, format!("{place} {}\n", "00:".repeat(31) + "00")).expect("written");
+    assert_eq!(fed(scene.command(), &format!("open {url}; pwd")).status.code(), Some(5));
+}
+
+#[test]
+fn help_tells_of_every_command() {
+    let scene = Scene::new();
+    let all = String::from_utf8(fed(scene.command(), "help").stdout).expect("text");
+    for word in ["ls", "mget", "reput", "mirror", "edit", "jobs", "bookmark", "exit"] {
+        assert!(all.lines().any(|line| line.trim_start().starts_with(&format!("{word} "))), "{word}: {all}");
+        let one = String::from_utf8(fed(scene.command(), &format!("help {word}")).stdout).expect("text");
+        assert!(one.contains(&format!("Usage: {word}")), "{one}");
+    }
+    assert_eq!(fed(scene.command(), "help nonsense").status.code(), Some(4));
+}
+
+fn mode_of(file: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    file.metadata().expect("a file").permissions().mode() & 0o777
+}
