@@ -4,11 +4,14 @@
 #   bench/run.sh                      everything: about an hour, most of it waiting for ports after many small files
 #   ROUNDS=1 MESSAGES=500 bench/run.sh smtp pop3       a quick look at some of it
 #
-# What it measures: smtp, visible, pop3, login, idle, ftp, ftptls, ftpsmall, ftplist, ftplogin (all of them unless named).
+# What it measures: smtp, visible, pop3, login, idle, imapidle, imapappend, imaplogin, imapnotice, imaplist, imapstore,
+# imapsort, imapsearch, imapselect, imapcold, ftp, ftptls, ftpsmall, ftplist, ftplogin (all of them unless named).
 # Settings (environment):
 #   PACKETBOAT          the binary to measure (default: target/dist, else target/release, else it is built)
 #   PACKETBOAT_PEERS    the folder of the peers' start scripts (default: ../shared/peers beside this repository)
 #   ROUNDS=3 MESSAGES=3000 SIZE=4096 IDLERS=10000 SECONDS_EACH=5 QUIET_SECONDS=30
+#   MAILS=10000 MANY=100000 IMAP_IDLERS='1000 10000'   what IMAP's mailboxes hold, and how many idle
+#   IMAP_PEERS='maildir sdbox mdbox'                   the formats of Dovecot to compare with
 #   FILES=10000 BIG=1073741824 FTP_IDLERS=1000         what FTP carries: small files, the octets of a large one, idle sessions
 #   FTP_PEERS='vsftpd proftpd pure-ftpd pyftpdlib'     the servers to compare with
 #   WORK                where servers keep their data; a real disk, or durability costs nothing (default: a new
@@ -20,6 +23,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROUNDS=${ROUNDS:-3} MESSAGES=${MESSAGES:-3000} SIZE=${SIZE:-4096} IDLERS=${IDLERS:-10000} SECONDS_EACH=${SECONDS_EACH:-5} QUIET_SECONDS=${QUIET_SECONDS:-30}
+MAILS=${MAILS:-10000} MANY=${MANY:-100000} IMAP_IDLERS=${IMAP_IDLERS:-1000 10000} IMAP_PEERS=${IMAP_PEERS-maildir sdbox mdbox}
 FILES=${FILES:-10000} BIG=${BIG:-1073741824} FTP_IDLERS=${FTP_IDLERS:-1000} FTP_PEERS=${FTP_PEERS-vsftpd proftpd pure-ftpd pyftpdlib}
 PEERS=${PACKETBOAT_PEERS:-../shared/peers}
 TARGET=${CARGO_TARGET_DIR:-target}
@@ -30,8 +34,9 @@ DROPS='u{0..99}@example.test'
 export PASS=ketchup-and-pickles
 # Servers may allow one address only so many connections; idlers come from many.
 ADDRESSES='127.0.0.{1..100}'
+IMAP=(imapappend imaplogin imapnotice imaplist imapstore imapsort imapsearch imapselect imapcold)
 WHAT=("$@")
-[ ${#WHAT[@]} -gt 0 ] || WHAT=(idle smtp visible pop3 login ftpidle ftp ftptls ftpsmall ftplist ftplogin)
+[ ${#WHAT[@]} -gt 0 ] || WHAT=(idle imapidle smtp visible pop3 login "${IMAP[@]}" ftpidle ftp ftptls ftpsmall ftplist ftplogin)
 
 say() { echo "$*" >&2; }
 wanted() { [[ " ${WHAT[*]} " == *" $1 "* ]]; }
@@ -51,9 +56,15 @@ build() {
 }
 
 start_ours() {
+    launch_ours
+    "$PACKETBOAT" domain add example.test --data "$WORK/packetboat" >/dev/null
+    for n in $(seq 0 99); do printf %s "$PASS" | "$PACKETBOAT" account add "u$n@example.test" --data "$WORK/packetboat" >/dev/null; done
+}
+launch_ours() {
     local data=$WORK/packetboat intro
     mkdir -p "$data"
     intro=$WORK/packetboat.json
+    rm -f "$intro"
     PACKETBOAT_LOG=${PACKETBOAT_LOG:-warn} "$PACKETBOAT" dev --json --port-offset any --data "$data" >"$intro" 2>"$WORK/packetboat.log" &
     OURS_PID=$!
     local tries=0
@@ -62,9 +73,8 @@ start_ours() {
         [ $tries -lt 200 ] && kill -0 $OURS_PID 2>/dev/null || { cat "$WORK/packetboat.log" >&2; exit 1; }
         sleep 0.05
     done
+    OURS_IMAP=$(port_of "$intro" imap)
     OURS_SMTP=$(port_of "$intro" smtp) OURS_SUBMISSION=$(port_of "$intro" submission) OURS_POP3=$(port_of "$intro" pop3) OURS_FTP=$(port_of "$intro" ftp)
-    "$PACKETBOAT" domain add example.test --data "$data" >/dev/null
-    for n in $(seq 0 99); do printf %s "$PASS" | "$PACKETBOAT" account add "u$n@example.test" --data "$data" >/dev/null; done
 }
 
 # The same without syncs of uploads, as the established servers have it: what the promise costs is the difference.
@@ -113,6 +123,7 @@ PY
 POSTFIX_HOLD='' POSTFIX_DISCARD='' POSTFIX_LMTP='' DOVECOT=''
 start_peers() {
     ! wanted_any "${FTP[@]}" || start_ftp_peers
+    ! wanted_any imapidle "${IMAP[@]}" || start_imap_peers
     wanted_any "${MAIL[@]}" || return 0
     if [ ! -x "$PEERS/postfix" ] || [ ! -x "$PEERS/dovecot" ]; then
         say "SKIPPED: no peers in $PEERS (set PACKETBOAT_PEERS); only Packetboat is measured"
@@ -124,6 +135,20 @@ start_peers() {
     if [ -n "$DOVECOT" ]; then
         POSTFIX_LMTP=$(MODE=lmtp SMTP_PORT=32027 LMTP_PORT=$(env_of dovecot LMTP_PORT) start_peer postfix postfix-lmtp)
     fi
+}
+
+declare -A IMAP_PID
+start_imap_peers() {
+    local format base=32200
+    for format in $IMAP_PEERS; do
+        if [ ! -x "$PEERS/dovecot" ]; then say "SKIPPED: no dovecot in $PEERS (set PACKETBOAT_PEERS)"; return; fi
+        launch_dovecot "$format" $base
+        base=$((base + 100))
+    done
+}
+launch_dovecot() {
+    IMAP_PID[$1]=$(FORMAT=$1 PORT_BASE=$2 start_peer dovecot "dovecot-$1")
+    [ -n "${IMAP_PID[$1]}" ] || unset "IMAP_PID[$1]"
 }
 
 declare -A FTP_PID FTP_PORT
@@ -146,8 +171,12 @@ start_peer() {
 
 env_of() { sed -n "s/^$2=//p" "$WORK/$1/env"; }
 
-stop_all() {
+stop_imap() {
     [ -z "${OURS_PID:-}" ] || { kill "$OURS_PID" 2>/dev/null || true; wait "$OURS_PID" 2>/dev/null || true; }
+    for name in "${!IMAP_PID[@]}"; do "$PEERS/dovecot" stop "$WORK/dovecot-$name" >/dev/null 2>&1 || true; done
+}
+stop_all() {
+    stop_imap
     for name in postfix-hold postfix-discard postfix-lmtp; do
         [ ! -e "$WORK/$name/pid" ] || "$PEERS/postfix" stop "$WORK/$name" >/dev/null 2>&1 || true
     done
@@ -179,7 +208,7 @@ idle_ticks() { awk '/^cpu /{print $5 + $6}' /proc/stat; }
 # measure SERVER ROW ARGUMENTS…: one run; the first round warms up.
 measure() {
     local server=$1 row=$2 warm=0; shift 2
-    [ "$round" -gt 1 ] || warm=1
+    [ "$round" -gt 1 ] || warm=${warm_up:-1}
     # What one server has not written to the disk yet is not the next one's to wait for.
     sync
     free_ports
@@ -253,6 +282,84 @@ idle_row() {
         { say "FAILED: $server, $row"; FAILED=1; }
 }
 
+# imap_row ROW ARGUMENTS…: every IMAP server in turn.
+imap_row() {
+    local row=$1 format; shift
+    measure packetboat "$row" imap "$@" --pass "$PASS" --to "127.0.0.1:$OURS_IMAP" --pid "$OURS_PID"
+    for format in $IMAP_PEERS; do
+        [ -n "${IMAP_PID[$format]:-}" ] || continue
+        measure "$format" "$row" imap "$@" --pass "$PASS" --to "127.0.0.1:$(env_of "dovecot-$format" IMAP_PORT)" --pid "${IMAP_PID[$format]}"
+    done
+}
+TEN=(--user u0@example.test --mailbox ten --messages "$MAILS" --size 8192)
+HUNDRED=(--user u0@example.test --mailbox hundred --messages "$MANY" --size 1024)
+# Each mailbox is filled once, in every server: `filled MAILBOX`.
+filled() {
+    [ -z "${FILLED[$1]:-}" ] || return 0
+    FILLED[$1]=yes
+    local -n mailbox=$1
+    local port load=(imap fill "${mailbox[@]}" --pass "$PASS")
+    for port in "$OURS_IMAP" $(for format in "${!IMAP_PID[@]}"; do env_of "dovecot-$format" IMAP_PORT; done); do
+        say "filling a mailbox of the IMAP server at $port"
+        "$BENCH" "${load[@]}" --to "127.0.0.1:$port" >/dev/null
+    done
+}
+declare -A FILLED
+imapappend() {
+    local n
+    for n in 1 10; do
+        imap_row "IMAP APPEND, $n connections" append --connections $n --messages "$MESSAGES" --size "$SIZE" --user 'u{10..19}@example.test'
+    done
+}
+imaplogin() { imap_row 'IMAP logins, 10 connections' login --connections 10 --seconds "$SECONDS_EACH" --user "$DROPS"; }
+imapnotice() {
+    local row='IMAP, mail to a session in IDLE' load=(imap notice --user u20@example.test --rcpt u20@example.test --pass "$PASS") format
+    measure packetboat "$row" "${load[@]}" --to "127.0.0.1:$OURS_IMAP" --smtp "127.0.0.1:$OURS_SMTP"
+    for format in "${!IMAP_PID[@]}"; do
+        measure "$format" "$row" "${load[@]}" --lmtp --to "127.0.0.1:$(env_of "dovecot-$format" IMAP_PORT)" --smtp "127.0.0.1:$(env_of "dovecot-$format" LMTP_PORT)"
+    done
+}
+imaplist() {
+    filled TEN
+    local what
+    for what in envelopes headers flags bodies; do imap_row "IMAP FETCH of $MAILS, $what" list --what $what "${TEN[@]}"; done
+}
+imapstore() {
+    filled TEN
+    imap_row "IMAP STORE on $MAILS" store "${TEN[@]}"
+    imap_row "IMAP STORE on $MAILS, silent" store --silent "${TEN[@]}"
+}
+imapsort() { filled TEN; imap_row "IMAP SORT of $MAILS by subject" sort "${TEN[@]}"; }
+# The first search of our store finds no index and asks for one, so it is the first round's and the warm-up is left out;
+# the later rounds have it.
+imapsearch() {
+    filled TEN
+    local field which='with what it keeps for it'
+    [ "$round" -gt 1 ] || which='the first'
+    for field in body subject; do warm_up=0 imap_row "IMAP SEARCH ${field^^} in $MAILS, $which" search --field $field --wait $((5 * (round > 1))) "${TEN[@]}"; done
+}
+imapselect() { filled HUNDRED; imap_row "IMAP SELECT of $MANY" select "${HUNDRED[@]}"; }
+# The servers are new, what they have on the disk is in the page cache.
+imapcold() {
+    filled HUNDRED
+    stop_imap
+    launch_ours
+    start_imap_peers
+    warm_up=0 imap_row "IMAP SELECT of $MANY, new server" select "${HUNDRED[@]}"
+}
+imapidle() {
+    [ "$round" -eq 1 ] || return 0
+    local format n
+    for n in $IMAP_IDLERS; do
+        idle_row packetboat "idle, IMAP, $n in IDLE" imap "$OURS_IMAP" "$OURS_PID" "$n" --user "$DROPS" --pass "$PASS"
+        # It has a process for each of them: more would measure this machine's memory.
+        [ "$n" -le 1000 ] || continue
+        for format in "${!IMAP_PID[@]}"; do
+            idle_row "$format" "idle, IMAP, $n in IDLE" imap "$(env_of "dovecot-$format" IMAP_PORT)" "${IMAP_PID[$format]}" "$n" --user "$DROPS" --pass "$PASS"
+        done
+    done
+}
+
 # ftp_row ROW ARGUMENTS…: every FTP server in turn. Where it stores, ours is there without syncs as well.
 ftp_row() {
     local row=$1 peer; shift
@@ -316,7 +423,7 @@ start_peers
 # The idlers come first, on servers that are fresh.
 FAILED=''
 for round in $(seq "$ROUNDS"); do
-    for what in "${MAIL[@]}" "${FTP[@]}"; do
+    for what in imapidle "${MAIL[@]}" "${IMAP[@]}" "${FTP[@]}"; do
         ! wanted $what || $what
     done
 done

@@ -31,6 +31,8 @@ const EXAMPLES: &str = "Examples:
   bench smtp send --to 127.0.0.1:10025 --connections 10 --messages 5000 --rcpt 'u{0..99}@example.test'
   bench pop3 retr --to 127.0.0.1:10110 --user 'u{0..9}' --pass pw --in-flight 50
   bench visible --smtp 127.0.0.1:10025 --pop3 127.0.0.1:10110 --user 'u{0..9}' --rcpt 'u{0..9}@example.test' --pass pw
+  bench imap fill --to 127.0.0.1:10143 --user u0 --pass pw --mailbox ten --messages 10000 --size 8192
+  bench imap list --to 127.0.0.1:10143 --user u0 --pass pw --mailbox ten --messages 10000 --size 8192 --what envelopes
   bench ftp retr --to 127.0.0.1:10021 --starttls --user u0 --pass pw --files 2 --connections 2 --size 1073741824
   bench ftp list --to 127.0.0.1:10021 --form mlsd --files 10000
   bench idle --to 127.0.0.1:10025 --connections 10000 --pid 4711";
@@ -44,6 +46,9 @@ pub enum Command {
     /// Read mail, or log in to read it
     #[command(subcommand)]
     Pop3(Pop3),
+    /// Keep mail in mailboxes, list, search and change it, or log in for it
+    #[command(subcommand)]
+    Imap(Imap),
     /// Fetch, store and list files, or log in for it
     #[command(subcommand)]
     Ftp(Ftp),
@@ -73,6 +78,29 @@ pub enum Pop3 {
     Login(Login),
     /// Delete every message of every user
     Empty(Pop3Empty),
+}
+
+/// IMAP.
+#[derive(Debug, Subcommand)]
+pub enum Imap {
+    /// Make a mailbox with so many mails, each another; what is there already stays
+    Fill(ImapMailbox),
+    /// Append messages, each awaiting its OK, every connection to the INBOX of another user
+    Append(ImapAppend),
+    /// Fetch something of every mail of a mailbox that was filled, and check it
+    List(ImapList),
+    /// Set a flag on every mail of a mailbox in one command, and take it away again
+    Store(ImapStore),
+    /// Search a mailbox that was filled, for what one mail has
+    Search(ImapSearch),
+    /// Sort a mailbox that was filled
+    Sort(ImapSort),
+    /// Select a mailbox that was filled
+    Select(ImapMailbox),
+    /// Send mail to a session in IDLE, and wait until it says so
+    Notice(ImapNotice),
+    /// Connect, LOGIN, LOGOUT
+    Login(Login),
 }
 
 /// FTP.
@@ -157,7 +185,7 @@ pub struct SmtpSend {
     pub auth: Option<String>,
 }
 
-/// `bench smtp login`, `bench pop3 login`, `bench ftp login`
+/// `bench smtp login`, `bench pop3 login`, `bench imap login`, `bench ftp login`
 #[derive(Debug, clap::Args)]
 pub struct Login {
     /// Where
@@ -212,6 +240,161 @@ pub struct Pop3Empty {
     /// Everybody's password
     #[arg(long, default_value = "pw")]
     pub pass: String,
+}
+
+/// `bench imap fill`, `bench imap select`
+#[derive(Debug, Clone, clap::Args)]
+pub struct ImapMailbox {
+    /// Where
+    #[command(flatten)]
+    pub target: Target,
+    /// How often
+    #[command(flatten)]
+    pub effort: Effort,
+    /// Whose mailbox
+    #[arg(long, default_value = "u0")]
+    pub user: String,
+    /// The password
+    #[arg(long, default_value = "pw")]
+    pub pass: String,
+    /// Its name
+    #[arg(long, default_value = "filled")]
+    pub mailbox: String,
+    /// Mails in it
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub messages: u32,
+    /// Octets of each
+    #[arg(long, default_value_t = 8192)]
+    pub size: usize,
+}
+
+/// `bench imap append`
+#[derive(Debug, clap::Args)]
+pub struct ImapAppend {
+    /// Where
+    #[command(flatten)]
+    pub target: Target,
+    /// How often
+    #[command(flatten)]
+    pub effort: Effort,
+    /// Connections at a time
+    #[arg(long, default_value_t = 1)]
+    pub connections: usize,
+    /// Messages in a run
+    #[arg(long, default_value_t = 1000)]
+    pub messages: u32,
+    /// Octets of a message
+    #[arg(long, default_value_t = 4096)]
+    pub size: usize,
+    /// Users, one a connection
+    #[arg(long, value_name = "PATTERN", default_value = "u{0..99}")]
+    pub user: Pattern,
+    /// Everybody's password
+    #[arg(long, default_value = "pw")]
+    pub pass: String,
+}
+
+/// `bench imap list`
+#[derive(Debug, clap::Args)]
+pub struct ImapList {
+    /// Which mailbox
+    #[command(flatten)]
+    pub mailbox: ImapMailbox,
+    /// What of each mail
+    #[arg(long, value_enum, default_value_t = ImapWhat::Envelopes)]
+    pub what: ImapWhat,
+}
+
+/// What can be listed of mails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ImapWhat {
+    /// ENVELOPE
+    Envelopes,
+    /// FLAGS
+    Flags,
+    /// What a client shows in a list: UID, FLAGS, RFC822.SIZE and four header fields
+    Headers,
+    /// BODY.PEEK[], octet by octet
+    Bodies,
+}
+
+/// `bench imap store`
+#[derive(Debug, clap::Args)]
+pub struct ImapStore {
+    /// Which mailbox
+    #[command(flatten)]
+    pub mailbox: ImapMailbox,
+    /// Without being told of it: +FLAGS.SILENT
+    #[arg(long)]
+    pub silent: bool,
+}
+
+/// `bench imap search`
+#[derive(Debug, clap::Args)]
+pub struct ImapSearch {
+    /// Which mailbox
+    #[command(flatten)]
+    pub mailbox: ImapMailbox,
+    /// Where to look: BODY, TEXT or SUBJECT
+    #[arg(long, value_enum, default_value_t = ImapField::Body)]
+    pub field: ImapField,
+    /// Seconds to wait before, for an index to come up
+    #[arg(long, default_value_t = 0)]
+    pub wait: u64,
+}
+
+/// Where a search looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ImapField {
+    /// In the text
+    Body,
+    /// Everywhere
+    Text,
+    /// In the subject
+    Subject,
+}
+
+/// `bench imap sort`
+#[derive(Debug, clap::Args)]
+pub struct ImapSort {
+    /// Which mailbox
+    #[command(flatten)]
+    pub mailbox: ImapMailbox,
+    /// The order, as SORT has it
+    #[arg(long, default_value = "SUBJECT")]
+    pub order: String,
+}
+
+/// `bench imap notice`
+#[derive(Debug, clap::Args)]
+pub struct ImapNotice {
+    /// Where the session idles
+    #[command(flatten)]
+    pub target: Target,
+    /// How often
+    #[command(flatten)]
+    pub effort: Effort,
+    /// Where mail goes in
+    #[arg(long, value_name = "HOST:PORT")]
+    pub smtp: String,
+    /// Speak LMTP there
+    #[arg(long)]
+    pub lmtp: bool,
+    /// Who idles
+    #[arg(long, default_value = "u0")]
+    pub user: String,
+    /// Their address
+    #[arg(long, default_value = "u0@example.test")]
+    pub rcpt: String,
+    /// The password
+    #[arg(long, default_value = "pw")]
+    pub pass: String,
+    /// Messages in a run, one after the other
+    #[arg(long, default_value_t = 20)]
+    pub messages: u32,
+    /// Octets of a message
+    #[arg(long, default_value_t = 4096)]
+    pub size: usize,
 }
 
 /// `bench ftp retr`, `bench ftp stor`
@@ -338,7 +521,7 @@ pub struct Idle {
     /// Say nothing, not even EHLO or CAPA
     #[arg(long)]
     pub mute: bool,
-    /// Who logs in, where idlers are logged in (FTP)
+    /// Who logs in, where idlers are logged in (FTP, IMAP)
     #[arg(long, value_name = "PATTERN", default_value = "u{0..99}")]
     pub user: Pattern,
     /// Everybody's password
@@ -361,6 +544,8 @@ pub enum Dialogue {
     Pop3,
     /// 220, USER, PASS: a session that could transfer at once
     Ftp,
+    /// OK, LOGIN, SELECT INBOX, IDLE
+    Imap,
 }
 
 /// `bench ratios`

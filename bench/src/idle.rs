@@ -1,4 +1,4 @@
-//! Idlers: connections that are greeted (FTP: logged in) and then do nothing, and what they weigh.
+//! Idlers: connections that are greeted (FTP, IMAP: logged in) and then do nothing, and what they weigh.
 //!
 //! Invariants: every idler got its greeting, and after the weighing every one of them still gets a farewell.
 //! Not here: memory of the client.
@@ -6,6 +6,7 @@
 use crate::args::{Dialogue, Idle};
 use crate::figures::{Figure, Report};
 use crate::ftp::Session;
+use crate::imap_wire::Reader;
 use crate::procs::{Memory, memory};
 use crate::wire::{Door, Wire};
 use anyhow::{Context, Result};
@@ -54,14 +55,21 @@ async fn open(door: &Door, nth: usize, dialogue: Dialogue, mute: bool, user: &st
     if dialogue == Dialogue::Ftp && !mute {
         return Ok(Session::open(door, nth, user, pass).await?.into_control());
     }
+    if dialogue == Dialogue::Imap && !mute {
+        let mut reader = Reader::open(door, nth, user, pass).await?;
+        reader.select("INBOX").await?;
+        reader.idle().await?;
+        return Ok(reader.into_wire());
+    }
     let mut wire = door.open(nth).await?;
     match dialogue {
+        Dialogue::Imap => drop(wire.line().await?),
         Dialogue::Smtp | Dialogue::Ftp => wire.reply("220", "the connection").await?,
         Dialogue::Pop3 => drop(wire.ok("the connection").await?),
     }
     match dialogue {
         _ if mute => {}
-        Dialogue::Ftp => {}
+        Dialogue::Ftp | Dialogue::Imap => {}
         Dialogue::Smtp => {
             wire.send(b"EHLO bench.example.test\r\n").await?;
             wire.reply("250", "EHLO").await?;
@@ -75,8 +83,15 @@ async fn open(door: &Door, nth: usize, dialogue: Dialogue, mute: bool, user: &st
 }
 
 async fn farewell(wire: &mut Wire, dialogue: Dialogue) -> Result<()> {
+    if dialogue == Dialogue::Imap {
+        // DONE is for those who idle, and nothing a mute one could not say.
+        wire.send(b"DONE\r\nz LOGOUT\r\n").await?;
+        while !wire.line().await?.starts_with(b"z OK") {}
+        return wire.end().await;
+    }
     wire.send(b"QUIT\r\n").await?;
     match dialogue {
+        Dialogue::Imap => {}
         Dialogue::Smtp | Dialogue::Ftp => wire.reply("221", "QUIT").await?,
         Dialogue::Pop3 => drop(wire.ok("QUIT").await?),
     }

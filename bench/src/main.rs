@@ -1,10 +1,10 @@
 //! A load generator that checks every answer, for any mail or file server.
 //!
-//! RFC 5321 (SMTP), 2033 (LMTP), 2920 (pipelining), 3207 (STARTTLS), 4954 (AUTH), 1939 (POP3), 2595 (STLS), 959 (FTP), 4217 (AUTH TLS).
+//! RFC 5321 (SMTP), 2033 (LMTP), 2920 (pipelining), 3207 (STARTTLS), 4954 (AUTH), 1939 (POP3), 2595 (STLS), 9051 (IMAP), 959 (FTP), 4217 (AUTH TLS).
 //!
 //! ```text
-//! letter, content: what is sent, and is it what came back?   wire, ftp_data: a connection, its lines and replies
-//! smtp, pop3, ftp, visible, idle: one kind of load each      procs: what the server costs     figures: what is printed
+//! letter, mail, content: what is sent, and is it what came back?   wire, ftp_data: a connection, its lines and replies
+//! smtp, pop3, imap, ftp, visible, idle: one kind of load each      procs: what the server costs     figures: what is printed
 //! ```
 //!
 //! Invariants: an answer that was not expected ends the run with an error, it is never counted;
@@ -18,7 +18,10 @@ mod figures;
 mod ftp;
 mod ftp_data;
 mod idle;
+mod imap;
+mod imap_wire;
 mod letter;
+mod mail;
 mod pattern;
 mod plan;
 mod pop3;
@@ -50,6 +53,7 @@ async fn run(args: &Args) -> Result<Report> {
         Command::Pop3(args::Pop3::Retr(retr)) => pop3::retr(retr).await?,
         Command::Pop3(args::Pop3::Login(login)) => pop3::login(login).await?,
         Command::Pop3(args::Pop3::Empty(empty)) => pop3::empty(empty).await?,
+        Command::Imap(imap) => imap::run(imap).await?,
         Command::Ftp(args::Ftp::Retr(files)) => ftp::retr(files).await?,
         Command::Ftp(args::Ftp::Stor(files)) => ftp::stor(files).await?,
         Command::Ftp(args::Ftp::List(list)) => ftp::list(list).await?,

@@ -1,6 +1,6 @@
 //! A connection to a server: plain or TLS, lines and replies.
 //!
-//! RFC 5321 §4.2 (replies), 1939 §3 (status indicators), 3207, 2595.
+//! RFC 5321 §4.2 (replies), 1939 §3 (status indicators), 9051 §4.3 (literals), 3207, 2595.
 //!
 //! Invariants: no read waits longer than [`PATIENCE`]; an unexpected answer is an error that quotes it;
 //! lines end in CRLF, a bare LF is an error.
@@ -8,7 +8,7 @@
 
 use crate::args::Target;
 use anyhow::{Context, Result, bail, ensure};
-use memchr::{memchr, memmem};
+use memchr::{memchr, memmem, memrchr};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -191,6 +191,29 @@ impl Wire {
         Ok(&self.held[begin..(end + 2).max(begin)])
     }
 
+    /// An IMAP response with its literals (RFC 9051 §4.3), without the last CRLF.
+    pub async fn response(&mut self) -> Result<&[u8]> {
+        self.compact();
+        let (begin, mut looked) = (self.start, self.start);
+        loop {
+            let Some(lf) = memchr(b'\n', self.held.get(looked..).unwrap_or_default()).map(|at| looked + at) else {
+                ensure!(self.held.len() - begin < CONTENT_MAX, "a response does not end");
+                looked = looked.max(self.held.len());
+                self.room = 16 * ROOM;
+                self.fill().await?;
+                continue;
+            };
+            match literal(&self.held[begin..lf])? {
+                // What of it is here is not looked at.
+                Some(octets) => looked = lf + 1 + octets,
+                None => {
+                    self.start = lf + 1;
+                    return Ok(&self.held[begin..lf - 1]);
+                }
+            }
+        }
+    }
+
     /// The server must say no more and close.
     pub async fn end(&mut self) -> Result<()> {
         self.compact();
@@ -231,6 +254,16 @@ impl Wire {
         };
         Ok(tokio::time::timeout(PATIENCE, read).await.context("the server is silent")??)
     }
+}
+
+/// The length of the literal that a line without its LF ends in.
+fn literal(line: &[u8]) -> Result<Option<usize>> {
+    let Some(line) = line.strip_suffix(b"\r") else {
+        bail!("a line ends in a bare LF: {}", String::from_utf8_lossy(line));
+    };
+    let Some(line) = line.strip_suffix(b"}") else { return Ok(None) };
+    let Some(open) = memrchr(b'{', line) else { return Ok(None) };
+    Ok(std::str::from_utf8(&line[open + 1..]).ok().and_then(|octets| octets.parse().ok()))
 }
 
 fn tls_config() -> Result<Arc<ClientConfig>> {
