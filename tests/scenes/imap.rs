@@ -12,12 +12,12 @@ fn enter(server: &Server, login: &str, password: &str) -> Speaker {
     imap
 }
 
-fn bob(server: &Server) -> Speaker {
+pub fn bob(server: &Server) -> Speaker {
     enter(server, "bob@hamburger.test", "hungry")
 }
 
 /// Selects INBOX, in which so many messages are.
-fn select(imap: &mut Speaker, messages: u32) {
+pub fn select(imap: &mut Speaker, messages: u32) {
     imap.say("s SELECT INBOX");
     let mut lines = Vec::new();
     loop {
@@ -32,7 +32,7 @@ fn select(imap: &mut Speaker, messages: u32) {
     assert!(lines.last().is_some_and(|line| line.starts_with("s OK [READ-WRITE]")), "{lines:#?}");
 }
 
-fn letters(server: &Server, count: u32) {
+pub fn letters(server: &Server, count: u32) {
     for number in 1..=count {
         let text = format!("Subject: letter {number}\r\n\r\nDo you like pickle {number}?\r\n");
         assert!(deliver(server, "alice@crepes.test", "bob@hamburger.test", text.as_bytes()).starts_with("250"));

@@ -12,6 +12,7 @@ mod ftp_modes;
 mod ftp_served;
 mod ftp_shell;
 mod imap;
+mod imap_sessions;
 mod imap_sharing;
 mod receiving;
 mod relaying;

@@ -5,6 +5,7 @@
 mod archives;
 mod crowd;
 mod ftp;
+mod imap;
 mod kill;
 mod sink;
 

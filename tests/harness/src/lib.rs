@@ -6,11 +6,13 @@
 
 mod letterbox;
 mod peer;
+mod replica;
 mod server;
 mod speaker;
 
 pub use letterbox::{Letter, Letterbox};
 pub use peer::Peer;
+pub use replica::{Missed, Replica};
 pub use server::{Server, command_on, unused_port};
 pub use speaker::Speaker;
 

@@ -105,7 +105,7 @@ impl Client {
 }
 
 /// What a process has of the memory, with its share of what others have, too, in KiB.
-fn memory_kib(pid: u32) -> u64 {
+pub fn memory_kib(pid: u32) -> u64 {
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("a process of ours");
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).expect("its memory");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
