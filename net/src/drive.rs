@@ -18,6 +18,7 @@
 
 mod alarm;
 mod conversation;
+mod fold;
 mod post;
 mod tail;
 mod wire;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! next ─Send→ gather   ─Keep→ desk.keep   ─Ask→ desk.answer   ─Secure→ handshake   ─Clear→ flush, close_notify
-//!      ─Close→ flush, linger, end
+//!      ─Deflate→ flush, compress from here on   ─Close→ flush, linger, end
 //!      ─Wait→ pipelined input first, then: flush, and wait for input | news | until | leaving
 //! ```
 //!
@@ -122,8 +122,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                     }
                 }
                 Step::Clear => self.clear().await,
-                // No listener offers it yet.
-                Step::Deflate => self.post.lose(Why::Fault("compression was asked for where there is none")),
+                Step::Deflate => self.post.deflate().await,
                 Step::Wait { until } => {
                     if self.wait(until.into()).await.is_break() {
                         break;
@@ -241,8 +240,10 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
             if self.post.is_lost() || self.post.unread().len() > unread {
                 continue;
             }
-            match self.wake(until).await {
+            let quiet_at = self.post.quiet_at().filter(|quiet_at| *quiet_at < until);
+            match self.wake(quiet_at.unwrap_or(until)).await {
                 Woken::Post => {}
+                Woken::Due if quiet_at.is_some() => self.post.rest(),
                 Woken::News(news) => {
                     self.session.news(news, now());
                     return Continue(());

@@ -3,6 +3,7 @@
 //! ```text
 //! wire ─poll_fill→ inbox ─unread/take→ session      session ─gather→ outbox ─poll_flush→ wire
 //! ```
+//! What is compressed passes through a `Fold` on both ways; the outbox holds it as it goes over the wire.
 //!
 //! Invariants: after the line is lost nothing is read or written any more, and the reason of the first loss stays;
 //! inbox and outbox are bounded (`READ_AHEAD_MAX`, `INBOX_MAX`, `GATHER_MAX`) and empty of memory when idle.
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::conversation::Gate;
+use super::fold::{self, Fold};
 use super::wire::Wire;
 use super::{GATHER_MAX, KEEP_MAX, LINGER_OCTETS, READ_AHEAD_MAX, STALL_OCTETS, Why};
 
@@ -32,6 +34,8 @@ const UNSENT_MAX: u32 = 128 * 1024;
 
 pub(super) struct Post<'a> {
     wire: Wire,
+    /// Once the session has asked for compression.
+    fold: Option<Box<Fold>>,
     alarm: Alarm,
     inbox: Vec<u8>,
     /// How much of the inbox is taken.
@@ -55,6 +59,7 @@ impl<'a> Post<'a> {
         let _ = set_options(&stream);
         Post {
             wire: Wire::Clear(stream),
+            fold: None,
             alarm: Alarm::new(),
             inbox: Vec::new(),
             taken: 0,
@@ -117,7 +122,18 @@ impl<'a> Post<'a> {
     }
 
     pub(super) fn has_gathered(&self) -> bool {
-        !self.outbox.is_empty()
+        !self.outbox.is_empty() || self.fold.as_ref().is_some_and(|fold| fold.is_unflushed())
+    }
+
+    /// Writes what is gathered; from here on, both ways are compressed. What came and is not taken is so already.
+    pub(super) async fn deflate(&mut self) {
+        self.flush().await;
+        if self.fold.is_some() {
+            return self.lose(Why::Fault("compression was asked for twice"));
+        }
+        let folded = self.unread().to_vec();
+        self.drop_unread();
+        self.fold = Some(Box::new(Fold::new(folded)));
     }
 
     pub(super) fn gather_is_full(&self) -> bool {
@@ -131,6 +147,9 @@ impl<'a> Post<'a> {
             self.flush().await;
         }
         if self.lost.is_some() {
+            said.clear();
+        } else if let Some(fold) = &mut self.fold {
+            fold.put(said, &mut self.outbox);
             said.clear();
         } else if self.outbox.is_empty() {
             std::mem::swap(&mut self.outbox, said);
@@ -186,12 +205,49 @@ impl<'a> Post<'a> {
             return Poll::Pending;
         }
         self.inbox.drain(..std::mem::take(&mut self.taken));
+        if self.fold.is_some() {
+            return self.poll_unfold(cx);
+        }
         match ready!(self.wire.poll_read(cx, &mut self.inbox)) {
             Ok(0) => self.peer_closed = true,
             Ok(octets) => self.gate.note_received(octets),
             Err(error) => self.lose(Why::Lost(error)),
         }
         Poll::Ready(())
+    }
+
+    /// As [`Self::poll_fill`], where the peer compresses.
+    fn poll_unfold(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(fold) = &mut self.fold {
+            match fold.unfold(&mut self.inbox) {
+                Ok(0) if fold.has_ended() => self.peer_closed = true,
+                // What has come makes no octet yet.
+                Ok(0) => match ready!(self.wire.poll_read(cx, fold.folded())) {
+                    Ok(0) => self.peer_closed = true,
+                    Ok(octets) => {
+                        self.gate.note_received(octets);
+                        continue;
+                    }
+                    Err(error) => self.lose(Why::Lost(error)),
+                },
+                Ok(_) => {}
+                Err(error) => self.lose(Why::Lost(error)),
+            }
+            break;
+        }
+        Poll::Ready(())
+    }
+
+    /// When the connection counts as quiet, if that would give something back.
+    pub(super) fn quiet_at(&self) -> Option<Instant> {
+        self.fold.as_ref().filter(|fold| fold.is_large()).map(|_| Instant::now() + fold::QUIET)
+    }
+
+    /// The connection is quiet.
+    pub(super) fn rest(&mut self) {
+        if let Some(fold) = &mut self.fold {
+            fold.rest();
+        }
     }
 
     /// Ready once `until` is reached.
@@ -211,6 +267,9 @@ impl<'a> Post<'a> {
 
     /// Ready when all is written, or the line is lost.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(fold) = &mut self.fold {
+            fold.flush(&mut self.outbox);
+        }
         if self.outbox.is_empty() || self.lost.is_some() {
             return Poll::Ready(());
         }

@@ -532,6 +532,108 @@ toy:7 1 --: we closed the connection
     assert_eq!(String::from_utf8(printed).expect("text"), expected);
 }
 
+/// The peer's side of compression.
+struct Squeezed {
+    out: flate2::Compress,
+    from: flate2::Decompress,
+}
+
+impl Squeezed {
+    fn new() -> Self {
+        Squeezed { out: flate2::Compress::new(Default::default(), false), from: flate2::Decompress::new(false) }
+    }
+
+    fn fold(&mut self, text: &str) -> Vec<u8> {
+        let mut wire = Vec::with_capacity(text.len() + 1000);
+        self.out.compress_vec(text.as_bytes(), &mut wire, flate2::FlushCompress::Sync).expect("folded");
+        wire
+    }
+
+    /// Hears exactly this next, in as many packets as it takes.
+    async fn hear(&mut self, stream: &mut (impl tokio::io::AsyncRead + Unpin), expected: &str) {
+        let mut heard = Vec::with_capacity(expected.len() + 1);
+        while heard.len() < expected.len() {
+            let mut packet = vec![0; 16 * 1024];
+            let octets = stream.read(&mut packet).await.expect("read");
+            assert!(octets > 0, "{}", String::from_utf8_lossy(&heard));
+            self.from.decompress_vec(&packet[..octets], &mut heard, flate2::FlushDecompress::None).expect("unfolded");
+        }
+        assert_eq!(String::from_utf8_lossy(&heard), expected);
+    }
+}
+
+#[tokio::test]
+async fn compressed_each_answer_comes_when_it_is_said() {
+    let mut peer = Peer::new(|_| {}).await;
+    let mut squeezed = Squeezed::new();
+    peer.say("SQUEEZE\r\n").await;
+    peer.hear("hello\r\ntight\r\n").await;
+    for text in ["ECHO a\r\n", "ECHO b\r\nASK how\r\n"] {
+        let wire = squeezed.fold(text);
+        peer.stream.write_all(&wire).await.expect("written");
+        let expected = if text.contains("ASK") { "= b\r\nA: HOW\r\n" } else { "= a\r\n" };
+        squeezed.hear(&mut peer.stream, expected).await;
+    }
+    let wire = squeezed.fold("BIG 300000\r\nQUIT\r\n");
+    for octet in wire {
+        peer.stream.write_all(&[octet]).await.expect("written");
+    }
+    squeezed.hear(&mut peer.stream, &format!("{}bye\r\n", "x".repeat(300_000))).await;
+    let ended = peer.ended.await.expect("no panic").0;
+    assert!(matches!(ended.why, Why::Closed) && ended.sent < 3_000, "{ended:?}");
+}
+
+#[tokio::test]
+async fn what_is_compressed_goes_under_tls() {
+    let keys = Keys::new();
+    let Peer { stream, ended, house: _house } = Peer::new(|setup| setup.security = keys.server(Begin::AtOnce)).await;
+    let mut stream = keys.connect(stream).await;
+    let mut squeezed = Squeezed::new();
+    stream.write_all(b"SQUEEZE\r\n").await.expect("written");
+    let mut heard = [0; 14];
+    stream.read_exact(&mut heard).await.expect("read");
+    stream.write_all(&squeezed.fold("ECHO a\r\nQUIT\r\n")).await.expect("written");
+    squeezed.hear(&mut stream, "= a\r\nbye\r\n").await;
+    drop(stream);
+    assert!(matches!(ended.await.expect("no panic").0.why, Why::Closed));
+}
+
+#[tokio::test]
+async fn octets_that_swell_are_heard_all_and_a_stream_that_is_none_is_a_lost_line() {
+    let mut peer = Peer::new(|_| {}).await;
+    let mut squeezed = Squeezed::new();
+    // What comes in the same packet as the command is compressed already (RFC 4978 §3).
+    let many =
+        "ECHO aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n".repeat(20_000);
+    let packet = [b"SQUEEZE\r\n".to_vec(), squeezed.fold(&many)].concat();
+    assert!(packet.len() < many.len() / 50);
+    peer.stream.write_all(&packet).await.expect("written");
+    peer.hear("hello\r\ntight\r\n").await;
+    squeezed.hear(&mut peer.stream, &many.replace("ECHO", "=")).await;
+    peer.say("ECHO in clear\r\nECHO in clear\r\n").await;
+    let ended = peer.hear_last("").await;
+    assert!(matches!(&ended.why, Why::Lost(error) if error.kind() == io::ErrorKind::InvalidData), "{ended:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_dialogue_goes_on_after_a_long_silence() {
+    let frozen = freeze();
+    let mut peer = Peer::new(|_| {}).await;
+    let mut squeezed = Squeezed::new();
+    peer.say("SQUEEZE\r\n").await;
+    peer.hear("hello\r\ntight\r\n").await;
+    let wire = squeezed.fold("ECHO a\r\n");
+    peer.stream.write_all(&wire).await.expect("written");
+    squeezed.hear(&mut peer.stream, "= a\r\n").await;
+    drop(frozen);
+    tokio::time::sleep(fold::QUIET * 2).await;
+    let frozen = freeze();
+    let wire = squeezed.fold("ECHO a\r\n");
+    peer.stream.write_all(&wire).await.expect("written");
+    squeezed.hear(&mut peer.stream, "= a\r\n").await;
+    drop(frozen);
+}
+
 /// What a conversation's future may weigh beside the session and the desk, in octets. It is paid for every idle
 /// connection, so nothing large may lie across an await.
 const FUTURE_MAX: usize = 2048;

@@ -3,7 +3,7 @@
 //! ```text
 //! ECHO x   → = x               ASK x    → the desk's answer     DATA … . → kept, then asked for
 //! SECRET x → = hidden          STARTTLS → go ahead, then TLS     FACTS    → what is known of TLS
-//! STOPTLS  → as you like, then in clear
+//! STOPTLS  → as you like, then in clear                        SQUEEZE  → tight, then compressed
 //! BIG n    → n octets          BIGBYE n → n octets, then closed  QUIT     → bye, closed
 //! ```
 //!
@@ -32,6 +32,7 @@ enum Todo {
     Ask(String),
     Secure,
     Clear,
+    Deflate,
     Close,
 }
 
@@ -97,6 +98,10 @@ impl Toy {
             "STOPTLS" => {
                 self.say("as you like\r\n");
                 self.todo.push_back(Todo::Clear);
+            }
+            "SQUEEZE" => {
+                self.say("tight\r\n");
+                self.todo.push_back(Todo::Deflate);
             }
             "FACTS" => {
                 let facts = facts(self.tls.as_ref());
@@ -231,6 +236,7 @@ impl Session for Toy {
                 Step::Send
             }
             Some(Todo::Clear) => Step::Clear,
+            Some(Todo::Deflate) => Step::Deflate,
             Some(Todo::Keep(content)) => {
                 out.extend(content);
                 Step::Keep
