@@ -92,6 +92,8 @@ pub struct Server {
     tls: Option<Secured>,
     /// COMPRESS was obeyed.
     compressed: bool,
+    /// Something has happened in other mailboxes while it could not be asked what.
+    elsewhere_due: bool,
     stage: Stage,
     /// What is to be sent before anything else.
     said: Vec<u8>,
@@ -132,6 +134,7 @@ impl Server {
             gather: Gather::new(STRANGER_LINE_MAX),
             tls: None,
             compressed: false,
+            elsewhere_due: false,
             stage: Stage::Greeting,
             said: Vec::new(),
             says_content: false,
@@ -429,6 +432,8 @@ impl Server {
             Command::Id(fields) => self.id(member, turn, fields),
             Command::Compress(algorithm) => self.compress(member, &turn, &algorithm),
             Command::Enable(words) => self.enable(member, turn, &words),
+            // RFC 8437 §3: NO is not permitted; where not all can be taken back, the connection ends.
+            Command::Unauthenticate if self.compressed => self.bye(&Reply::bye("compression cannot be ended")),
             Command::Unauthenticate => self.await_answer(member, turn, Ask::Forget, Pending::Forget),
             Command::Namespace => self.await_answer(member, turn, Ask::Namespaces, Pending::Namespaces),
             Command::Select(select) => self.select(member, turn, select),
@@ -588,7 +593,10 @@ impl Session for Server {
                 let turn = Turn { tag: Vec::new(), uid: false, expunges: false };
                 self.elsewhere(member, turn, Then::Nothing)
             }
-            (stage, _) => stage,
+            (stage, news) => {
+                self.elsewhere_due |= news == News::Elsewhere;
+                stage
+            }
         };
     }
 
@@ -632,6 +640,10 @@ impl Session for Server {
                     self.stage = Stage::BetweenMessages { member, turn, append };
                 }
                 Stage::Member(_) if self.leaving => self.stage = self.farewell(),
+                Stage::Member(member) if std::mem::take(&mut self.elsewhere_due) => {
+                    let turn = Turn { tag: Vec::new(), uid: false, expunges: false };
+                    self.stage = self.elsewhere(member, turn, Then::Nothing);
+                }
                 Stage::Closing => return Step::Close,
                 Stage::Deflating(member) => {
                     self.stage = Stage::Member(member);

@@ -18,7 +18,11 @@ use crate::server::ask::Resource;
 impl Server {
     /// What is offered now, each with a blank before it.
     pub(super) fn write_capabilities(&mut self, member: bool) {
-        let (offered, limit) = (self.settings.capabilities, self.settings.message_max);
+        let (mut offered, limit) = (self.settings.capabilities, self.settings.message_max);
+        if self.compressed {
+            // There is no way back from it, and none to have it twice.
+            offered = offered.without(C::CompressDeflate).without(C::Unauthenticate);
+        }
         let mut pen = Pen(&mut self.said);
         for capability in offered.iter().filter(|capability| member || capability.before_login()) {
             pen.word(" ").word(capability.name());

@@ -676,6 +676,14 @@ pub struct Listed {
     pub no_inferiors: bool,
 }
 
+impl Listed {
+    /// A name that nothing has any more.
+    pub fn nonexistent(name: MailboxName) -> Self {
+        let (selectable, exists, subscribed, no_inferiors) = (false, false, false, false);
+        Listed { name, selectable, exists, subscribed, uses: Vec::new(), marked: None, no_inferiors }
+    }
+}
+
 /// The figures of a mailbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {

@@ -166,6 +166,7 @@ impl Server {
     /// UNAUTHENTICATE: RFC 8437 §2 wants everything forgotten but TLS.
     pub(super) fn forgotten(&mut self, turn: &super::stage::Turn) -> Stage {
         self.gather.limit(STRANGER_LINE_MAX);
+        self.elsewhere_due = false;
         self.login_until = self.now + self.settings.login_limit;
         self.reply(Stage::Stranger, &turn.tag, &Reply::ok("who are you?"))
     }
