@@ -55,19 +55,7 @@ impl Desk {
     pub(super) async fn status(&self, mailbox: &MailboxName) -> Verdict<Status> {
         let row = self.selectable(mailbox, "r").await?.row;
         let deleted_size = if row.deleted == 0 { 0 } else { self.deleted_size(row.id).await? };
-        let count = |figure: u64| u32::try_from(figure).unwrap_or(u32::MAX);
-        Ok(Status {
-            messages: count(row.messages),
-            unseen: count(row.unseen),
-            deleted: count(row.deleted),
-            uidnext: row.uidnext,
-            uidvalidity: row.uidvalidity,
-            highestmodseq: modseq(row.modseq).max(1),
-            size: row.octets,
-            deleted_size,
-            append_limit: None,
-            id: convert::mailbox_id(row.id),
-        })
+        Ok(figures(&row, deleted_size))
     }
 
     async fn deleted_size(&self, mailbox: MailboxId) -> Verdict<u64> {
@@ -232,6 +220,23 @@ fn reaches(entry: &str, name: &str, depth: Depth) -> bool {
         (Some(_), Depth::Zero) => false,
         (Some(below), Depth::One) => !below.contains('/'),
         (Some(_), Depth::Infinity) => true,
+    }
+}
+
+/// The figures of a mailbox.
+pub(super) fn figures(row: &MailboxRow, deleted_size: u64) -> Status {
+    let count = |figure: u64| u32::try_from(figure).unwrap_or(u32::MAX);
+    Status {
+        messages: count(row.messages),
+        unseen: count(row.unseen),
+        deleted: count(row.deleted),
+        uidnext: row.uidnext,
+        uidvalidity: row.uidvalidity,
+        highestmodseq: modseq(row.modseq).max(1),
+        size: row.octets,
+        deleted_size,
+        append_limit: None,
+        id: convert::mailbox_id(row.id),
     }
 }
 

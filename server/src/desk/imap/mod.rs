@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! Ask ─→ Desk ─→ mailboxes · append · fetch · change · search ─→ store, on threads that may wait
-//!          └──→ Selected: the snapshot the client was told of ─Sync→ what is different now
+//!          ├──→ Selected: the snapshot the client was told of ─Sync→ what is different now
+//!          └──→ Watching: the other mailboxes it asked about ─Elsewhere→ what has happened there
 //! ```
 //!
 //! Invariants: what the client knows is one snapshot, and what it is told is the difference to the next; nothing is kept for a
@@ -22,6 +23,7 @@ mod section;
 mod selected;
 mod sharing;
 mod thread;
+mod watch;
 
 use super::door::{self, Caller};
 use crate::house::House;
@@ -36,11 +38,12 @@ use selected::Selected;
 use std::sync::Arc;
 use store::{AccountId, Commit, CommitError, Committed, Op, ReadError};
 use tracing::{debug, info, warn};
+use watch::Watching;
 
-/// What the whole system does entirely: all that the dialogue can, but for compression, news of other mailboxes, and limits set by clients.
+/// What the whole system does entirely: all that the dialogue can, but for limits set by clients.
 pub fn capabilities() -> Capabilities {
     use Capability as C;
-    let not_yet = [C::CompressDeflate, C::Notify, C::QuotaSet, C::QuotaResMailbox, C::QuotaResAnnotationStorage];
+    let not_yet = [C::QuotaSet, C::QuotaResMailbox, C::QuotaResAnnotationStorage];
     not_yet.into_iter().fold(Capabilities::all(), Capabilities::without)
 }
 
@@ -50,6 +53,8 @@ pub struct Desk {
     caller: Caller,
     account: Option<AccountId>,
     selected: Option<Box<Selected>>,
+    /// Other mailboxes.
+    watching: Option<Box<Watching>>,
     append: Option<Append>,
     /// What the last FETCH left open to be read from.
     readers: Readers,
@@ -63,8 +68,8 @@ type Verdict<T> = Result<T, Refusal>;
 impl Desk {
     /// A desk for one session.
     pub fn new(house: Arc<House>, caller: Caller) -> Self {
-        let (account, selected, append, searching) = (None, None, None, None);
-        Desk { house, caller, account, selected, append, readers: Readers::default(), searching }
+        let (account, selected, watching, append, searching) = (None, None, None, None, None);
+        Desk { house, caller, account, selected, watching, append, readers: Readers::default(), searching }
     }
 
     async fn log_in(&mut self, ask: sasl::server::Ask) -> Answer {
@@ -79,7 +84,8 @@ impl Desk {
     }
 
     fn forget(&mut self) {
-        (self.account, self.selected, self.append, self.searching) = (None, None, None, None);
+        (self.account, self.selected, self.watching) = (None, None, None);
+        (self.append, self.searching) = (None, None);
     }
 
     fn identified(&self, facts: &[(String, Option<String>)]) {
@@ -126,7 +132,12 @@ impl Desk {
 
     /// Carries out orders.
     async fn commit(&self, commit: Commit) -> Verdict<Committed> {
-        self.house.store.commit(commit).await.map_err(|error| self.uncommitted(&error))
+        let own = self.watching.as_ref().map(|watching| (watching, watch::Footprint::of(&commit)));
+        let committed = self.house.store.commit(commit).await.map_err(|error| self.uncommitted(&error))?;
+        if let Some((watching, footprint)) = own {
+            watching.did(footprint, &committed);
+        }
+        Ok(committed)
     }
 
     async fn order(&self, op: Op) -> Verdict<Committed> {
@@ -203,8 +214,9 @@ impl Desk {
             Ask::SetAcl { mailbox, identifier, change } => self.set_acl(&mailbox, &identifier, change).await,
             Ask::GrantableRights { mailbox, identifier } => self.grantable_rights(&mailbox, &identifier).await,
             Ask::MyRights(mailbox) => self.my_rights(&mailbox).await,
-            // Not offered: other mailboxes are not watched yet, and limits are the administrator's.
-            Ask::Watch(_) | Ask::Elsewhere => Err(Refusal::Unavailable),
+            Ask::Watch(watches) => self.watch(watches).await,
+            Ask::Elsewhere => self.elsewhere().await,
+            // Not offered: limits are the administrator's.
             Ask::SetQuota { .. } => Err(Refusal::NoPermission),
             // Answered before.
             Ask::Read { .. } | Ask::Auth(_) | Ask::Forget | Ask::Id(_) => Err(Refusal::Unavailable),
@@ -239,9 +251,23 @@ impl net::Desk<Server> for Desk {
     }
 
     async fn news(&mut self) -> News {
-        match &mut self.selected {
-            Some(selected) => selected.changed().await,
-            None => std::future::pending().await,
+        let selected = self.selected.as_ref().map(|selected| selected.mailbox);
+        let here = async {
+            match &mut self.selected {
+                Some(selected) => selected.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let elsewhere = async {
+            match &mut self.watching {
+                Some(watching) => watching.news(selected).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            news = here => news,
+            news = elsewhere => news,
         }
     }
 }
