@@ -256,7 +256,8 @@ fn rfc_page() -> String {
         }
     }
     let mut page = format!(
-        "# Which transcript shows which rule\n\nMade from the first lines of the {transcripts} transcripts by `PACKETBOAT_UPDATE=1 cargo test --test tidy`.\n"
+        "# Which transcript shows which rule\n\nMade from the first lines of the {transcripts} transcripts by `PACKETBOAT_UPDATE=1 cargo test --test tidy`.\n\
+         What IMAP has beyond this, and is not offered, stands in [imap.md](imap.md).\n"
     );
     for (number, sections) in rules {
         let _ = write!(page, "\n## RFC {number}\n\n| section | transcript | rule |\n|---|---|---|\n");

@@ -18,7 +18,11 @@ pub fn bob(server: &Server) -> Speaker {
 
 /// Selects INBOX, in which so many messages are.
 pub fn select(imap: &mut Speaker, messages: u32) {
-    imap.say("s SELECT INBOX");
+    select_named(imap, "INBOX", messages);
+}
+
+fn select_named(imap: &mut Speaker, mailbox: &str, messages: u32) {
+    imap.say(&format!("s SELECT {mailbox}"));
     let mut lines = Vec::new();
     loop {
         let line = imap.hear().expect("an answer");
@@ -92,6 +96,72 @@ fn who_idles_hears_of_mail_at_once() {
     imap.play("C: i IDLE\nS: + ~");
     letters(&server, 1);
     imap.play("S: * 1 EXISTS\nC: DONE\nS: i OK ~");
+}
+
+#[test]
+fn other_mailboxes_are_watched() {
+    let server = dev();
+    let (mut one, mut two) = (bob(&server), bob(&server));
+    two.play("C: a CREATE Lists/Lemonade\nS: a OK ~");
+    select(&mut one, 0);
+    one.play(
+        "C: a NOTIFY SET STATUS (selected (MessageNew (uid body.peek[header.fields (subject)]) MessageExpunge)) \
+         (personal (MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange ServerMetadataChange))
+         S: * STATUS Archive (UIDVALIDITY ~
+         S: * STATUS Drafts (UIDVALIDITY ~
+         S: * STATUS Junk (UIDVALIDITY ~
+         S: * STATUS Lists (UIDVALIDITY ~
+         S: * STATUS Lists/Lemonade (UIDVALIDITY ~ UIDNEXT 1 MESSAGES 0)
+         S: * STATUS Sent (UIDVALIDITY ~
+         S: * STATUS Trash (UIDVALIDITY ~
+         S: a OK ~",
+    );
+    // RFC 5465 §3.1: between commands, of the selected mailbox and of others.
+    letters(&server, 1);
+    one.play(
+        "S: * 1 EXISTS
+         S: * 1 FETCH (UID 1 BODY[HEADER.FIELDS (subject)] {21}
+         S: Subject: letter 1
+         S: 
+         S: )",
+    );
+    two.play("C: b APPEND Lists/Lemonade {3+}\nC: abc\nS: b OK ~");
+    one.play("S: * STATUS Lists/Lemonade (UIDVALIDITY ~ UIDNEXT 2 MESSAGES 1)");
+    select_named(&mut two, "Lists/Lemonade", 1);
+    two.play("C: d STORE 1 +FLAGS.SILENT (\\Seen)\nS: d OK ~");
+    one.play("S: * STATUS Lists/Lemonade (UIDVALIDITY ~ UNSEEN 0)");
+    // RFC 5465 §5.4: names, and what is above them.
+    two.play("C: e RENAME Lists/Lemonade Lemonade\nS: e OK ~");
+    one.play("S: * LIST (\\HasNoChildren) \"/\" Lemonade (\"OLDNAME\" (Lists/Lemonade))");
+    two.play("C: f SUBSCRIBE Lemonade\nS: f OK ~");
+    one.play("S: * LIST (\\HasNoChildren \\Subscribed) \"/\" Lemonade");
+    two.play("C: u UNSELECT\nS: u OK ~");
+    two.play("C: g DELETE Lemonade\nS: g OK ~");
+    one.play("S: * LIST (\\NonExistent \\Subscribed) \"/\" Lemonade");
+    two.play("C: h CREATE Lists/A\nS: h OK ~");
+    one.play("S: * LIST (\\HasNoChildren) \"/\" Lists/A\nS: * LIST (\\HasChildren) \"/\" Lists");
+    two.play("C: i SETMETADATA Lists (/private/comment \"x\")\nS: i OK ~");
+    one.play("S: * METADATA Lists /private/comment");
+    two.play("C: j SETMETADATA \"\" (/private/comment \"x\")\nS: j OK ~");
+    one.play("S: * METADATA \"\" /private/comment");
+    // RFC 5465 §5: what a session does itself it is not told; and NONE ends it.
+    one.play("C: b CREATE Mine\nS: b OK ~\nC: c APPEND Mine {3+}\nC: abc\nS: c OK ~\nC: d NOTIFY NONE\nS: d OK ~");
+    two.play("C: k CREATE Other\nS: k OK ~");
+    one.play("C: e NOOP\nS: e OK ~");
+}
+
+#[test]
+fn too_much_news_of_other_mailboxes_end_it() {
+    let server = dev();
+    let (mut one, mut two) = (bob(&server), bob(&server));
+    one.play("C: a NOTIFY SET (personal (MailboxName))\nS: a OK ~\nC: b APPEND Drafts {3}\nS: + ~");
+    // RFC 5465 §5.8: while its message is on its way, it cannot be told.
+    for number in 0..1_100 {
+        two.play(&format!("C: c CREATE m{number}\nS: c OK ~"));
+    }
+    one.play("C: abc\nS: b OK ~\nS: * OK [NOTIFICATIONOVERFLOW] ~");
+    two.play("C: d CREATE n\nS: d OK ~");
+    one.play("C: c NOOP\nS: c OK ~");
 }
 
 #[test]

@@ -6,6 +6,7 @@ import re
 import ssl
 import sys
 import time
+import zlib
 
 function, imap, imaps, certificate, bob, token = sys.argv[1:]
 letter = sys.stdin.buffer.read()
@@ -230,6 +231,73 @@ def utf8():
     assert ok(client.select('"Käse"')) == [b"1"]
     assert ok(client.search(None, 'SUBJECT "grüße"')) == [b"1"]
     client.logout()
+
+
+class Squeezed:
+    """imaplib's streams behind COMPRESS: zlib makes and reads them, a flush behind each line."""
+
+    def __init__(self, client):
+        self.client, self.read_raw, self.send_raw = client, client.read, client.send
+        self.socket = client.socket()
+        self.deflater, self.inflater = zlib.compressobj(wbits=-15), zlib.decompressobj(wbits=-15)
+        self.heard, self.wire = b"", 0
+        client.send, client.read, client.readline = self.send, self.read, self.readline
+
+    def send(self, octets):
+        self.send_raw(self.deflater.compress(octets) + self.deflater.flush(zlib.Z_SYNC_FLUSH))
+
+    def more(self):
+        octets = self.socket.recv(65536)
+        assert octets, "the server is still there"
+        self.wire += len(octets)
+        self.heard += self.inflater.decompress(octets)
+
+    def take(self, size):
+        taken, self.heard = self.heard[:size], self.heard[size:]
+        return taken
+
+    def read(self, size):
+        while len(self.heard) < size:
+            self.more()
+        return self.take(size)
+
+    def readline(self):
+        while b"\n" not in self.heard:
+            self.more()
+        return self.take(self.heard.index(b"\n") + 1)
+
+
+def squeeze(client):
+    """Compression from here on; what imaplib has read so far was in clear."""
+    imaplib.Commands["COMPRESS"] = ("AUTH",)
+    assert "COMPRESS=DEFLATE" in ok(client.capability())[0].decode()
+    ok(client._simple_command("COMPRESS", "DEFLATE"))
+    squeezed = Squeezed(client)
+    assert "COMPRESS=DEFLATE" not in ok(client.capability())[0].decode()
+    assert no(client._simple_command("COMPRESS", "DEFLATE"))
+    return squeezed
+
+
+def compressed():
+    client = entered()
+    squeezed = squeeze(client)
+    large = b"Subject: large\r\n\r\n" + b"Do you like pickles?\r\n" * 20000
+    ok(client.append("INBOX", None, None, large))
+    ok(client.select("INBOX"))
+    before = squeezed.wire
+    (_, text), _ = ok(client.fetch("4", "(BODY.PEEK[])"))
+    assert text == large
+    assert squeezed.wire - before < len(large) // 20, squeezed.wire
+    ok(client.store("4", "+FLAGS", "\\Deleted"))
+    ok(client.expunge())
+    check_all(client)
+
+
+def compressed_over_tls():
+    client = imaplib.IMAP4_SSL(HOST, int(imaps), ssl_context=trusting(), timeout=PATIENCE)
+    ok(client.login(bob, password))
+    squeeze(client)
+    check_all(client)
 
 
 def is_told_of_nonsense():

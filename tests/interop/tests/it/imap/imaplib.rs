@@ -65,3 +65,13 @@ fn imaplib_speaks_utf8() {
 fn imaplib_is_told_of_nonsense() {
     run("is_told_of_nonsense");
 }
+
+#[test]
+fn imaplib_reads_compressed() {
+    run("compressed");
+}
+
+#[test]
+fn imaplib_reads_compressed_over_tls() {
+    run("compressed_over_tls");
+}
