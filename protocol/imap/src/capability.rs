@@ -68,12 +68,13 @@ pub enum Capability {
     Acl,
     ListMyrights,
     Notify,
+    Catenate,
 }
 
 use Capability as C;
 
 /// All of them with their names, in the order they are announced.
-const TABLE: [(Capability, &str); 57] = [
+const TABLE: [(Capability, &str); 58] = [
     (C::Imap4rev2, "IMAP4rev2"),
     (C::Imap4rev1, "IMAP4rev1"),
     (C::LiteralPlus, "LITERAL+"),
@@ -131,6 +132,7 @@ const TABLE: [(Capability, &str); 57] = [
     (C::Acl, "ACL"),
     (C::ListMyrights, "LIST-MYRIGHTS"),
     (C::Notify, "NOTIFY"),
+    (C::Catenate, "CATENATE"),
 ];
 
 impl Capability {

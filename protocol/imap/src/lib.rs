@@ -3,7 +3,7 @@
 //! RFC 9051 (IMAP4rev2) and RFC 3501 (IMAP4rev1), and extensions, which each file names.
 //!
 //! Read in this order: [`words`] are the smallest pieces; [`set`], [`flag`], [`moment`], [`name`], [`pattern`] the values;
-//! [`fetch`] and [`search`] what can be asked of messages, [`structure`] what is said of what they consist of; [`command`] what
+//! [`fetch`] and [`search`] what can be asked of messages, [`structure`] what is said of what they consist of, [`url`] how a part is named from elsewhere; [`command`] what
 //! a client may say, [`gather`] how it comes together, [`table`] when it may be said; [`reply`] what a server may say; [`view`]
 //! which message has which number; [`server`] what is said when.
 //!
@@ -22,6 +22,7 @@ pub mod set;
 pub mod fetch;
 pub mod search;
 pub mod structure;
+pub mod url;
 
 pub mod capability;
 pub mod command;

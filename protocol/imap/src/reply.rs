@@ -54,6 +54,8 @@ pub enum Code {
     UidValidity(u32),
     Unseen(u32),
     MaxSize(u64),
+    /// RFC 4469 §4.1: the URL that was not one, or led nowhere.
+    BadUrl(String),
     LongEntries(u64),
     /// `[INPROGRESS ("tag" done goal)]`
     InProgress {
@@ -329,6 +331,12 @@ impl Pen<'_> {
             Code::UidValidity(number) => self.word("UIDVALIDITY ").number(*number),
             Code::Unseen(number) => self.word("UNSEEN ").number(*number),
             Code::MaxSize(octets) => self.word("METADATA MAXSIZE ").number(*octets),
+            Code::BadUrl(url) => {
+                // A response code ends at its bracket, and a line at its end.
+                let legal = |octet: u8| octet.is_ascii_graphic() && octet != b']' || octet == b' ';
+                let shown: Vec<u8> = url.bytes().map(|octet| if legal(octet) { octet } else { b'?' }).collect();
+                self.word("BADURL ").raw(if shown.is_empty() { b"?" } else { &shown })
+            }
             Code::LongEntries(octets) => self.word("METADATA LONGENTRIES ").number(*octets),
             Code::InProgress { tag, done, goal } => {
                 self.word("INPROGRESS (");

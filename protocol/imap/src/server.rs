@@ -248,9 +248,7 @@ impl Server {
                 let reply = if done { Reply::ok("idle no more") } else { Reply::bad("IDLE ends with DONE") };
                 self.finish(member, turn, reply)
             }
-            (Stage::BetweenMessages { member, turn, append }, announced) => {
-                self.append_goes_on(member, turn, append, announced.is_some())
-            }
+            (Stage::BetweenMessages { member, turn, append }, _) => self.append_goes_on(member, turn, append),
             (stage, announced) if self.refused.is_some() => self.still_refused(stage, announced),
             (stage, Some(announced)) => self.literal(stage, announced),
             (stage, None) => {
@@ -354,6 +352,12 @@ impl Server {
         if let Some(reply) = self.forbidden(&stage, &opening) {
             return self.reply(stage, opening.tag, &reply);
         }
+        let stage = match stage {
+            Stage::Member(member) if matches!(opening.row.verb, Verb::Append | Verb::Replace) => {
+                return self.append_line(member, &opening);
+            }
+            stage => stage,
+        };
         let utf8 = matches!(&stage, Stage::Member(member) if member.enabled.names_in_utf8());
         match opening.command(utf8) {
             Ok(command) => {
@@ -729,6 +733,8 @@ impl Server {
             }
             (Pending::Expunge, Answer::Expunged { uids, modseq }) => self.expunged(member, turn, &uids, modseq),
             (Pending::AppendMessage(append), answer) => self.append_begun(member, turn, append, answer),
+            (Pending::AppendText(append), answer) => self.append_text(member, turn, append, answer),
+            (Pending::AppendPart(append, url), answer) => self.append_part(member, turn, append, &url, answer),
             (Pending::AppendCommit { replacing }, Answer::Appended { uidvalidity, uids }) => {
                 self.appended(member, turn, replacing, uidvalidity, uids)
             }

@@ -10,6 +10,7 @@ use ::imap::pattern::Pattern;
 use ::imap::server::ask::*;
 use ::imap::server::{Server, Settings};
 use ::imap::set::{NumberSet, SequenceSet};
+use ::imap::url::MessageUrl;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -31,6 +32,8 @@ pub fn command(input: &[u8]) {
         let _ = append::head(input, replaces, true);
     }
     let _ = append::next(input, input.first() == Some(&b')'));
+    let _ = append::parts(input);
+    let _ = std::str::from_utf8(input).map(MessageUrl::parse);
 }
 
 fn read(input: &[u8], utf8: bool) -> Option<(bool, Command)> {

@@ -36,6 +36,7 @@ use crate::moment::Moment;
 use crate::name::MailboxName;
 use crate::search::Key;
 use crate::set::NumberSet;
+use crate::url::MessageUrl;
 
 /// So many messages one [`Ask::Fetch`] names at most.
 pub const FETCH_BATCH_MAX: u32 = 1_000;
@@ -108,6 +109,13 @@ pub enum Ask {
     /// APPEND, REPLACE: a message begins; its content follows through `Keep`. The first one of a command says where to,
     /// and so do all others. [`Answer::Done`], or a refusal, after which no `AppendAbandon` comes.
     AppendMessage(Draft),
+    /// CATENATE: so many octets more are about to come for the message that began last, by `Keep`. [`Answer::Done`]
+    AppendText {
+        /// How many.
+        size: u64,
+    },
+    /// CATENATE: put these octets of a message behind what the message that began last has so far. [`Answer::AppendedPart`]
+    AppendPart(MessageUrl),
     /// The append is whole: make all of its messages visible, in their order. [`Answer::Appended`]
     AppendCommit {
         /// REPLACE: expunge this one of the selected mailbox in the same moment.
@@ -229,7 +237,7 @@ pub struct Draft {
     pub flags: Flags,
     /// When it is said to have arrived; now, if it is not said.
     pub date: Option<Moment>,
-    /// How many octets follow.
+    /// How many octets follow. None, if the message is put together of parts, each of which is asked about by itself.
     pub size: u64,
     /// Whether it may hold NUL (`~{n}`).
     pub binary: bool,
@@ -544,6 +552,11 @@ pub enum Answer {
         uidvalidity: u32,
         /// The UIDs of the messages, which are in order.
         uids: NumberSet,
+    },
+    /// To [`Ask::AppendPart`].
+    AppendedPart {
+        /// How many octets it has.
+        octets: u64,
     },
     /// To [`Ask::Sync`].
     Changes(Changes),

@@ -199,6 +199,10 @@ pub(super) enum Pending {
     Deselect(Reply),
     Expunge,
     AppendMessage(Box<Append>),
+    /// CATENATE: a text is announced.
+    AppendText(Box<Append>),
+    /// CATENATE: which URL it was.
+    AppendPart(Box<Append>, String),
     AppendCommit {
         replacing: Option<u32>,
     },

@@ -152,6 +152,16 @@ fn question(ask: &Ask) -> String {
             let before = if draft.before > 0 { format!(" before={}", draft.before) } else { String::new() };
             format!("append {} {}{date} size={}{binary}{before}", draft.mailbox, flag_text(&draft.flags), draft.size)
         }
+        Ask::AppendText { size } => format!("text size={size}"),
+        Ask::AppendPart(url) => {
+            let validity = url.uidvalidity.map(|number| format!(" uidvalidity={number}")).unwrap_or_default();
+            format!(
+                "part {}{validity} uid={} {}",
+                url.mailbox,
+                url.uid,
+                imap::fetch::Item::Section(url.section.clone())
+            )
+        }
         Ask::AppendCommit { replacing } => {
             format!("commit{}", replacing.map(|uid| format!(" replacing {uid}")).unwrap_or_default())
         }
@@ -386,6 +396,7 @@ fn answer(text: &str) -> Result<Answer, String> {
         "status" => Answer::Status(status(&words)),
         "selected" => Answer::Selected(Box::new(selected(&words))),
         "created" => Answer::Created { id: ObjectId::new(rest).expect("an id") },
+        "part" => Answer::AppendedPart { octets: words.number("octets", 0) },
         "appended" => Answer::Appended { uidvalidity: words.small("uidvalidity", 1), uids: words.set("uids") },
         "changes" => Answer::Changes(Changes {
             expunged: words.set("expunged"),
