@@ -165,6 +165,53 @@ fn too_much_news_of_other_mailboxes_end_it() {
 }
 
 #[test]
+fn a_message_is_put_together_of_what_is_here() {
+    let server = dev();
+    let mut imap = bob(&server);
+    let draft = "Subject: draft\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+                 --b\r\nContent-Type: text/plain\r\n\r\nold\r\n--b\r\n\r\nattached\r\n--b--\r\n";
+    imap.say(&format!("a APPEND Drafts (\\Draft) {{{}+}}", draft.len()));
+    imap.say(draft);
+    imap.play("S: a OK ~");
+    // RFC 4469 appendix A, example 2: another text before the same attachment, of which a stretch is taken.
+    imap.play(
+        "C: b APPEND Drafts (\\Draft) CATENATE (URL /Drafts/;UID=1/;SECTION=HEADER TEXT {19+}
+         C: --b
+         C: 
+         C: new
+         C: --b
+         C: 
+         C:  URL /Drafts/;UID=1/;SECTION=2/;PARTIAL=0.6 TEXT {9+}
+         C: 
+         C: --b--
+         C: )
+         S: b OK [APPENDUID ~ 2] ~
+         C: c APPEND INBOX CATENATE (URL /Drafts/;UID=2) CATENATE (URL \"/Drafts/;UID=1/;SECTION=HEADER.FIELDS%20(Subject)\" URL /Drafts/;UID=1/;SECTION=1)
+         S: c OK [APPENDUID ~ 1:2] ~
+         C: d APPEND INBOX CATENATE (URL /Drafts;UIDVALIDITY=1/;UID=2)
+         S: d NO [BADURL /Drafts;UIDVALIDITY=1/;UID=2] ~
+         C: e APPEND INBOX CATENATE (URL /Drafts/;UID=1/;SECTION=3)
+         S: e NO [BADURL /Drafts/;UID=1/;SECTION=3] ~",
+    );
+    select(&mut imap, 2);
+    imap.play(
+        "C: f UID FETCH 1:2 (FLAGS BODY.PEEK[2] BODY.PEEK[1] BODY.PEEK[HEADER.FIELDS (SUBJECT)])
+         S: * 1 FETCH (UID 1 FLAGS () BODY[2] {6}
+         S: attach BODY[1] {3}
+         S: new BODY[HEADER.FIELDS (SUBJECT)] {18}
+         S: Subject: draft
+         S: 
+         S: )
+         S: * 2 FETCH (UID 2 FLAGS () BODY[2] NIL BODY[1] {3}
+         S: old BODY[HEADER.FIELDS (SUBJECT)] {18}
+         S: Subject: draft
+         S: 
+         S: )
+         S: f OK ~",
+    );
+}
+
+#[test]
 fn numbers_hold_while_somebody_else_expunges() {
     let server = dev();
     letters(&server, 3);

@@ -1,16 +1,18 @@
 //! Messages that a client puts into a mailbox.
 //!
-//! RFC 9051 §6.3.12 (APPEND), RFC 3502 (several at once), RFC 8508 (REPLACE).
+//! RFC 9051 §6.3.12 (APPEND), RFC 3502 (several at once), RFC 8508 (REPLACE), RFC 4469 (CATENATE).
 //!
 //! Invariants: all messages of a command come into the mailbox in one commit, or none; what is not committed leaves nothing.
 //! Not here: how large a message may be (imap's settings).
 
 use super::convert::{kept_flags, set};
+use super::part::Source;
 use super::sharing::{Access, Place};
 use super::{Desk, Verdict};
 use imap::name::MailboxName;
 use imap::server::Answer;
 use imap::server::ask::Refusal;
+use imap::url::MessageUrl;
 use std::io;
 use store::{AccountId, BODIES_MAX, Body, Commit, Draft, Flags, MailboxId, MailboxRef, Op, Uid};
 use tracing::{info, warn};
@@ -60,7 +62,7 @@ impl Desk {
         size: u64,
     ) -> Verdict<Answer> {
         let Access { owner, rights } = self.append.as_ref().ok_or(Refusal::Unavailable)?.access;
-        self.has_room_for(owner, size).await?;
+        self.has_room_for(owner, size, 1).await?;
         let message = Message {
             draft: self.house.store.draft(),
             flags: kept_flags(&flags).among(rights.flags()),
@@ -75,7 +77,7 @@ impl Desk {
     }
 
     /// Whether what has come and so much more is within the account's quota.
-    async fn has_room_for(&self, account: AccountId, octets: u64) -> Verdict<()> {
+    async fn has_room_for(&self, account: AccountId, octets: u64, messages: u64) -> Verdict<()> {
         let directory = self.house.directory();
         let quota = directory.account(account.0).map(|account| account.record.quota).unwrap_or_default();
         if quota == directory::Quota::default() {
@@ -88,8 +90,34 @@ impl Desk {
                 (octets + message.draft.len(), messages + 1)
             });
         let fits = quota.bytes.is_none_or(|most| octets_there.saturating_add(octets) <= most)
-            && quota.messages.is_none_or(|most| messages_there < most);
+            && quota.messages.is_none_or(|most| messages_there + messages <= most);
         if fits { Ok(()) } else { Err(Refusal::OverQuota) }
+    }
+
+    pub(super) async fn append_text(&mut self, octets: u64) -> Verdict<Answer> {
+        let owner = self.append.as_ref().ok_or(Refusal::Unavailable)?.access.owner;
+        self.has_room_for(owner, octets, 0).await.map(|()| Answer::Done)
+    }
+
+    /// Copies a part of a message behind the one that comes in.
+    pub(super) async fn append_part(&mut self, url: MessageUrl) -> Verdict<Answer> {
+        let MessageUrl { mailbox, uidvalidity, uid, section } = url;
+        let Place { row, .. } = self.place(&mailbox, "r").await?;
+        if uidvalidity.is_some_and(|wanted| wanted != row.uidvalidity) {
+            return Err(Refusal::NoSuchMailbox);
+        }
+        let source = self.read(move |store| Source::find(store, row.id, Uid(uid), &section)).await?;
+        let octets = source.len();
+        self.append_text(octets).await?;
+        let mut append = self.append.take().ok_or(Refusal::Unavailable)?;
+        let copied = tokio::task::spawn_blocking(move || {
+            if let Some(message) = append.messages.last_mut().filter(|_| append.failure.is_none()) {
+                append.failure = source.append_to(&mut message.draft).err();
+            }
+            append
+        });
+        self.append = Some(copied.await.map_err(|_| Refusal::Unavailable)?);
+        Ok(Answer::AppendedPart { octets })
     }
 
     pub(super) async fn append_commit(&mut self, replacing: Option<u32>) -> Verdict<Answer> {

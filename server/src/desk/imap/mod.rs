@@ -18,6 +18,7 @@ mod convert;
 mod fetch;
 mod mailboxes;
 mod order;
+mod part;
 mod search;
 mod section;
 mod selected;
@@ -190,6 +191,8 @@ impl Desk {
             Ask::Rename { from, to } => self.rename(&from, &to).await,
             Ask::Subscribe { mailbox, subscribed } => self.subscribe(&mailbox, subscribed).await,
             Ask::AppendMessage(draft) => self.append_message(draft).await,
+            Ask::AppendText { size } => self.append_text(size).await,
+            Ask::AppendPart(url) => self.append_part(url).await,
             Ask::AppendCommit { replacing } => self.append_commit(replacing).await,
             Ask::AppendAbandon => {
                 self.append = None;
