@@ -101,6 +101,96 @@ fn trees_are_made_alike_and_a_second_time_there_is_nothing_to_do() {
     }
 }
 
+/// How many files were moved, and how many things removed.
+fn moved(folder: &Path, more: &[String], arguments: &[&str]) -> (Option<u64>, Option<u64>) {
+    let text = done(folder, more, &[arguments, &["--json"]].concat());
+    let summary: serde_json::Value = serde_json::from_str(text.lines().last().expect("a summary")).expect("JSON");
+    (summary["files"].as_u64(), summary["removed"].as_u64())
+}
+
+/// Writes a file with a time of long ago: writing it again does not make it newer.
+fn write_old(file: &Path, content: &str) {
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+    std::fs::write(file, content).expect("written");
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    let file = std::fs::File::options().write(true).open(file).expect("a file");
+    file.set_times(std::fs::FileTimes::new().set_modified(time)).expect("dated");
+}
+
+#[test]
+fn trees_are_compared_as_is_wished() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    let url = format!("{url}tree");
+    let tree = folder.path().join("tree");
+    for (name, content) in [("a", "one"), ("b", "two"), ("sub/c", "three")] {
+        write_old(&tree.join(name), content);
+    }
+    let moved = |arguments: &[&str]| moved(folder.path(), &more, arguments);
+    let plan = |arguments: &[&str]| done(folder.path(), &more, &[arguments, &["-n", "-q", &url[..]]].concat());
+    assert_eq!(moved(&["mirror", "tree", &url]), (Some(3), Some(0)));
+    write_old(&tree.join("a"), "eno");
+    assert_eq!(moved(&["mirror", "tree", &url]), (Some(0), Some(0)), "neither size nor time tell");
+    assert_eq!(moved(&["mirror", "--compare", "checksum", "tree", &url]), (Some(1), Some(0)));
+    assert_eq!(moved(&["mirror", "--compare", "checksum", "tree", &url]), (Some(0), Some(0)));
+    assert_eq!(done(folder.path(), &more, &["cat", &format!("{url}/a")]), "eno");
+    write_old(&tree.join("a"), "longer");
+    write_old(&tree.join("new"), "new");
+    assert_eq!(plan(&["mirror", "--only-newer", "tree"]), "copy             new  (missing)\n");
+    assert_eq!(plan(&["mirror", "--only-missing", "tree"]), "copy             new  (missing)\n");
+    assert_eq!(plan(&["mirror", "--only-existing", "tree"]), "copy             a  (size)\n");
+    assert_eq!(plan(&["mirror", "--exclude-regex", "^(new|x)$", "tree"]), "copy             a  (size)\n");
+    std::fs::remove_dir_all(tree.join("sub")).expect("removed");
+    let words = |text: String| text.lines().map(|line| line.split_whitespace().next().map(Into::into)).collect();
+    let first: Vec<Option<String>> = words(plan(&["mirror", "--delete-first", "tree"]));
+    assert_eq!(first, ["remove", "remove-directory", "copy", "copy"].map(|word| Some(word.to_owned())));
+    let last: Vec<Option<String>> = words(plan(&["sync", "tree"]));
+    assert_eq!(last, ["copy", "copy", "remove", "remove-directory"].map(|word| Some(word.to_owned())));
+}
+
+#[test]
+fn a_plan_is_kept_and_done_later() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    let url = format!("{url}tree");
+    write_old(&folder.path().join("tree/a/b"), "one");
+    assert_eq!(moved(folder.path(), &more, &["mirror", "tree", &url]), (Some(1), Some(0)));
+    write_old(&folder.path().join("tree/d/e"), "two");
+    std::fs::remove_file(folder.path().join("tree/a/b")).expect("removed");
+    assert_eq!(done(folder.path(), &more, &["sync", "--plan", "changes", "tree", &url]), "");
+    assert_eq!(done(folder.path(), &more, &["ls", &format!("{url}/a")]), "b\n", "nothing is done yet");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("changes").display().to_string();
+    assert_eq!(moved(elsewhere.path(), &more, &["mirror", "--apply", &file]), (Some(1), Some(1)));
+    assert_eq!(done(folder.path(), &more, &["cat", &format!("{url}/d/e")]), "two");
+    assert_eq!(done(folder.path(), &more, &["ls", &format!("{url}/a")]), "");
+    assert_eq!(run(folder.path(), &more, &["mirror", "tree"]).status.code(), Some(2));
+}
+
+#[test]
+fn trees_go_from_server_to_server() {
+    let (one, other) = (dev(), dev());
+    let folder = tempfile::tempdir().expect("a folder");
+    let (source, more) = ways(&one).swap_remove(0);
+    let (target, _) = ways(&other).swap_remove(0);
+    let (source, target) = (format!("{source}tree"), format!("{target}tree"));
+    for number in 0..20 {
+        write_old(&folder.path().join(format!("tree/a/{number}")), &format!("{number}"));
+    }
+    std::fs::write(folder.path().join("tree/menu.bin"), content()).expect("written");
+    assert_eq!(moved(folder.path(), &more, &["mirror", "tree", &source]), (Some(21), Some(0)));
+    assert_eq!(moved(folder.path(), &more, &["sync", "--verify", &source, &target]), (Some(21), Some(0)));
+    assert_eq!(moved(folder.path(), &more, &["sync", &source, &target]), (Some(0), Some(0)));
+    assert_eq!(moved(folder.path(), &more, &["sync", "--compare", "checksum", &source, &target]), (Some(0), Some(0)));
+    assert_eq!(moved(folder.path(), &more, &["mirror", &target, "back"]), (Some(21), Some(0)));
+    assert!(std::fs::read(folder.path().join("back/menu.bin")).expect("a file") == content());
+    done(folder.path(), &more, &["rm", &format!("{source}/a/7")]);
+    assert_eq!(moved(folder.path(), &more, &["sync", &source, &target]), (Some(0), Some(1)));
+    assert!(!done(folder.path(), &more, &["ls", &format!("{target}/a")]).contains("7\n8"));
+}
+
 #[test]
 fn a_transfer_that_was_killed_is_gone_on_with() {
     let server = dev();
