@@ -63,8 +63,12 @@ submission = []
 submissions = []
 pop3 = []
 pop3s = []
+imap = []
+imaps = []
 ftps = []
 ftp = ["$HOST:32121"]
+[login]
+in_clear = "always"
 [limits]
 connections_per_address_max = 20000
 [ftp]

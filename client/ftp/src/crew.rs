@@ -200,7 +200,8 @@ impl Crew {
     }
 
     /// Who needs a connection no more lets whoever lent one have it, or closes it.
-    async fn part_with(&self, connection: Connection) {
+    async fn part_with(&self, mut connection: Connection) {
+        connection.more = false;
         {
             let mut spare = self.spare();
             if matches!(*spare, Spare::Wanted) {

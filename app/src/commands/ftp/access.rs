@@ -246,9 +246,9 @@ mod tests {
     fn a_proxy_is_that_of_the_command_line_or_of_the_environment() {
         let found = |arguments: &[&str], environment: &[(&str, &str)], host: &str| {
             let words = [&["packetboat", "ftp", "ls"], arguments, &["ftp://h/"]].concat();
-            let Said::Ftp(FtpCommand::Ls(ls)) = Cli::try_parse_from(words).expect("said").command else {
-                panic!("another command")
-            };
+            let said = Cli::try_parse_from(words).expect("said");
+            let Said::Ftp(said) = said.command else { panic!("another command") };
+            let Ftp { command: Some(FtpCommand::Ls(ls)), .. } = *said else { panic!("another command") };
             let variable = |name: &str| {
                 let found = environment.iter().find(|(variable, _)| *variable == name);
                 found.map(|(_, value)| (*value).to_owned())

@@ -130,6 +130,7 @@ fn difference_lines(down: &Plan, up: &Plan) -> Vec<String> {
         Action::MakeDirectory => Some((path.clone(), '>', "only there")),
         Action::Copy(Copy { why: Difference::Missing, .. }) => Some((path.clone(), '>', "only there")),
         Action::Copy(Copy { why: Difference::Size, .. }) => Some((path.clone(), '!', "another size")),
+        Action::Copy(Copy { why: Difference::Sum, .. }) => Some((path.clone(), '!', "another sum")),
         Action::Copy(Copy { why: Difference::Older, .. }) => Some((path.clone(), '!', "newer there")),
         Action::Remove | Action::RemoveDirectory => Some((path.clone(), '<', "only here")),
         _ => Some((path.clone(), '!', "differs")),
