@@ -69,12 +69,13 @@ pub enum Capability {
     ListMyrights,
     Notify,
     Catenate,
+    Multisearch,
 }
 
 use Capability as C;
 
 /// All of them with their names, in the order they are announced.
-const TABLE: [(Capability, &str); 58] = [
+const TABLE: [(Capability, &str); 59] = [
     (C::Imap4rev2, "IMAP4rev2"),
     (C::Imap4rev1, "IMAP4rev1"),
     (C::LiteralPlus, "LITERAL+"),
@@ -133,6 +134,7 @@ const TABLE: [(Capability, &str); 58] = [
     (C::ListMyrights, "LIST-MYRIGHTS"),
     (C::Notify, "NOTIFY"),
     (C::Catenate, "CATENATE"),
+    (C::Multisearch, "MULTISEARCH"),
 ];
 
 impl Capability {

@@ -21,7 +21,7 @@ use crate::flag::Flags;
 use crate::name::MailboxName;
 use crate::pattern::Pattern;
 use crate::search::Program;
-use crate::server::ask::{Change, Depth, Resource, SortKey, SpecialUse, ThreadAlgorithm};
+use crate::server::ask::{Change, Depth, Resource, SortKey, Source, SpecialUse, ThreadAlgorithm};
 use crate::set::{NumberSet, SequenceSet};
 use crate::table::{Row, UidForm, look_up};
 use crate::words::{Misread, Scanner, is_tag};
@@ -117,6 +117,8 @@ pub enum Command {
     Expunge(Option<Named>),
     /// SEARCH
     Search(Search),
+    /// ESEARCH (RFC 7377): in which mailboxes.
+    Esearch(Vec<Source>, Search),
     /// SORT
     Sort(Vec<SortKey>, Search),
     /// THREAD

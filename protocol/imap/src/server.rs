@@ -464,6 +464,7 @@ impl Server {
             Command::Unselect => self.unselect(member, turn),
             Command::Expunge(messages) => self.expunge(member, turn, messages.as_ref()),
             Command::Search(search) => self.search(member, turn, search),
+            Command::Esearch(sources, search) => self.esearch(member, turn, sources, search),
             Command::Sort(keys, search) => self.sort(member, turn, keys, search),
             Command::Thread(algorithm, program) => self.thread(member, turn, algorithm, program),
             Command::BadCharset { saves } => self.bad_charset(member, turn, saves),
@@ -749,7 +750,10 @@ impl Server {
             (Pending::Store(work), Answer::Stored(stored)) => self.stored(member, turn, work, stored),
             (Pending::Copy { removed }, Answer::Copied(copied)) => self.copied(member, turn, removed, copied),
             (Pending::Search(work), Answer::Found(found)) => self.found(member, turn, work, found),
-            (Pending::Search(work), answer) => self.not_found(member, turn, &work, answer),
+            (Pending::SearchIn(work), Answer::FoundIn { found, more }) => {
+                self.found_in(member, turn, work, found, more)
+            }
+            (Pending::Search(work) | Pending::SearchIn(work), answer) => self.not_found(member, turn, &work, answer),
             (pending, answer) => self.answered_about(member, turn, pending, answer),
         }
     }

@@ -58,6 +58,7 @@ pub enum Verb {
     Listrights,
     Myrights,
     Notify,
+    Esearch,
 }
 
 /// When a command may be said.
@@ -124,7 +125,7 @@ const fn row(
 
 /// The table.
 #[rustfmt::skip]
-pub const TABLE: [Row; 47] = {
+pub const TABLE: [Row; 48] = {
     use Expunges::{HeldForNumbers as Held, Told};
     use UidForm::{No, Yes};
     use When::{Any, Member, Selected, Stranger};
@@ -177,6 +178,7 @@ pub const TABLE: [Row; 47] = {
     row(Verb::Listrights,     "LISTRIGHTS",     Member,   No,  false,  Told,    Some(C::Acl)),
     row(Verb::Myrights,       "MYRIGHTS",       Member,   No,  false,  Told,    Some(C::Acl)),
     row(Verb::Notify,         "NOTIFY",         Member,   No,  false,  Told,    Some(C::Notify)),
+    row(Verb::Esearch,        "ESEARCH",        Member,   No,  false,  Told,    Some(C::Multisearch)),
     ]
 };
 

@@ -132,20 +132,25 @@ fn filter(scanner: &mut Scanner<'_>) -> Reading<Filter> {
     Ok(match scanner.atom()?.to_ascii_lowercase().as_slice() {
         b"selected" => Filter::Selected,
         b"selected-delayed" => Filter::SelectedDelayed,
-        b"inboxes" => Filter::Among(Among::Inboxes),
-        b"personal" => Filter::Among(Among::Personal),
-        b"subscribed" => Filter::Among(Among::Subscribed),
-        b"subtree" => Filter::Among(Among::Subtree(names(scanner)?)),
-        b"mailboxes" => Filter::Among(Among::Mailboxes(names(scanner)?)),
-        _ => {
-            return Err(Misread(
-                "mailboxes are selected, selected-delayed, inboxes, personal, subscribed, subtree, mailboxes",
-            ));
-        }
+        word => Filter::Among(among(word, scanner)?.ok_or(Misread(
+            "mailboxes are selected, selected-delayed, inboxes, personal, subscribed, subtree, mailboxes",
+        ))?),
     })
 }
 
-fn names(scanner: &mut Scanner<'_>) -> Reading<Vec<MailboxName>> {
+/// Those of this word, in small letters, and of the names behind it.
+pub(super) fn among(word: &[u8], scanner: &mut Scanner<'_>) -> Reading<Option<Among>> {
+    Ok(Some(match word {
+        b"inboxes" => Among::Inboxes,
+        b"personal" => Among::Personal,
+        b"subscribed" => Among::Subscribed,
+        b"subtree" => Among::Subtree(names(scanner)?),
+        b"mailboxes" => Among::Mailboxes(names(scanner)?),
+        _ => return Ok(None),
+    }))
+}
+
+pub(super) fn names(scanner: &mut Scanner<'_>) -> Reading<Vec<MailboxName>> {
     scanner.space()?;
     if scanner.peek() != Some(b'(') {
         return Ok(vec![MailboxName::scan(scanner)?]);

@@ -82,6 +82,17 @@ fn with_arguments(verb: Verb, scanner: &mut Scanner<'_>) -> Reading<Command> {
             }
             Command::Search(Search { returned, program: search::scan(scanner)? })
         }
+        Verb::Esearch => {
+            let sources = sources(scanner)?;
+            let returned = returned(scanner)?;
+            if scanner.eat_word(b"CHARSET ") {
+                if !charset_is_known(scanner)? {
+                    return Ok(Command::BadCharset { saves: saves(returned) });
+                }
+                scanner.space()?;
+            }
+            Command::Esearch(sources, Search { returned, program: search::scan(scanner)? })
+        }
         Verb::Sort => {
             let returned = returned(scanner)?;
             let keys = sort_keys(scanner)?;
@@ -348,6 +359,36 @@ fn sequence(scanner: &mut Scanner<'_>) -> Reading<SequenceSet> {
 
 fn named(scanner: &mut Scanner<'_>) -> Reading<Named> {
     if scanner.eat(b'$') { Ok(Named::Saved) } else { sequence(scanner).map(Named::Set) }
+}
+
+/// RFC 7377 §4: where to look; in the selected mailbox, if it is not said.
+fn sources(scanner: &mut Scanner<'_>) -> Reading<Vec<Source>> {
+    if !scanner.eat_word(b"IN ") {
+        return Ok(vec![Source::Selected]);
+    }
+    let mut sources = Vec::new();
+    scanner.list(|scanner| {
+        if sources.len() == notify::GROUPS_MAX {
+            return Err(Misread("too many sources"));
+        }
+        if scanner.peek() == Some(b'(') {
+            return Err(Misread("no options of the search's scope are known"));
+        }
+        let word = scanner.atom()?.to_ascii_lowercase();
+        sources.push(match word.as_slice() {
+            b"selected" => Source::Selected,
+            b"subtree-one" => Source::Children(notify::names(scanner)?),
+            word => Source::Among(notify::among(word, scanner)?.ok_or(Misread(
+                "sources are selected, inboxes, personal, subscribed, subtree, subtree-one, mailboxes",
+            ))?),
+        });
+        Ok(())
+    })?;
+    if sources.is_empty() {
+        return Err(Misread("a source is missing"));
+    }
+    scanner.space()?;
+    Ok(sources)
 }
 
 fn returned(scanner: &mut Scanner<'_>) -> Reading<Option<Results>> {

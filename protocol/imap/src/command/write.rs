@@ -125,6 +125,10 @@ impl Line<'_> {
             Command::Expunge(None) => self.raw("EXPUNGE"),
             Command::Expunge(Some(messages)) => self.raw("EXPUNGE ").named(messages),
             Command::Search(search) => self.raw("SEARCH ").returned(search.returned.as_ref()).program(&search.program),
+            Command::Esearch(sources, search) => {
+                self.raw("ESEARCH IN ").list(sources, |line, source| line.source(source));
+                self.raw(" ").returned(search.returned.as_ref()).program(&search.program)
+            }
             Command::Sort(keys, search) => {
                 self.raw("SORT ").returned(search.returned.as_ref());
                 self.list(keys, |line, key| {
@@ -363,6 +367,20 @@ impl Line<'_> {
         self.list(&get.entries, |line, name| {
             line.string(name.as_bytes());
         })
+    }
+
+    fn source(&mut self, source: &Source) {
+        let (word, names) = match source {
+            Source::Selected => ("selected", None),
+            Source::Children(names) => ("subtree-one", Some(names)),
+            Source::Among(among) => (Filter::Among(among.clone()).name(), among.names()),
+        };
+        self.raw(word);
+        if let Some(names) = names {
+            self.raw(" ").list(names, |line, name| {
+                line.mailbox(name);
+            });
+        }
     }
 
     fn notify(&mut self, notify: &notify::Notify) -> &mut Self {

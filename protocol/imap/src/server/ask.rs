@@ -34,7 +34,7 @@ use crate::fetch::Item;
 use crate::flag::{Flags, Keyword, SystemFlags};
 use crate::moment::Moment;
 use crate::name::MailboxName;
-use crate::search::Key;
+use crate::search::{Key, Program};
 use crate::set::NumberSet;
 use crate::url::MessageUrl;
 
@@ -164,6 +164,9 @@ pub enum Ask {
     },
     /// SEARCH, SORT, THREAD in the selected mailbox. [`Answer::Found`]
     Search(Box<Search>),
+
+    /// ESEARCH in other mailboxes. [`Answer::FoundIn`]
+    SearchIn(Box<SearchIn>),
 
     /// NOTIFY: what the session wants to hear of other mailboxes, in place of what it wanted before; of none, if there is
     /// nothing here. The mailbox that happens to be selected is never meant. [`Answer::Watching`]
@@ -457,6 +460,53 @@ pub enum Among {
     Mailboxes(Vec<MailboxName>),
 }
 
+impl Among {
+    /// The names that it is given.
+    pub fn names(&self) -> Option<&Vec<MailboxName>> {
+        match self {
+            Among::Subtree(names) | Among::Mailboxes(names) => Some(names),
+            Among::Inboxes | Among::Personal | Among::Subscribed => None,
+        }
+    }
+}
+
+/// Where ESEARCH looks (RFC 7377 §2.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// In the selected mailbox.
+    Selected,
+    /// In some mailboxes.
+    Among(Among),
+    /// In these, and in those one level below.
+    Children(Vec<MailboxName>),
+}
+
+/// A search in several mailboxes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchIn {
+    /// In which. The selected one is meant only if it is among others; the session itself searches [`Source::Selected`].
+    pub sources: Vec<Source>,
+    /// The session has searched the selected mailbox already: leave it out.
+    pub but_selected: bool,
+    /// What to look for, in the terms of each mailbox; what was saved is in none of them.
+    pub program: Program,
+    /// Whether the highest change number among what is found is wanted.
+    pub modseq: bool,
+}
+
+/// What was found in one mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundIn {
+    /// Which one.
+    pub mailbox: MailboxName,
+    /// Without which UIDs mean nothing.
+    pub uidvalidity: u32,
+    /// Not empty.
+    pub uids: NumberSet,
+    /// The highest change number among them, if it was wanted.
+    pub modseq: Option<u64>,
+}
+
 /// What may happen to a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Events {
@@ -579,6 +629,13 @@ pub enum Answer {
     },
     /// To [`Ask::Search`].
     Found(Found),
+    /// To [`Ask::SearchIn`]: what one more mailbox has. [`Ask::GoOn`] follows, if there may be more.
+    FoundIn {
+        /// None, if there is nothing more.
+        found: Option<FoundIn>,
+        /// There may be more.
+        more: bool,
+    },
     /// To [`Ask::Watch`]: the mailboxes there are whose messages or flags are watched.
     Watching(Vec<MailboxName>),
     /// To [`Ask::Elsewhere`].

@@ -1,16 +1,17 @@
-//! SEARCH, SORT, THREAD: programs go to the house by UID, and what is found comes back in the client's terms.
+//! SEARCH, ESEARCH, SORT, THREAD: programs go to the house by UID, and what is found comes back in the client's terms.
 //!
 //! RFC 9051 §6.4.4 (SEARCH, results, SAVE and `$`), §7.3.4 (ESEARCH); RFC 3501 §7.2.5; RFC 5256 (SORT, THREAD); RFC 5267 §3
-//! (ESORT); RFC 7162 §3.1.5 (MODSEQ); RFC 9394 §3.1 (PARTIAL); RFC 5182 §2.1.
+//! (ESORT); RFC 7162 §3.1.5 (MODSEQ); RFC 9394 §3.1 (PARTIAL); RFC 5182 §2.1; RFC 7377 (ESEARCH).
 //!
 //! Invariants: nothing is told that the client does not know by a number; what was saved is what was found.
 //! Not here: how it is looked for (house).
 
-use super::ask::{Answer, Ask, Found, Hits, Order, SortKey, ThreadAlgorithm, ThreadNode};
+use super::ask::{Answer, Ask, Found, FoundIn, Hits, Order, SearchIn, SortKey, Source, ThreadAlgorithm, ThreadNode};
 use super::stage::{Enabled, Mailbox, Member, Pending, Stage, Turn};
 use super::{Server, ask};
 use crate::capability::Capability as C;
 use crate::command::{self, Results, Window};
+use crate::name::MailboxName;
 use crate::reply::{Code, Pen, Reply};
 use crate::search::{Key, Messages, Program};
 use crate::set::NumberSet;
@@ -21,19 +22,22 @@ pub(super) struct SearchWork {
     returned: Option<Results>,
     form: Form,
     modseq: bool,
+    /// ESEARCH: what is asked about other mailboxes when the selected one has answered.
+    others: Option<Box<SearchIn>>,
 }
 
 /// Which command.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Form {
     Search,
+    Esearch,
     Sort,
     Thread,
 }
 
 impl Server {
     pub(super) fn search(&mut self, member: Box<Member>, turn: Turn, search: command::Search) -> Stage {
-        self.look_for(member, turn, search, Order::Uid, Form::Search)
+        self.look_for(member, turn, search, Order::Uid, Form::Search, None)
     }
 
     pub(super) fn sort(
@@ -48,7 +52,7 @@ impl Server {
         if display && !self.offers(C::SortDisplay) || search.returned.is_some() && !self.offers(C::Esort) {
             return self.finish(member, turn, Reply::bad("SORT has no such option here"));
         }
-        self.look_for(member, turn, search, Order::Sorted(keys), Form::Sort)
+        self.look_for(member, turn, search, Order::Sorted(keys), Form::Sort, None)
     }
 
     pub(super) fn thread(
@@ -67,7 +71,7 @@ impl Server {
             return self.finish(member, turn, Reply::bad("threads are not found that way here"));
         }
         let search = command::Search { returned: None, program };
-        self.look_for(member, turn, search, Order::Threaded(algorithm), Form::Thread)
+        self.look_for(member, turn, search, Order::Threaded(algorithm), Form::Thread, None)
     }
 
     pub(super) fn bad_charset(&mut self, mut member: Box<Member>, turn: Turn, saves: bool) -> Stage {
@@ -82,6 +86,7 @@ impl Server {
         search: command::Search,
         order: Order,
         form: Form,
+        others: Option<Box<SearchIn>>,
     ) -> Stage {
         let command::Search { returned, program } = search;
         if let Some(reply) = self.search_unknown(&member, &turn, returned, &program) {
@@ -97,7 +102,74 @@ impl Server {
             Err(reply) => return self.finish(member, turn, reply),
         };
         let ask = Ask::Search(Box::new(ask::Search { program, order, modseq }));
-        self.await_answer(member, turn, ask, Pending::Search(SearchWork { returned, form, modseq }))
+        self.await_answer(member, turn, ask, Pending::Search(SearchWork { returned, form, modseq, others }))
+    }
+
+    /// RFC 7377 §2: several mailboxes, in UIDs always, and nothing is said of those without a hit.
+    pub(super) fn esearch(
+        &mut self,
+        mut member: Box<Member>,
+        turn: Turn,
+        sources: Vec<Source>,
+        search: command::Search,
+    ) -> Stage {
+        // A client may have sent ahead what goes by numbers.
+        let turn = Turn { uid: true, expunges: false, ..turn };
+        let command::Search { returned, program } = search;
+        let returned = Some(returned.unwrap_or(Results { all: true, ..Results::default() }));
+        let saves = returned.is_some_and(|results| results.save);
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            sources.into_iter().partition(|source| matches!(source, Source::Selected));
+        if saves && !elsewhere.is_empty() {
+            return self.finish(member, turn, Reply::bad("only what is in the selected mailbox can be saved"));
+        }
+        if !here.is_empty() && member.mailbox.is_none() {
+            return self.finish(member, turn, Reply::bad("select a mailbox first"));
+        }
+        if let Some(reply) = self.search_unknown(&member, &turn, returned, &program) {
+            return self.finish(member, turn, reply);
+        }
+        let modseq = program.any(&|key| matches!(key, Key::ModSeq(_)));
+        let others = (!elsewhere.is_empty()).then(|| {
+            let (but_selected, program) = (!here.is_empty(), program.clone());
+            Box::new(SearchIn { sources: elsewhere, but_selected, program, modseq })
+        });
+        match others {
+            Some(others) if here.is_empty() => {
+                member.enabled.condstore |= modseq;
+                let work = SearchWork { returned, form: Form::Esearch, modseq, others: None };
+                self.await_answer(member, turn, Ask::SearchIn(others), Pending::SearchIn(work))
+            }
+            others => {
+                let search = command::Search { returned, program };
+                self.look_for(member, turn, search, Order::Uid, Form::Esearch, others)
+            }
+        }
+    }
+
+    /// What another mailbox has.
+    pub(super) fn found_in(
+        &mut self,
+        member: Box<Member>,
+        turn: Turn,
+        work: SearchWork,
+        found: Option<FoundIn>,
+        more: bool,
+    ) -> Stage {
+        if let (Some(found), Some(results)) = (found.filter(|found| !found.uids.is_empty()), work.returned) {
+            let origin = Origin {
+                mailbox: &found.mailbox,
+                uidvalidity: found.uidvalidity,
+                utf8: member.enabled.names_in_utf8(),
+            };
+            let mut pen = Pen(&mut self.said);
+            let modseq = found.modseq.filter(|_| work.modseq);
+            write_results(&mut pen, &turn, Some(origin), &Listing::Set(found.uids), &results, modseq);
+        }
+        match more {
+            true => self.await_answer(member, turn, Ask::GoOn, Pending::SearchIn(work)),
+            false => self.finish(member, turn, Reply::ok("searched")),
+        }
     }
 
     fn search_unknown(
@@ -141,7 +213,7 @@ impl Server {
         self.finish(member, turn, reply)
     }
 
-    pub(super) fn found(&mut self, mut member: Box<Member>, turn: Turn, work: SearchWork, found: Found) -> Stage {
+    pub(super) fn found(&mut self, mut member: Box<Member>, turn: Turn, mut work: SearchWork, found: Found) -> Stage {
         let enabled = member.enabled;
         let Some(mailbox) = &mut member.mailbox else { return self.finish(member, turn, Reply::ok("searched")) };
         let modseq = found.modseq.filter(|_| work.modseq);
@@ -166,6 +238,9 @@ impl Server {
                 self.tell(mailbox, &turn, &work, enabled, &Listing::Set(known), modseq);
             }
         }
+        if let Some(others) = work.others.take() {
+            return self.await_answer(member, turn, Ask::SearchIn(others), Pending::SearchIn(work));
+        }
         self.finish(member, turn, Reply::ok("searched"))
     }
 
@@ -183,7 +258,7 @@ impl Server {
         match work.returned {
             None if work.form == Form::Search && enabled.rev2 => {
                 let results = Results { all: true, ..Results::default() };
-                write_results(&mut pen, turn, &told, &results, modseq);
+                write_results(&mut pen, turn, None, &told, &results, modseq);
             }
             None => {
                 pen.word(if work.form == Form::Sort { "* SORT" } else { "* SEARCH" });
@@ -200,8 +275,12 @@ impl Server {
                     mailbox.saved = saved(hits, &results);
                 }
                 let only_save = Results { save: true, ..Results::default() };
-                if results != only_save {
-                    write_results(&mut pen, turn, &told, &results, modseq);
+                let origin =
+                    Origin { mailbox: &mailbox.name, uidvalidity: mailbox.uidvalidity, utf8: enabled.names_in_utf8() };
+                let several = work.form == Form::Esearch;
+                if results != only_save && !(several && told.is_empty()) {
+                    let origin = several.then_some(origin);
+                    write_results(&mut pen, turn, origin, &told, &results, modseq);
                 }
             }
         }
@@ -328,8 +407,26 @@ impl Listing {
     }
 }
 
-fn write_results(pen: &mut Pen<'_>, turn: &Turn, told: &Listing, results: &Results, modseq: Option<u64>) {
-    pen.word("* ESEARCH (TAG ").quoted_tag(&turn.tag).word(")");
+/// Where results are from, if it is to be said (RFC 7377 §2.1).
+struct Origin<'a> {
+    mailbox: &'a MailboxName,
+    uidvalidity: u32,
+    utf8: bool,
+}
+
+fn write_results(
+    pen: &mut Pen<'_>,
+    turn: &Turn,
+    origin: Option<Origin<'_>>,
+    told: &Listing,
+    results: &Results,
+    modseq: Option<u64>,
+) {
+    pen.word("* ESEARCH (TAG ").quoted_tag(&turn.tag);
+    if let Some(Origin { mailbox, uidvalidity, utf8 }) = origin {
+        pen.word(" MAILBOX ").mailbox(mailbox, utf8).word(" UIDVALIDITY ").number(uidvalidity);
+    }
+    pen.word(")");
     if turn.uid {
         pen.word(" UID");
     }

@@ -130,6 +130,7 @@ impl Enabled {
 #[derive(Debug)]
 pub(super) struct Mailbox {
     pub name: MailboxName,
+    pub uidvalidity: u32,
     pub view: View,
     pub read_only: bool,
     pub permanent: Permanent,
@@ -149,6 +150,7 @@ impl Mailbox {
     pub fn new(name: MailboxName, selected: &Selected) -> Self {
         Mailbox {
             name,
+            uidvalidity: selected.uidvalidity,
             view: View::new(&selected.uids),
             read_only: selected.read_only,
             permanent: selected.permanent.clone(),
@@ -219,6 +221,7 @@ pub(super) enum Pending {
         removed: bool,
     },
     Search(SearchWork),
+    SearchIn(SearchWork),
     Quota,
     QuotaRoots(MailboxName),
     Metadata(GetMetadata),

@@ -198,6 +198,19 @@ fn question(ask: &Ask) -> String {
             let modseq = if search.modseq { " modseq" } else { "" };
             format!("{order} {}{modseq}", program(&search.program))
         }
+        Ask::SearchIn(wish) => {
+            let source = |source: &Source| match source {
+                Source::Selected => "selected".into(),
+                Source::Among(of) => among(of),
+                Source::Children(names) => {
+                    format!("children {}", names.iter().map(MailboxName::to_string).collect::<Vec<_>>().join(","))
+                }
+            };
+            let sources = wish.sources.iter().map(source).collect::<Vec<_>>().join(" and ");
+            let but = if wish.but_selected { " but selected" } else { "" };
+            let modseq = if wish.modseq { " modseq" } else { "" };
+            format!("search in {sources}{but}: {:?}{modseq}", wish.program)
+        }
         Ask::Watch(watches) => {
             let one = |watch: &Watch| format!(" {} {}", among(&watch.among), events(&watch.events));
             format!("watch{}", watches.iter().map(one).collect::<String>())
@@ -434,6 +447,13 @@ fn answer(text: &str) -> Result<Answer, String> {
             hits: Hits::Set(set(first())),
             modseq: words.get("modseq").map(|_| words.number("modseq", 0)),
         }),
+        "in" => {
+            let mailbox = words.plain.first().and_then(|name| MailboxName::new(name)).filter(|_| first() != "nothing");
+            let modseq = words.get("modseq").map(|_| words.number("modseq", 0));
+            let uidvalidity = words.small("uidvalidity", 1);
+            let found = mailbox.map(|mailbox| FoundIn { mailbox, uidvalidity, uids: words.set("uids"), modseq });
+            Answer::FoundIn { found, more: words.get("more").is_some() }
+        }
         "sorted" => Answer::Found(Found {
             hits: Hits::Sorted(words.plain.iter().map(|uid| uid.parse().expect("a UID")).collect()),
             modseq: words.get("modseq").map(|_| words.number("modseq", 0)),
