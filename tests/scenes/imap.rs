@@ -212,6 +212,37 @@ fn a_message_is_put_together_of_what_is_here() {
 }
 
 #[test]
+fn several_mailboxes_are_searched_at_once() {
+    let server = dev();
+    letters(&server, 3);
+    let mut imap = bob(&server);
+    select(&mut imap, 3);
+    // RFC 7377 §2.1: UIDs, and nothing of mailboxes without a hit.
+    imap.play(
+        "C: a CREATE Recipes/Green
+         S: a OK ~
+         C: b COPY 2:3 Recipes/Green
+         S: b OK ~
+         C: c COPY 1 Recipes
+         S: c OK ~
+         C: d ESEARCH IN (subtree Recipes) SUBJECT \"letter 3\"
+         S: * ESEARCH (TAG \"d\" MAILBOX Recipes/Green UIDVALIDITY ~) UID ALL 2
+         S: d OK ~
+         C: e ESEARCH IN (selected personal) RETURN (COUNT MAX) BODY pickle 2:*
+         S: * ESEARCH (TAG \"e\" MAILBOX INBOX UIDVALIDITY ~) UID MAX 3 COUNT 2
+         S: * ESEARCH (TAG \"e\" MAILBOX Recipes UIDVALIDITY ~) UID MAX 1 COUNT 1
+         S: * ESEARCH (TAG \"e\" MAILBOX Recipes/Green UIDVALIDITY ~) UID MAX 2 COUNT 1
+         S: e OK ~
+         C: f ESEARCH IN (subtree-one Recipes mailboxes (Nowhere Recipes)) ALL
+         S: * ESEARCH (TAG \"f\" MAILBOX Recipes UIDVALIDITY ~) UID ALL 1
+         S: * ESEARCH (TAG \"f\" MAILBOX Recipes/Green UIDVALIDITY ~) UID ALL 1:2
+         S: f OK ~
+         C: g ESEARCH IN (mailboxes Sent) ALL
+         S: g OK ~",
+    );
+}
+
+#[test]
 fn numbers_hold_while_somebody_else_expunges() {
     let server = dev();
     letters(&server, 3);

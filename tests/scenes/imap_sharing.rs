@@ -212,3 +212,20 @@ fn what_is_made_below_is_shared_alike_and_what_is_taken_back_is_gone_at_once() {
     // RFC 4314 §5.1.1: not one message more, until the mailbox is closed.
     alice.play("C: b FETCH 1 (UID)\nS: b NO [NOPERM] ~\nC: c CLOSE\nS: c OK ~\nC: d NOOP\nS: d OK ~");
 }
+
+#[test]
+fn what_others_share_is_watched() {
+    let (_server, mut bob, mut alice) = two();
+    alice.play(
+        "C: a NOTIFY SET (subtree \"Other Users\" (MessageNew MessageExpunge FlagChange MailboxName))\nS: a OK ~",
+    );
+    // RFC 5465 §5.4: to be granted the right to see it is as if it were made.
+    grant(&mut bob, "lr");
+    alice.play(&format!("S: * LIST (\\HasNoChildren) \"/\" \"{BOBS}/Work\""));
+    bob.play("C: b APPEND Work {3+}\nC: abc\nS: b OK ~\nC: c APPEND Drafts {3+}\nC: abc\nS: c OK ~");
+    alice.play(&format!("S: * STATUS \"{BOBS}/Work\" (UIDVALIDITY ~ UIDNEXT 4 MESSAGES 3)"));
+    bob.play("C: d RENAME Work Play\nS: d OK ~");
+    alice.play(&format!("S: * LIST (\\HasNoChildren) \"/\" \"{BOBS}/Play\" (\"OLDNAME\" (\"{BOBS}/Work\"))"));
+    bob.play("C: e DELETEACL Play alice@crepes.test\nS: e OK ~\nC: f APPEND Play {3+}\nC: abc\nS: f OK ~");
+    alice.play(&format!("S: * LIST (\\NonExistent) \"/\" \"{BOBS}/Play\"\nC: b NOOP\nS: b OK ~"));
+}

@@ -37,7 +37,8 @@ impl Desk {
         let account = self.account()?;
         let (rows, names) =
             self.read(move |store| Ok((store.mailboxes(account)?, store.subscriptions(account)?))).await?;
-        Ok(tree(&rows, self.others().await?, &names))
+        let others = self.others().await?.into_iter().map(|(_, name)| name).collect();
+        Ok(tree(&rows, others, &names))
     }
 
     /// The same as [`Desk::place`]; a level without messages is told from what is not there.

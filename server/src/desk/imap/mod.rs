@@ -17,6 +17,7 @@ mod change;
 mod convert;
 mod fetch;
 mod mailboxes;
+mod multisearch;
 mod order;
 mod part;
 mod search;
@@ -34,6 +35,7 @@ use futures_util::FutureExt;
 use imap::capability::{Capabilities, Capability};
 use imap::server::ask::Refusal;
 use imap::server::{Answer, Ask, News, Server};
+use multisearch::SearchingIn;
 use search::Searching;
 use selected::Selected;
 use std::sync::Arc;
@@ -61,6 +63,7 @@ pub struct Desk {
     readers: Readers,
     /// What takes longer.
     searching: Option<Searching>,
+    searching_in: Option<Box<SearchingIn>>,
 }
 
 /// What most questions are answered with.
@@ -69,8 +72,9 @@ type Verdict<T> = Result<T, Refusal>;
 impl Desk {
     /// A desk for one session.
     pub fn new(house: Arc<House>, caller: Caller) -> Self {
-        let (account, selected, watching, append, searching) = (None, None, None, None, None);
-        Desk { house, caller, account, selected, watching, append, readers: Readers::default(), searching }
+        let (account, selected, watching, append) = (None, None, None, None);
+        let (readers, searching, searching_in) = (Readers::default(), None, None);
+        Desk { house, caller, account, selected, watching, append, readers, searching, searching_in }
     }
 
     async fn log_in(&mut self, ask: sasl::server::Ask) -> Answer {
@@ -86,7 +90,7 @@ impl Desk {
 
     fn forget(&mut self) {
         (self.account, self.selected, self.watching) = (None, None, None);
-        (self.append, self.searching) = (None, None);
+        (self.append, self.searching, self.searching_in) = (None, None, None);
     }
 
     fn identified(&self, facts: &[(String, Option<String>)]) {
@@ -176,6 +180,7 @@ impl Desk {
         self.readers.clear();
         self.look_again().await?;
         match ask {
+            Ask::GoOn if self.searching_in.is_some() => self.search_in_on().await,
             Ask::GoOn => self.search_on().await,
             Ask::Mailboxes => self.mailboxes().await.map(Answer::Mailboxes),
             Ask::Status { mailbox, .. } => self.status(&mailbox).await.map(Answer::Status),
@@ -208,6 +213,7 @@ impl Desk {
             Ask::Copy { uids, to, remove } => self.copy(&uids, &to, remove).await.map(Answer::Copied),
             Ask::Expunge { uids } => self.expunge(uids.as_ref()).await,
             Ask::Search(search) => self.search(*search).await,
+            Ask::SearchIn(search) => self.search_in(*search).await,
             Ask::Namespaces => Ok(Answer::Namespaces(mailboxes::namespaces())),
             Ask::Quota { root } => self.quota(&root).await,
             Ask::QuotaRoots { mailbox } => self.quota_roots(&mailbox).await,

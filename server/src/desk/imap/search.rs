@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 const DAY_SECS: i64 = 86_400;
 
-/// A search under way.
+/// A search under way in one mailbox.
 pub(super) struct Searching {
     search: store::Search,
     snapshot: Arc<Snapshot>,
@@ -53,14 +53,26 @@ impl Desk {
     }
 }
 
-enum Step {
+pub(super) enum Step {
     Over(Found),
     Halfway(Box<Searching>),
 }
 
 impl Searching {
+    /// A search whose result is wanted in the order of UIDs.
+    pub(super) fn begin(
+        store: &Store,
+        snapshot: Arc<Snapshot>,
+        program: &Key<NumberSet>,
+        modseq: bool,
+        now: i64,
+    ) -> Self {
+        let search = store.search(Arc::clone(&snapshot), &query(program, now));
+        Searching { search, snapshot, order: Order::Uid, modseq }
+    }
+
     /// Blocks.
-    fn go_on(mut self, store: &Store) -> Result<Step, ReadError> {
+    pub(super) fn go_on(mut self, store: &Store) -> Result<Step, ReadError> {
         let begun = Instant::now();
         while !self.search.is_over() {
             if begun.elapsed() >= PATIENCE {

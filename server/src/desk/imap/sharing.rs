@@ -16,7 +16,7 @@ use imap::flag::{SystemFlag, SystemFlags};
 use imap::name::MailboxName;
 use imap::server::Answer;
 use imap::server::ask::{Permanent, Refusal, RightsChange};
-use store::{AccountId, FlagMask, Flags, MailboxId, MailboxRef, MailboxRow, Op, ReadError, Store};
+use store::{AccountId, FlagMask, Flags, MailboxId, MailboxRef, MailboxRow, Op, ReadError, SharedMailbox, Store};
 use tracing::info;
 
 /// Before the names of others' mailboxes: then comes whose, then what he calls it.
@@ -144,7 +144,7 @@ impl Guest {
     }
 
     /// The mailboxes of others that LIST may show.
-    fn shown(&self, store: &Store) -> Result<Vec<(AccountId, String)>, ReadError> {
+    fn shown(&self, store: &Store) -> Result<Vec<SharedMailbox>, ReadError> {
         let mut candidates = Vec::new();
         for name in &self.names {
             candidates.extend(store.shared_with(name)?);
@@ -155,7 +155,7 @@ impl Guest {
         let mut shown = Vec::new();
         for mailbox in candidates {
             if self.rights(&store.rights(mailbox.mailbox)?).has("l") {
-                shown.push((mailbox.account, mailbox.name));
+                shown.push(mailbox);
             }
         }
         Ok(shown)
@@ -240,16 +240,17 @@ impl Desk {
         }
     }
 
-    /// Mailboxes of others that may be listed, by their names here.
-    pub(super) async fn others(&self) -> Verdict<Vec<MailboxName>> {
+    /// Mailboxes of others that may be listed, and their names here.
+    pub(super) async fn others(&self) -> Verdict<Vec<(MailboxId, MailboxName)>> {
         let guest = self.me()?;
         let shown = self.read(move |store| guest.shown(store)).await?;
         let directory = self.house.directory();
-        let named = |(owner, name): &(AccountId, String)| {
-            let owner = directory.account(owner.0)?;
+        let named = |shared: &SharedMailbox| {
+            let owner = directory.account(shared.account.0)?;
             // An account with a slash in its name could not be told from a level.
             let plain = !owner.name.contains(imap::name::SEPARATOR);
-            MailboxName::new(&format!("{OTHERS}{}/{name}", owner.name)).filter(|_| plain)
+            let name = MailboxName::new(&format!("{OTHERS}{}/{}", owner.name, shared.name)).filter(|_| plain)?;
+            Some((shared.mailbox, name))
         };
         Ok(shown.iter().filter_map(named).collect())
     }

@@ -6,13 +6,13 @@
 //! store ─Change→ hear ─what is watched→ waiting ─News::Elsewhere→ session ─Ask::Elsewhere→ what is true now
 //! ```
 //!
-//! Departure: of others' mailboxes (RFC 4314) nothing is told.
-//!
 //! Invariants: what waits to be told is bounded, and several changes of one mailbox are told as one; figures and names are those
-//! of the moment when they are told; what the session did itself is not told it again.
+//! of the moment when they are told; what the session did itself is not told it again; of others' mailboxes
+//! (RFC 4314) nothing is told that LIST and STATUS would not tell.
 //! Not here: the selected mailbox (selected), how it is told (imap).
 
 use super::mailboxes::figures;
+use super::sharing::OTHERS;
 use super::{Desk, Verdict};
 use imap::name::MailboxName;
 use imap::server::ask::{Among, Events, Happening, Listed, Watch};
@@ -34,19 +34,50 @@ const TOLD_AT_ONCE: usize = 100;
 /// What a session wants to hear, and what it has not heard yet.
 pub(super) struct Watching {
     watches: Vec<Watch>,
-    changes: Receiver<Arc<Change>>,
-    /// What the mailboxes are called.
+    changes: Feed,
+    /// Whose mailboxes have no prefix.
+    me: AccountId,
+    /// What the mailboxes are called here.
     names: HashMap<MailboxId, String>,
     /// Which names are subscribed to.
     subscribed: HashSet<String>,
     /// What is to be told, in order.
     waiting: VecDeque<Event>,
+    /// Others have changed something about their mailboxes; which may be listed is to be looked up anew.
+    others_changed: bool,
     /// The session knows that something waits.
     woken: bool,
     /// Something was missed, or is too much.
     overflowed: bool,
     /// What the session did itself since its changes were looked through last.
     own: Mutex<Vec<Own>>,
+}
+
+/// Mailboxes and what they are called.
+type Names = HashMap<MailboxId, String>;
+
+/// What is listened to.
+enum Feed {
+    /// Changes of one account.
+    Own(Receiver<Arc<Change>>),
+    /// Those of all, for who watches mailboxes of others: what is shared with him next may be anybody's.
+    All(Receiver<Change>),
+}
+
+impl Feed {
+    async fn recv(&mut self) -> Result<Arc<Change>, RecvError> {
+        match self {
+            Feed::Own(changes) => changes.recv().await,
+            Feed::All(changes) => changes.recv().await.map(Arc::new),
+        }
+    }
+
+    fn try_recv(&mut self) -> Result<Arc<Change>, TryRecvError> {
+        match self {
+            Feed::Own(changes) => changes.try_recv(),
+            Feed::All(changes) => changes.try_recv().map(Arc::new),
+        }
+    }
 }
 
 /// Something that is to be told.
@@ -60,7 +91,7 @@ enum Event {
 /// By what a change of one's own is known again.
 #[derive(Debug)]
 enum Own {
-    Messages(ModSeq),
+    Messages(AccountId, ModSeq),
     Name(String),
     Deleted(MailboxId),
     Annotated(Option<MailboxId>),
@@ -70,9 +101,11 @@ impl Own {
     fn is(&self, change: &Change) -> bool {
         match (self, change) {
             (
-                Own::Messages(own),
-                Change::Placed { modseq, .. } | Change::FlagsSet { modseq, .. } | Change::Expunged { modseq, .. },
-            ) => own == modseq,
+                Own::Messages(owner, own),
+                Change::Placed { account, modseq, .. }
+                | Change::FlagsSet { account, modseq, .. }
+                | Change::Expunged { account, modseq, .. },
+            ) => (owner, own) == (account, modseq),
             (Own::Name(own), Change::Mailboxes { what, .. }) => what.iter().any(|what| match what {
                 MailboxChange::Created { name, .. }
                 | MailboxChange::Subscribed(name)
@@ -92,7 +125,10 @@ impl Own {
 }
 
 /// What is known of orders before they are carried out.
-pub(super) struct Footprint(Vec<Own>);
+pub(super) struct Footprint {
+    own: Vec<Own>,
+    accounts: Vec<AccountId>,
+}
 
 impl Footprint {
     pub(super) fn of(commit: &Commit) -> Self {
@@ -101,8 +137,9 @@ impl Footprint {
             // The desk names mailboxes by number.
             MailboxRef::Inbox | MailboxRef::Named(_) => None,
         };
-        let mut own = Vec::new();
+        let (mut own, mut accounts) = (Vec::new(), Vec::new());
         for op in &commit.ops {
+            accounts.extend(owners(op));
             match op {
                 Op::CreateMailbox { name, .. } | Op::Subscribe { name, .. } | Op::Unsubscribe { name, .. } => {
                     own.push(Own::Name(name.clone()));
@@ -116,18 +153,36 @@ impl Footprint {
                 _ => {}
             }
         }
-        Footprint(own)
+        accounts.sort_unstable();
+        accounts.dedup();
+        Footprint { own, accounts }
+    }
+}
+
+/// In whose mailboxes an order changes messages.
+fn owners(op: &Op) -> Vec<AccountId> {
+    match op {
+        Op::SetFlags { account, .. }
+        | Op::Move { account, .. }
+        | Op::ExpungeDeleted { account, .. }
+        | Op::Place { account, .. }
+        | Op::Expunge { account, .. }
+        | Op::RenameMailbox { account, .. } => vec![*account],
+        Op::Copy { account, owner, .. } => vec![*account, *owner],
+        _ => Vec::new(),
     }
 }
 
 impl Watching {
-    fn new(watches: Vec<Watch>, changes: Receiver<Arc<Change>>, rows: &[MailboxRow], subscribed: Vec<String>) -> Self {
+    fn new(watches: Vec<Watch>, changes: Feed, me: AccountId, names: Names, subscribed: Vec<String>) -> Self {
         Watching {
             watches,
             changes,
-            names: rows.iter().map(|row| (row.id, row.name.clone())).collect(),
+            me,
+            names,
             subscribed: subscribed.into_iter().collect(),
             waiting: VecDeque::new(),
+            others_changed: false,
             woken: false,
             overflowed: false,
             own: Mutex::new(Vec::new()),
@@ -144,15 +199,17 @@ impl Watching {
             _ => None,
         });
         let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        own.extend(footprint.0);
-        own.extend(changes.map(Own::Messages));
+        for change in changes {
+            own.extend(footprint.accounts.iter().map(|account| Own::Messages(*account, change)));
+        }
+        own.extend(footprint.own);
     }
 
     /// Waits for something that the session should be told. Cancel-safe.
     pub(super) async fn news(&mut self, selected: Option<MailboxId>) -> News {
         loop {
             self.catch_up(selected);
-            if !self.woken && (self.overflowed || !self.waiting.is_empty()) {
+            if !self.woken && (self.overflowed || self.others_changed || !self.waiting.is_empty()) {
                 self.woken = true;
                 return News::Elsewhere;
             }
@@ -179,13 +236,15 @@ impl Watching {
     fn hear(&mut self, change: &Change, selected: Option<MailboxId>) {
         let own = self.own.get_mut().unwrap_or_else(PoisonError::into_inner).iter().any(|own| own.is(change));
         match change {
-            Change::Mailboxes { what, .. } => self.hear_of_mailboxes(what, own),
+            Change::Mailboxes { account, what } if *account == self.me => self.hear_of_mailboxes(what, own),
+            Change::Mailboxes { .. } => self.others_changed = true,
             _ if own => {}
             Change::Placed { mailbox, .. } | Change::Expunged { mailbox, .. } => {
                 self.hear_of_messages(*mailbox, false, selected);
             }
             Change::FlagsSet { mailbox, .. } => self.hear_of_messages(*mailbox, true, selected),
-            Change::QueueChanged | Change::DirectoryChanged => {}
+            Change::DirectoryChanged => self.others_changed |= matches!(self.changes, Feed::All(_)),
+            Change::QueueChanged => {}
         }
         self.overflowed |= self.waiting.len() > WAITING_MAX;
         if self.overflowed {
@@ -290,20 +349,45 @@ impl Watching {
     }
 
     fn is_meant(&self, among: &Among, name: &str) -> bool {
-        match among {
-            // Mail is delivered to INBOX and nowhere else.
-            Among::Inboxes => MailboxName::new(name).is_some_and(|name| name.is_inbox()),
-            Among::Personal => true,
-            Among::Subscribed => self.subscribed.contains(name),
-            Among::Mailboxes(names) => names.iter().any(|it| it.as_str() == name),
-            Among::Subtree(names) => names.iter().any(|it| it.as_str() == name || is_below(name, it.as_str())),
-        }
+        is_meant(among, name, self.subscribed.contains(name))
     }
 
     /// The mailboxes that are there and whose messages are watched.
-    fn watched(&self, rows: &[MailboxRow]) -> Vec<MailboxName> {
-        let wanted = rows.iter().filter(|row| self.wants(&row.name, |events| events.messages || events.flags));
-        wanted.filter_map(|row| MailboxName::new(&row.name)).collect()
+    fn watched(&self) -> Vec<MailboxName> {
+        let wanted = self.names.values().filter(|name| self.wants(name, |events| events.messages || events.flags));
+        let mut watched: Vec<MailboxName> = wanted.filter_map(|name| MailboxName::new(name)).collect();
+        watched.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        watched
+    }
+
+    /// Which mailboxes of others may be listed now. RFC 5465 §5.4: to get this right or to lose it is as if the mailbox
+    /// were made or removed.
+    fn learn_others(&mut self, others: Names) {
+        self.others_changed = false;
+        let (before, own): (Names, Names) =
+            std::mem::take(&mut self.names).into_iter().partition(|(_, name)| name.starts_with(OTHERS));
+        self.names = own;
+        let gone = before.iter().filter(|(mailbox, _)| !others.contains_key(mailbox));
+        gone.for_each(|(_, name)| self.hear_of_name(name, None, false));
+        for (mailbox, name) in others {
+            let old = before.get(&mailbox).filter(|old| **old != name);
+            if old.is_some() || !before.contains_key(&mailbox) {
+                self.hear_of_name(&name, old.map(String::as_str), false);
+            }
+            self.names.insert(mailbox, name);
+        }
+    }
+}
+
+/// Whether a mailbox of this name is among these (RFC 5465 §6).
+pub(super) fn is_meant(among: &Among, name: &str, subscribed: bool) -> bool {
+    match among {
+        // Mail is delivered to INBOX and nowhere else.
+        Among::Inboxes => MailboxName::new(name).is_some_and(|name| name.is_inbox()),
+        Among::Personal => !name.starts_with(OTHERS),
+        Among::Subscribed => subscribed,
+        Among::Mailboxes(names) => names.iter().any(|it| it.as_str() == name),
+        Among::Subtree(names) => names.iter().any(|it| it.as_str() == name || is_below(name, it.as_str())),
     }
 }
 
@@ -319,12 +403,24 @@ impl Desk {
         }
         let account = self.account()?;
         // Before the mailboxes are read, so that nothing is missed between.
-        let changes = self.house.store.changes_of(account);
+        let changes = match watches.iter().any(|watch| reaches_others(&watch.among)) {
+            true => Feed::All(self.house.store.changes()),
+            false => Feed::Own(self.house.store.changes_of(account)),
+        };
         let (rows, subscribed) = self.rows(account).await?;
-        let watching = Watching::new(watches, changes, &rows, subscribed);
-        let watched = watching.watched(&rows);
+        let mut names: Names = rows.iter().map(|row| (row.id, row.name.clone())).collect();
+        if matches!(changes, Feed::All(_)) {
+            names.extend(self.names_of_others().await?);
+        }
+        let watching = Watching::new(watches, changes, account, names, subscribed);
+        let watched = watching.watched();
         self.watching = Some(Box::new(watching));
         Ok(Answer::Watching(watched))
+    }
+
+    async fn names_of_others(&self) -> Verdict<Names> {
+        let others = self.others().await?;
+        Ok(others.into_iter().map(|(mailbox, name)| (mailbox, name.as_str().to_owned())).collect())
     }
 
     async fn rows(&self, account: AccountId) -> Verdict<(Vec<MailboxRow>, Vec<String>)> {
@@ -332,26 +428,65 @@ impl Desk {
     }
 
     pub(super) async fn elsewhere(&mut self) -> Verdict<Answer> {
-        let selected = self.selected.as_ref().map(|selected| selected.mailbox);
-        let Some(watching) = &mut self.watching else {
+        let Some(mut watching) = self.watching.take() else {
             return Ok(Answer::Elsewhere { happened: Vec::new(), more: false });
         };
+        let selected = self.selected.as_ref().map(|selected| selected.mailbox);
         watching.catch_up(selected);
         watching.woken = false;
-        let overflowed = watching.overflowed;
+        match self.happened(&mut watching, selected).await {
+            Ok(happened) if !watching.overflowed => {
+                let more = !watching.waiting.is_empty();
+                self.watching = Some(watching);
+                Ok(Answer::Elsewhere { happened, more })
+            }
+            // RFC 5465 §5.8: as if NOTIFY NONE were said. The client looks for itself.
+            _ => Ok(Answer::Elsewhere { happened: vec![Happening::Overflow], more: false }),
+        }
+    }
+
+    async fn happened(&self, watching: &mut Watching, selected: Option<MailboxId>) -> Verdict<Vec<Happening>> {
+        if watching.others_changed {
+            watching.learn_others(self.names_of_others().await?);
+        }
         let upto = watching.waiting.len().min(TOLD_AT_ONCE);
         let events: Vec<Event> = watching.waiting.drain(..upto).collect();
-        let more = !watching.waiting.is_empty();
-        let rows = self.rows(self.account()?).await;
-        let listed = self.mailboxes().await;
-        let (Ok((rows, _)), Ok(listed), false) = (rows, listed, overflowed) else {
-            // RFC 5465 §5.8: as if NOTIFY NONE were said. The client looks for itself.
-            self.watching = None;
-            return Ok(Answer::Elsewhere { happened: vec![Happening::Overflow], more: false });
-        };
-        let events = events.into_iter();
-        let happened = events.filter_map(|event| happening(event, &rows, &listed, selected)).collect();
-        Ok(Answer::Elsewhere { happened, more })
+        let (rows, _) = self.rows(watching.me).await?;
+        let listed = self.mailboxes().await?;
+        let mut happened = Vec::new();
+        for event in events {
+            match event {
+                Event::Messages { mailbox, flags_only } if !rows.iter().any(|row| row.id == mailbox) => {
+                    happened.extend(self.happened_to_others(watching, mailbox, flags_only, selected).await);
+                }
+                event => happened.extend(happening(event, &rows, &listed, selected)),
+            }
+        }
+        Ok(happened)
+    }
+
+    /// What may not be read any more is not told.
+    async fn happened_to_others(
+        &self,
+        watching: &Watching,
+        mailbox: MailboxId,
+        flags_only: bool,
+        selected: Option<MailboxId>,
+    ) -> Option<Happening> {
+        let name = watching.names.get(&mailbox).filter(|_| selected != Some(mailbox))?;
+        let name = MailboxName::new(name)?;
+        let place = self.place(&name, "lr").await.ok()?;
+        Some(Happening::Messages { mailbox: name, status: figures(&place.row, 0), flags_only })
+    }
+}
+
+/// Whether others' mailboxes may be among these.
+fn reaches_others(among: &Among) -> bool {
+    let is_theirs = |name: &MailboxName| format!("{}/", name.as_str()).starts_with(OTHERS);
+    match among {
+        Among::Inboxes | Among::Personal => false,
+        Among::Subscribed => true,
+        Among::Subtree(names) | Among::Mailboxes(names) => names.iter().any(is_theirs),
     }
 }
 
