@@ -24,7 +24,7 @@ const UNFOLDED_OCTETS: usize = 32 * 1024;
 /// Room that is made for folded octets at once.
 const FOLDED_OCTETS: usize = 4 * 1024;
 
-/// What folds is large (some 300 KiB). It is given back after so long without a word; the next one begins anew behind the
+/// What folds is large (some 450 KiB). It is given back after so long without a word; the next one begins anew behind the
 /// last flush, which no peer can tell from a stream that goes on.
 pub(super) const QUIET: Duration = Duration::from_secs(5);
 
