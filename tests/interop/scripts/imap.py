@@ -125,7 +125,7 @@ def mailboxes():
     assert ok(client.list('""', "Wood*")) == [None]
     status = ok(client.status("INBOX", "(MESSAGES UNSEEN UIDNEXT UIDVALIDITY RECENT)"))[0]
     assert b"MESSAGES 3" in status and b"UNSEEN 3" in status and b"UIDNEXT 4" in status, status
-    assert ok(client.namespace()) == [b'(("" "/")) NIL NIL']
+    assert ok(client.namespace()) == [b'(("" "/")) (("Other Users/" "/")) NIL']
     ok(client.getquotaroot("INBOX"))
     client.logout()
 
