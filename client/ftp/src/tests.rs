@@ -234,6 +234,7 @@ impl Talk {
 }
 
 mod pieces;
+mod scripted;
 
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|at| ((at * 31) >> 3) as u8).collect()

@@ -59,6 +59,9 @@ pub const ABORT_LIMIT: Duration = Duration::from_secs(15);
 /// How long data may move before we look whether they still do: the house watches over stalls, so this only wakes us.
 const TRANSFER_TICK: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Whoever asks for patience more often than this has nothing else to say. With [`REPLY_LIMIT`], that is four hours.
+const WAITS_MAX: u8 = 120;
+
 /// So many commands are under way at once where pipelining is wished: some servers hold no more input than that.
 const PACK_MAX: usize = 32;
 
@@ -80,6 +83,8 @@ pub struct Client {
     ways: Vec<Way>,
     /// How long the reply at hand is so far.
     unfinished: usize,
+    /// How often the server has asked for patience since it last said anything else.
+    waits: u8,
     /// Whether the server may say 226 a second time.
     echo: bool,
     /// Somebody wants the transfer stopped that has not begun yet.
@@ -170,6 +175,7 @@ impl Client {
             ascii: true,
             ways,
             unfinished: 0,
+            waits: 0,
             echo: false,
             stop: false,
             state: State::Greeting,
@@ -262,6 +268,10 @@ impl Client {
         if self.is_echo(&reply) {
             return;
         }
+        self.waits = if reply.is_preliminary() && !self.is_moving() { self.waits + 1 } else { 0 };
+        if self.waits > WAITS_MAX {
+            return self.end(End::Silent);
+        }
         match std::mem::replace(&mut self.state, State::Closing) {
             State::Saying(pack) => self.said(pack, reply),
             State::Settling(errand, pause) => self.settle(errand, pause, reply),
@@ -270,6 +280,11 @@ impl Client {
             State::Quitting => self.end(End::Quit),
             state => self.admit(state, reply),
         }
+    }
+
+    /// While data move, the house watches over them.
+    fn is_moving(&self) -> bool {
+        matches!(&self.state, State::Busy(busy) if busy.is_moving())
     }
 
     /// A second 226 of the transfer before. Whatever we have said since is answered otherwise.

@@ -54,6 +54,10 @@ impl Busy {
     pub(super) fn new(errand: Errand) -> Self {
         Busy { errand, verdict: None, data: Data::Moving }
     }
+
+    pub(super) fn is_moving(&self) -> bool {
+        self.data == Data::Moving
+    }
 }
 
 impl Client {

@@ -1,0 +1,391 @@
+//! A server that plays its part of a dialogue word by word, and behind any octet of it does something else.
+//!
+//! In a dialogue, `S:` is what it says, `S\` the same with escapes and without a line end, `C:` what it must be told then, `D:` what
+//! it sends over the data connection that it made `$port` for, before it closes that, `D<` what it takes from there.
+
+use super::{mirror, names};
+use crate::connection::Connection;
+use crate::error::{Ending, Error};
+use crate::fetch::{Fetch, Fetched};
+use crate::send::{Send, Sent};
+use crate::site::{Safety, Site};
+use crate::{Action, Crew, Plan, Url};
+use ftp::client::End;
+use net::ClientTls;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What is fetched and sent; short, because it is cut at every octet.
+const CONTENT: &str = "pea soup, roast chicken, plum cake";
+
+/// Longer than any wait of the client's.
+const BOUNDED: Duration = Duration::from_secs(60 * 60);
+
+const LOGIN: &str = "S: 220-hello\nS:  there\nS: 220 ready\nC: USER bob\nS: 331 password?\nC: PASS hungry\nS: 230 in\nC: FEAT\n\
+                     S: 211-Features\nS:  SIZE\nS:  MLST type*;size*;\nS: 211 End\nC: TYPE I\nS: 200 octets\n";
+
+const FETCH: &str = "C: SIZE menu\nC: MDTM menu\nS: 213 34\nS: 213 20260710101833\nC: EPSV\nS: 229 (|||$port|)\nC: RETR menu\nS: 150 here\n\
+                     D: pea soup, roast chicken, plum cake\nS: 226 done\nC: QUIT\nS: 221 bye";
+
+const SEND: &str = "C: EPSV\nS: 229 (|||$port|)\nC: STOR .menu\nS: 150 send\nD<\nS: 226 done\nC: SIZE .menu\nS: 213 34\n\
+                    C: RNFR .menu\nS: 350 and now?\nC: RNTO menu\nS: 250 renamed\nC: QUIT\nS: 221 bye";
+
+const LIST: &str = "C: EPSV\nS: 229 (|||$port|)\nC: MLSD\nS: 150 here\nD: type=file;size=34; menu\\r\\n\nS: 226 done\nC: QUIT\n\
+                    S: 221 bye";
+
+/// Lines of a reply that does not end.
+const LINES: &str = "200-Whoever comes here for the first time may want to know that there is plum cake on Sundays, and that \
+                     the soup is made of what the garden has brought, which is why nobody can tell what it will be.\r\n";
+
+/// What it does behind its last word.
+#[derive(Debug, Clone)]
+enum Then {
+    /// Ends all connections.
+    HangsUp,
+    /// Keeps them, and says nothing.
+    Stalls,
+    /// Says this, and hangs up.
+    Says(&'static str),
+    /// Says this for ever.
+    Repeats(&'static str),
+}
+
+struct Scripted {
+    port: u16,
+    /// How many octets have moved when each step of the last dialogue was done.
+    steps: Arc<Mutex<Vec<usize>>>,
+    /// What was told to it, and sent.
+    told: Arc<Mutex<String>>,
+}
+
+/// One connection.
+struct Part {
+    lines: Lines<BufReader<OwnedReadHalf>>,
+    writing: OwnedWriteHalf,
+    data: Option<TcpListener>,
+    left: usize,
+    moved: usize,
+    steps: Arc<Mutex<Vec<usize>>>,
+    told: Arc<Mutex<String>>,
+}
+
+impl Scripted {
+    /// Plays this, and after so many octets does something else.
+    async fn start(dialogue: &str, octets: usize, then: Then) -> Scripted {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        let (steps, told) = (Arc::<Mutex<Vec<usize>>>::default(), Arc::<Mutex<String>>::default());
+        let server = Scripted { port, steps: steps.clone(), told: told.clone() };
+        let dialogue = format!("{LOGIN}{dialogue}");
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (reading, writing) = stream.into_split();
+                let lines = BufReader::new(reading).lines();
+                let (steps, told) = (steps.clone(), told.clone());
+                steps.lock().expect("not poisoned").clear();
+                let part = Part { lines, writing, data: None, left: octets, moved: 0, steps, told };
+                tokio::spawn(part.play(dialogue.clone(), then.clone()));
+            }
+        });
+        server
+    }
+
+    fn site(&self) -> Site {
+        let url: Url = format!("ftp://bob@127.0.0.1:{}/", self.port).parse().expect("a URL");
+        let nobody = ClientTls::pinned(&"0".repeat(64)).expect("a fingerprint");
+        // Short, because a server that never pauses does not let a test's clock run ahead.
+        let limit = Duration::from_millis(300);
+        let site = Site::with_tls(&url, "hungry", nobody);
+        Site { safety: Safety::Clear, connect_limit: limit, stall_limit: limit, ..site }
+    }
+
+    fn told(&self) -> String {
+        self.told.lock().expect("not poisoned").clone()
+    }
+
+    async fn fetch(&self, target: &Path) -> Result<Fetched, Error> {
+        let mut connection = Connection::open(&self.site()).await?;
+        let fetched = connection.fetch(b"menu", target, &Fetch::default()).await?;
+        connection.quit().await;
+        Ok(fetched)
+    }
+
+    async fn send(&self, source: &Path) -> Result<Sent, Error> {
+        let mut connection = Connection::open(&self.site()).await?;
+        let sent = connection.send(source, b"menu", &Send::default()).await?;
+        connection.quit().await;
+        Ok(sent)
+    }
+
+    async fn plan(&self, root: &Path) -> Result<Plan, Error> {
+        let crew = Crew::new(self.site(), 1, Arc::new(|_| ()));
+        mirror(root, true).plan(&crew).await
+    }
+}
+
+impl Part {
+    async fn play(mut self, dialogue: String, then: Then) {
+        let mut held = None;
+        for step in dialogue.lines() {
+            if self.step(step, &mut held).await.is_none() {
+                return self.finish(then, held).await;
+            }
+            self.steps.lock().expect("not poisoned").push(self.moved);
+        }
+    }
+
+    /// `None` when it has enough.
+    async fn step(&mut self, step: &str, held: &mut Option<TcpStream>) -> Option<()> {
+        let (mark, text) = step.split_at(2);
+        let text = text.strip_prefix(' ').unwrap_or(text);
+        match mark {
+            "S:" => {
+                let text = if text.contains("$port") { self.listen(text).await } else { text.into() };
+                let count = self.afford(text.len() + 2);
+                let said = format!("{text}\r\n");
+                pour(&mut self.writing, &said.as_bytes()[..count]).await;
+                (count == said.len()).then_some(())
+            }
+            "C:" => {
+                let line = self.lines.next_line().await.ok()??;
+                self.note(&format!("{line}\n"));
+                // Parts have names that nobody knows beforehand.
+                assert!(line.starts_with(text) || text.contains(" .menu"), "{line} in place of {text}");
+                Some(())
+            }
+            "D:" => {
+                let data = held.insert(self.data.take()?.accept().await.ok()?.0);
+                let octets = text.replace("\\r\\n", "\r\n");
+                let count = self.afford(octets.len());
+                pour(data, &octets.as_bytes()[..count]).await;
+                (count == octets.len()).then_some(())?;
+                *held = None;
+                Some(())
+            }
+            "D<" => {
+                let data = held.insert(self.data.take()?.accept().await.ok()?.0);
+                let mut octet = [0];
+                while data.read(&mut octet).await.ok()? == 1 {
+                    (self.afford(1) == 1).then_some(())?;
+                    self.note(std::str::from_utf8(&octet).expect("text"));
+                }
+                Some(())
+            }
+            other => panic!("{other} is no mark"),
+        }
+    }
+
+    async fn finish(mut self, then: Then, held: Option<TcpStream>) {
+        match then {
+            Then::HangsUp => {}
+            Then::Stalls => std::future::pending().await,
+            Then::Says(text) => pour(&mut self.writing, text.as_bytes()).await,
+            Then::Repeats(text) => {
+                let text = text.repeat(1 + 8192 / text.len());
+                while self.writing.write_all(text.as_bytes()).await.is_ok() {}
+            }
+        }
+        drop(held);
+    }
+
+    async fn listen(&mut self, text: &str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        self.data = Some(listener);
+        // As long each time, so that a cut is in the same place each time.
+        text.replace("$port", &format!("{port:05}"))
+    }
+
+    fn afford(&mut self, octets: usize) -> usize {
+        let count = octets.min(self.left);
+        self.left -= count;
+        self.moved += count;
+        count
+    }
+
+    fn note(&self, text: &str) {
+        self.told.lock().expect("not poisoned").push_str(text);
+    }
+}
+
+/// Whoever has gone away does not hear it.
+async fn pour(writing: &mut (impl AsyncWrite + Unpin), octets: &[u8]) {
+    let _ = writing.write_all(octets).await;
+}
+
+/// How many octets there were when each step was done, of a dialogue that went well.
+fn steps(server: &Scripted) -> Vec<usize> {
+    let steps = server.steps.lock().expect("not poisoned").clone();
+    assert!(steps.len() > 20, "all of it was played: {steps:?}");
+    steps
+}
+
+async fn bounded<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(BOUNDED, work).await;
+    done.unwrap_or_else(|_| panic!("{what}: it goes on for ever"))
+}
+
+/// Each way to stop behind each octet. Where it stalls the clock runs ahead as soon as nobody has anything to do, which may be a
+/// little too early for the last words of all: then it is an error, where it might have ended well.
+fn stops(length: usize) -> impl Iterator<Item = (Then, usize)> {
+    let stalls = (0..length).map(|octets| (Then::Stalls, octets));
+    (0..length).map(|octets| (Then::HangsUp, octets)).chain(stalls)
+}
+
+/// Waits are not waited for.
+fn hurry(then: &Then, octets: usize) {
+    if octets == 0 && matches!(then, Then::Stalls) {
+        tokio::time::pause();
+    }
+}
+
+#[tokio::test]
+async fn a_download_that_ends_or_stalls_behind_any_octet_leaves_nothing_under_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("menu");
+    let whole = Scripted::start(FETCH, usize::MAX, Then::HangsUp).await;
+    whole.fetch(&target).await.expect("fetched");
+    assert_eq!(std::fs::read_to_string(&target).expect("a file"), CONTENT);
+    let steps = steps(&whole);
+    let (length, needed) = (*steps.last().expect("steps"), steps[steps.len() - 3]);
+    for (then, octets) in stops(length) {
+        hurry(&then, octets);
+        let what = format!("{then:?} behind {octets} octets of {length}");
+        std::fs::remove_file(&target).ok();
+        let server = Scripted::start(FETCH, octets, then.clone()).await;
+        match bounded(&what, server.fetch(&target)).await {
+            Ok(_) => {
+                assert!(octets >= needed, "{what}: too early to be content");
+                assert_eq!(std::fs::read_to_string(&target).expect("a file"), CONTENT, "{what}");
+            }
+            Err(error) => {
+                assert!(octets < needed || matches!(then, Then::Stalls), "{what}: {error}");
+                assert!(!target.exists(), "{what}: {error}");
+                assert!(matches!(error, Error::Ended(_) | Error::Broken { .. }), "{what}: {error}");
+            }
+        }
+        assert!(names(folder.path()).len() <= 1, "{what}: at most a part");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_ends_or_stalls_behind_any_octet_leaves_nothing_under_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let source = folder.path().join("menu");
+    std::fs::write(&source, CONTENT).expect("written");
+    let whole = Scripted::start(SEND, usize::MAX, Then::HangsUp).await;
+    whole.send(&source).await.expect("sent");
+    assert!(whole.told().contains(CONTENT));
+    let steps = steps(&whole);
+    let (length, needed) = (*steps.last().expect("steps"), steps[steps.len() - 3]);
+    for (then, octets) in stops(length) {
+        hurry(&then, octets);
+        let what = format!("{then:?} behind {octets} octets of {length}");
+        let server = Scripted::start(SEND, octets, then.clone()).await;
+        let sent = bounded(&what, server.send(&source)).await;
+        match &sent {
+            Ok(_) => assert!(octets >= needed, "{what}: too early to be content"),
+            Err(error) => assert!(octets < needed || matches!(then, Then::Stalls), "{what}: {error}"),
+        }
+        let told = server.told();
+        assert!(!told.contains("RNTO") || told.contains(CONTENT), "{what}: it has its name too early");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_to_be_removed_where_a_listing_ends_or_stalls_behind_any_octet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("kept"), "kept").expect("a file");
+    let whole = Scripted::start(LIST, usize::MAX, Then::HangsUp).await;
+    let plan = whole.plan(folder.path()).await.expect("a plan");
+    assert_eq!((plan.actions.len(), plan.passed_over), (2, 0), "one to be fetched, one to be removed");
+    let steps = steps(&whole);
+    let (length, needed) = (*steps.last().expect("steps"), steps[steps.len() - 3]);
+    for (then, octets) in stops(length) {
+        // A crew tries again, a little later.
+        if octets == 0 && matches!(then, Then::HangsUp) {
+            tokio::time::pause();
+        }
+        let what = format!("{then:?} behind {octets} octets of {length}");
+        let server = Scripted::start(LIST, octets, then).await;
+        if let Ok(plan) = bounded(&what, server.plan(folder.path())).await {
+            let removes = plan.actions.iter().any(|(_, action)| matches!(action, Action::Remove));
+            assert!(octets >= needed || !removes && plan.passed_over > 0, "{what}: {:?}", plan.actions);
+        }
+    }
+}
+
+/// Behind how many octets something of this dialogue is whole: a reply, or what is told, or what is sent.
+async fn ends(dialogue: &str, folder: &Path) -> Vec<usize> {
+    let whole = Scripted::start(dialogue, usize::MAX, Then::HangsUp).await;
+    whole.fetch(&folder.join("menu")).await.expect("fetched");
+    let (steps, dialogue) = (steps(&whole), format!("{LOGIN}{dialogue}"));
+    let is_whole = |step: &str| !step.starts_with("S: ") || step.as_bytes().get(6) == Some(&b' ');
+    let whole = dialogue.lines().zip(&steps).filter(|(step, _)| is_whole(step));
+    let mut ends: Vec<usize> = std::iter::once(0).chain(whole.map(|(_, octets)| *octets)).collect();
+    // With 221 it has all that it wants.
+    ends.truncate(ends.len() - 2);
+    ends.dedup();
+    ends
+}
+
+#[tokio::test]
+async fn who_says_the_same_for_ever_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("menu");
+    for octets in ends(FETCH, folder.path()).await {
+        for text in ["100 wait\r\n", "226 done\r\n", LINES, "200 ", "\r\n", "\0", "550 no\r\n"] {
+            let what = format!("{text:?} for ever behind {octets} octets");
+            std::fs::remove_file(&target).ok();
+            let server = Scripted::start(FETCH, octets, Then::Repeats(text)).await;
+            match bounded(&what, server.fetch(&target)).await {
+                Ok(_) => assert_eq!(std::fs::read_to_string(&target).expect("a file"), CONTENT, "{what}"),
+                Err(error) => assert!(!target.exists(), "{what}: {error}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_says_421_in_the_middle_is_understood() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("menu");
+    let ends = ends(FETCH, folder.path()).await;
+    let last = *ends.last().expect("some");
+    for octets in ends.into_iter().filter(|octets| *octets < last) {
+        std::fs::remove_file(&target).ok();
+        let server = Scripted::start(FETCH, octets, Then::Says("421 I am closing\r\n")).await;
+        let error = bounded("421", server.fetch(&target)).await.expect_err("dismissed");
+        let dismissed = matches!(&error, Error::Ended(Ending { end: End::Dismissed(_) | End::Unwelcome(_), .. }));
+        assert!(dismissed, "behind {octets} octets: {error}");
+        assert!(error.to_string().contains("I am closing"), "{error}");
+        assert!(!target.exists());
+    }
+}
+
+#[tokio::test]
+async fn strange_orders_of_the_same_words_are_understood() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("menu");
+    let data = "D: pea soup, roast chicken, plum cake\n";
+    for (from, to) in [
+        ("S: 150 here\n", ""),
+        ("S: 150 here\n", "S: 125 here\nS: 150-it\nS: comes\nS: 150 now\n"),
+        ("S: 226 done\n", "S: 226 done\nS: 226 really\n"),
+        ("S: 226 done\n", "S: 250 done\n"),
+        (&format!("{data}S: 226 done\n"), &format!("S: 226 done\n{data}")),
+        (&format!("S: 150 here\n{data}"), &format!("{data}S: 150 here\n")),
+        ("S: 229 (|||$port|)\n", "S: 229-Here\nS:  it is\nS: 229 EPSV ok (|||$port|).\n"),
+    ] {
+        std::fs::remove_file(&target).ok();
+        let dialogue = FETCH.replace(from, to);
+        assert_ne!(dialogue, FETCH);
+        let server = Scripted::start(&dialogue, usize::MAX, Then::HangsUp).await;
+        server.fetch(&target).await.unwrap_or_else(|error| panic!("{to:?} for {from:?}: {error}"));
+        assert_eq!(std::fs::read_to_string(&target).expect("a file"), CONTENT);
+    }
+}
