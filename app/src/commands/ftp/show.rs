@@ -12,7 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{IsTerminal, stderr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use unicode_width::UnicodeWidthStr;
@@ -37,6 +37,10 @@ struct Bars {
     total: ProgressBar,
     files: Mutex<HashMap<String, ProgressBar>>,
     shown: AtomicBool,
+    /// How many files.
+    expected: AtomicU64,
+    /// Whether it was said beforehand how many octets they have.
+    measured: AtomicBool,
 }
 
 /// Where bars and lines are seen. Several may show on one.
@@ -73,7 +77,14 @@ impl Show {
     /// Without bars, until somebody wants to see them.
     pub fn unseen(access: &Access, screen: &Screen) -> Self {
         let total = unseen_bar(0).with_style(style(true));
-        let bars = Bars { screen: screen.clone(), total, files: Mutex::default(), shown: AtomicBool::new(false) };
+        let bars = Bars {
+            screen: screen.clone(),
+            total,
+            files: Mutex::default(),
+            shown: AtomicBool::new(false),
+            expected: AtomicU64::new(0),
+            measured: AtomicBool::new(false),
+        };
         Show {
             json: access.json,
             quiet: access.quiet,
@@ -88,16 +99,20 @@ impl Show {
     pub fn reveal(&self) {
         let files = self.bars.files();
         self.bars.shown.store(true, Ordering::Relaxed);
-        self.bars.screen.all.add(self.bars.total.clone());
+        self.bars.seat_total();
         for bar in files.values() {
-            self.bars.screen.all.insert_before(&self.bars.total, bar.clone());
+            self.bars.seat(bar.clone());
         }
     }
 
     /// Takes the bars away from the screen.
     pub fn hide(&self) {
         let files = self.bars.files();
-        self.bars.shown.store(false, Ordering::Relaxed);
+        if !self.bars.shown.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        // What is taken away without being cleared stays on the screen.
+        let _ = self.bars.screen.all.clear();
         for bar in files.values().chain([&self.bars.total]) {
             self.bars.screen.all.remove(bar);
             bar.set_draw_target(ProgressDrawTarget::hidden());
@@ -112,10 +127,13 @@ impl Show {
         format!("{}{of}, {}/s", output::size(moved), output::size((moved as f64 / secs) as u64))
     }
 
-    /// So much is about to move.
+    /// So much is about to move; no octets if nobody knows how many, then they are counted as files begin.
     pub fn expect(&self, files: u64, octets: u64) {
         self.bars.total.inc_length(octets);
-        self.bars.total.set_message(format!("{files} files"));
+        self.bars.measured.store(octets > 0, Ordering::Relaxed);
+        let files = self.bars.expected.fetch_add(files, Ordering::Relaxed) + files;
+        self.bars.total.set_message(counted(files));
+        self.bars.seat_total();
     }
 
     /// What the library tells of.
@@ -167,8 +185,7 @@ impl Show {
 
 fn summary(sum: &ftp_client::mirror::Report, took: Duration) -> String {
     let rate = sum.octets as f64 / took.as_secs_f64().max(0.001);
-    let files = if sum.moved == 1 { "1 file".into() } else { format!("{} files", sum.moved) };
-    let mut text = format!("{files}, {} in {:.1} s", output::size(sum.octets), took.as_secs_f64());
+    let mut text = format!("{}, {} in {:.1} s", counted(sum.moved), output::size(sum.octets), took.as_secs_f64());
     if sum.octets > 0 {
         text += &format!(" ({}/s)", output::size(rate as u64));
     }
@@ -180,7 +197,28 @@ fn summary(sum: &ftp_client::mirror::Report, took: Duration) -> String {
     text
 }
 
+fn counted(files: u64) -> String {
+    if files == 1 { "1 file".into() } else { format!("{files} files") }
+}
+
 impl Bars {
+    /// The bar for all stands below those of the files, and is of no use for one.
+    fn seat_total(&self) {
+        if self.shown.load(Ordering::Relaxed) && self.expected.load(Ordering::Relaxed) > 1 {
+            self.screen.all.add(self.total.clone());
+        }
+    }
+
+    fn seat(&self, bar: ProgressBar) -> ProgressBar {
+        if !self.shown.load(Ordering::Relaxed) {
+            bar
+        } else if self.expected.load(Ordering::Relaxed) > 1 {
+            self.screen.all.insert_before(&self.total, bar)
+        } else {
+            self.screen.all.add(bar)
+        }
+    }
+
     fn files(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,9 +227,10 @@ impl Bars {
         let mut files = self.files();
         match *event {
             Event::Begun { name, octets } => {
-                let mut bar = unseen_bar(octets.unwrap_or(0)).with_style(style(false)).with_message(name.to_owned());
-                if self.shown.load(Ordering::Relaxed) {
-                    bar = self.screen.all.insert_before(&self.total, bar);
+                let bar = unseen_bar(octets.unwrap_or(0)).with_style(style(false)).with_message(name.to_owned());
+                let bar = self.seat(bar);
+                if !self.measured.load(Ordering::Relaxed) {
+                    self.total.inc_length(octets.unwrap_or(0));
                 }
                 if let Some(before) = files.insert(name.to_owned(), bar) {
                     before.finish_and_clear();

@@ -283,3 +283,70 @@ fn may_try_again(url: &Url, access: &Access, error: Error) -> Result<(), Failure
     }
     if known::ask(url, shown, &why.to_string())? { known::remember(url, shown) } else { Err(error.into()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::ftp::Ftp;
+    use crate::commands::ftp::shell::dialogue::Dialogue;
+    use crate::commands::ftp::show::Screen;
+    use clap::{Args, FromArgMatches};
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    /// Serves one connection until NOOP, and then hangs up. What was said to it.
+    fn serve(stream: TcpStream) -> Vec<String> {
+        let (mut said, mut place) = (Vec::new(), "/".to_owned());
+        let mut answer = stream.try_clone().expect("a second hand");
+        let mut say = |text: &str| answer.write_all(format!("{text}\r\n").as_bytes()).expect("written");
+        say("220 Here.");
+        for line in BufReader::new(stream).lines() {
+            let Ok(line) = line else { break };
+            let (verb, rest) = line.split_once(' ').unwrap_or((&line, ""));
+            match verb {
+                "USER" => say("331 And?"),
+                "PASS" => say("230 In."),
+                "PWD" => say(&format!("257 \"{place}\"")),
+                "CWD" => {
+                    place = rest.to_owned();
+                    say("250 There.");
+                }
+                "NOOP" => {
+                    say("421 You were silent for too long.");
+                    said.push(line);
+                    return said;
+                }
+                "QUIT" => say("221 Bye."),
+                _ => say("502 What?"),
+            }
+            said.push(line);
+        }
+        said
+    }
+
+    #[test]
+    fn a_server_that_has_hung_up_is_met_again_where_we_were() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let server = std::thread::spawn(move || [(); 2].map(|()| serve(listener.accept().expect("a client").0)));
+        let command = Ftp::augment_args(clap::Command::new("ftp"));
+        let said = command.get_matches_from(["ftp", "--no-tls", "--netrc", "/dev/null"]);
+        let access = Ftp::from_arg_matches(&said).expect("arguments").shell.access;
+        let screen = Screen::new(&access, Arc::new(|_| {}));
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let place = runtime.block_on(async {
+            let tap = Tap(Dialogue::new(false, screen, false));
+            let mut seat = Seat::open(&format!("ftp://bob:hungry@127.0.0.1:{port}/"), &access, tap).await.expect("in");
+            seat.enter(Some(b"/menus")).await.expect("there");
+            seat.silent_limit = Duration::ZERO;
+            let connection = seat.connection().await.expect("in again");
+            let place = connection.whereabouts().await.expect("an answer");
+            seat.leave().await;
+            place
+        });
+        assert_eq!(place.as_deref(), Some(&b"/menus"[..]));
+        let [first, second] = server.join().expect("served");
+        assert!(first.contains(&"CWD /menus".into()) && first.last().is_some_and(|last| last == "NOOP"), "{first:?}");
+        assert!(second.contains(&"CWD /menus".into()), "{second:?}");
+    }
+}

@@ -271,7 +271,7 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
     let many = meant.len() > 1;
     let folder =
         output.clone().filter(|output| many || output.is_dir() || output.as_os_str().as_bytes().ends_with(b"/"));
-    let (mut files, mut octets) = (Vec::new(), 0);
+    let (mut files, mut octets) = (Vec::new(), Some(0));
     for Meant { path, found } in meant {
         let size = found.as_ref().and_then(|found| found.size);
         if path.ends_with(b"/") || found.is_some_and(|found| found.kind == Kind::Directory) {
@@ -284,7 +284,7 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
             (None, Some(file)) => file.clone(),
             (None, None) => name,
         };
-        octets += size.unwrap_or(0);
+        octets = octets.zip(size).map(|(sum, size)| sum + size);
         files.push((path, std::path::absolute(target)?));
     }
     if files.is_empty() {
@@ -296,7 +296,7 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
         keep_time: true,
         ..Fetch::default()
     };
-    work.show.expect(files.len() as u64, octets);
+    work.show.expect(files.len() as u64, octets.unwrap_or(0));
     let crew = seat.crew(work.access.parallel.into(), work.show.watcher()).await?;
     let report = crew.fetch_all(files, &wishes).await;
     seat.take_back(&crew);
@@ -351,28 +351,42 @@ fn local_files(names: &[String], work: &Work) -> Result<Vec<PathBuf>, Failure> {
 
 async fn print(names: &[String], seat: &mut Seat, work: &Work) -> Result<(), Failure> {
     for Meant { path, .. } in seat.meant(names).await? {
-        let (out, screen) = (work.out.clone(), work.out.is_screen());
-        let hands = move |octets: &[u8]| match screen {
-            true => out.octets(&for_terminal(octets)),
-            false => out.octets(octets),
+        let mut plain = work.out.is_screen().then(Plain::default);
+        let out = work.out.clone();
+        let hands = move |octets: &[u8]| match &mut plain {
+            Some(plain) => out.octets(&plain.made_of(octets)),
+            None => out.octets(octets),
         };
         seat.connection().await?.read_file(&path, hands).await?;
     }
     Ok(())
 }
 
-/// What a terminal would obey is shown; line ends and tabs are obeyed.
-fn for_terminal(octets: &[u8]) -> Vec<u8> {
-    let mut seen = Vec::with_capacity(octets.len());
-    for &octet in octets {
-        match octet {
-            b'\n' | b'\t' | b'\r' => seen.push(octet),
-            0..0x20 => seen.extend([b'^', octet + 0x40]),
-            0x7f => seen.extend(b"^?"),
-            _ => seen.push(octet),
+/// Makes of a file what a terminal does not obey; line ends and tabs are obeyed.
+#[derive(Default)]
+struct Plain {
+    /// Whether the last octet may have begun a control character in UTF-8: U+0080 to U+009F begin with it.
+    begun: bool,
+}
+
+impl Plain {
+    fn made_of(&mut self, octets: &[u8]) -> Vec<u8> {
+        let mut seen = Vec::with_capacity(octets.len());
+        for &octet in octets {
+            match octet {
+                0x80..0xa0 if std::mem::take(&mut self.begun) => {
+                    seen.pop();
+                    seen.extend(format!("\\u{{{octet:x}}}").bytes());
+                }
+                b'\n' | b'\t' | b'\r' => seen.push(octet),
+                0..0x20 => seen.extend([b'^', octet + 0x40]),
+                0x7f => seen.extend(b"^?"),
+                _ => seen.push(octet),
+            }
+            self.begun = octet == 0xc2;
         }
+        seen
     }
-    seen
 }
 
 async fn remove(rm: Rm, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
