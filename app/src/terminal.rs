@@ -3,8 +3,8 @@
 //! Invariants: Ctrl-C ends the question, and leaves the terminal as it was.
 
 use crate::failure::Failure;
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
-use std::io::Write;
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use std::io::{IsTerminal, Write};
 
 /// Ctrl-C.
 const INTERRUPT: u8 = 3;
@@ -41,6 +41,32 @@ fn read(prompt: &str, without: LocalModes) -> Result<String, Failure> {
     }
     let line = String::from_utf8(line).map_err(|_| Failure::Failed("that is not UTF-8".into()))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_string())
+}
+
+/// While it lives, what is typed is not shown: it would stand in the middle of bars, and move the cursor away from them.
+pub struct Unechoed(Option<Termios>);
+
+impl Unechoed {
+    /// Does nothing where nobody types.
+    pub fn begin() -> Self {
+        let stdin = std::io::stdin();
+        let before = stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten();
+        if let Some(before) = &before {
+            let mut modes = before.clone();
+            modes.local_modes.remove(LocalModes::ECHO);
+            // A terminal that does not let us only looks worse.
+            let _ = tcsetattr(&stdin, OptionalActions::Now, &modes);
+        }
+        Unechoed(before)
+    }
+}
+
+impl Drop for Unechoed {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        }
+    }
 }
 
 /// Octet by octet to the end of the line: what is behind it is somebody else's.

@@ -94,6 +94,7 @@ impl Jobs {
             return Err(Failure::Missing(format!("{number}: no such job")));
         }
         tokio::pin!(stop);
+        let _unechoed = bars.then(crate::terminal::Unechoed::begin);
         let mut done = Ok(());
         while let Some(at) = self.all.iter().position(|job| number.is_none_or(|number| job.number == number)) {
             let job = &mut self.all[at];

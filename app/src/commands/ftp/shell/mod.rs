@@ -32,6 +32,7 @@ use super::show::{Screen, Show};
 use crate::cli::ftp;
 use crate::failure::Failure;
 use crate::output;
+use crate::terminal::Unechoed;
 use complete::Guide;
 use dialogue::Dialogue;
 use here::Flow;
@@ -292,12 +293,14 @@ impl Shell {
         if !self.settings.access.quiet {
             work.show.reveal();
         }
+        let unechoed = has_bars(&word).then(Unechoed::begin);
         let mut interrupt = Interrupt::new()?;
         let done = tokio::select! {
             done = there::run(word, seat, &work) => done,
             () = interrupt.pressed() => Err(Failure::Told(INTERRUPTED)),
         };
         work.show.hide();
+        drop(unechoed);
         if let Err(Failure::Told(INTERRUPTED)) = done {
             self.screen.line("interrupted");
         }
@@ -370,6 +373,12 @@ impl Interrupt {
     async fn pressed(&mut self) {
         self.0.recv().await;
     }
+}
+
+/// Whether it moves files, and needs nothing of the keyboard.
+fn has_bars(word: &There) -> bool {
+    use There::{Get, Mget, Mirror, Mput, Put, Reget, Reput, Sync};
+    matches!(word, Get(_) | Mget(_) | Reget(_) | Put(_) | Mput(_) | Reput(_) | Mirror(_) | Sync(_))
 }
 
 /// What shows these files page by page.
