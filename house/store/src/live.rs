@@ -55,6 +55,14 @@ pub struct Row {
     pub system: u8,
 }
 
+impl Row {
+    /// Whether it has keywords; see [`Snapshot::keywords_of`].
+    pub fn has_keywords(&self) -> bool {
+        // Set 0 is empty.
+        self.keywords != 0
+    }
+}
+
 /// A mailbox at one moment.
 #[derive(Clone)]
 pub struct Snapshot {
@@ -175,8 +183,16 @@ impl Snapshot {
         sets.sets.get(row.keywords as usize).cloned().unwrap_or_default()
     }
 
+    /// Whether some message has keywords, or had some.
+    pub fn has_keywords(&self) -> bool {
+        !self.keywords.read().unwrap_or_else(PoisonError::into_inner).numbers.is_empty()
+    }
+
     /// Every keyword that some message has, each once whatever its case, in alphabetical order.
     pub fn keywords(&self) -> Vec<String> {
+        if !self.has_keywords() {
+            return Vec::new();
+        }
         let mut used = Vec::new();
         for row in self.rows() {
             let number = row.keywords as usize;
