@@ -23,9 +23,17 @@ pub fn write_envelope(envelope: &Envelope, out: &mut Vec<u8>) {
     out.push(b' ');
     write_nstring(envelope.subject.as_deref(), out);
     let Envelope { from, to, cc, bcc, .. } = envelope;
-    for list in [from, envelope.sender_or_from(), envelope.reply_to_or_from(), to, cc, bcc] {
+    out.push(b' ');
+    let from_at = out.len();
+    write_addresses(from, out);
+    let written = from_at..out.len();
+    for list in [envelope.sender_or_from(), envelope.reply_to_or_from(), to, cc, bcc] {
         out.push(b' ');
-        write_addresses(list, out);
+        match std::ptr::eq(list, from.as_slice()) {
+            // Most often the sender is the author, and answers go to him.
+            true => out.extend_from_within(written.clone()),
+            false => write_addresses(list, out),
+        }
     }
     out.push(b' ');
     write_nstring(envelope.in_reply_to.as_deref(), out);
@@ -223,12 +231,13 @@ fn write_nstring(text: Option<&[u8]>, out: &mut Vec<u8>) {
 fn write_string(text: &[u8], out: &mut Vec<u8>) {
     if text.len() <= QUOTED_MAX && text.iter().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) {
         out.push(b'"');
-        for &octet in text {
-            if matches!(octet, b'"' | b'\\') {
-                out.push(b'\\');
-            }
-            out.push(octet);
+        let mut rest = text;
+        while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+            out.extend_from_slice(&rest[..at]);
+            out.extend_from_slice(&[b'\\', rest[at]]);
+            rest = &rest[at + 1..];
         }
+        out.extend_from_slice(rest);
         return out.push(b'"');
     }
     let clean: Vec<u8> = text
