@@ -13,7 +13,7 @@ use imap::server::Answer;
 use imap::server::ask::{Change, Copied, Flagged, Refusal, Store, Stored};
 use imap::set::NumberSet;
 use std::sync::Arc;
-use store::{Commit, FlagChange, FlagMask, Flags, MailboxId, MailboxRef, Op, Outcome, Snapshot, Uid};
+use store::{Commit, FlagChange, FlagMask, Flags, MailboxId, MailboxRef, Op, Outcome, Row, Snapshot, Uid};
 use tracing::info;
 
 impl Desk {
@@ -49,12 +49,14 @@ impl Desk {
         let (_, now) = self.now()?;
         let selected = self.selected()?;
         selected.made(change);
-        let gone =
-            set(rows(selected.told(), &store.uids).map(|row| row.uid).filter(|uid| now.index_of(*uid).is_none()));
+        let uids_in = |snapshot: &Snapshot| set(rows(snapshot, &store.uids).map(|row| row.uid));
+        let gone = uids_in(selected.told()).difference(&uids_in(&now));
         let keywords = selected.news_of_keywords(&now, &uids);
-        let flagged = uids.iter().filter(|uid| refused.binary_search(uid).is_err()).filter_map(|uid| {
-            let row = now.get(now.index_of(*uid)?)?;
-            Some(Flagged { uid: uid.0, flags: told_flags(&now, row), modseq: modseq(row.modseq) })
+        let is_set = |row: &&Row| uids.binary_search(&row.uid).is_ok() && refused.binary_search(&row.uid).is_err();
+        let flagged = rows(&now, &store.uids).filter(is_set).map(|row| Flagged {
+            uid: row.uid.0,
+            flags: told_flags(&now, row),
+            modseq: modseq(row.modseq),
         });
         Ok(Stored { flagged: flagged.collect(), modified: set(refused), gone, keywords })
     }
@@ -134,7 +136,7 @@ impl Desk {
         if !rights.has("e") {
             return Err(Refusal::NoPermission);
         }
-        let deleted = |row: &&store::Row| u32::from(row.system) & Flags::DELETED != 0;
+        let deleted = |row: &&Row| u32::from(row.system) & Flags::DELETED != 0;
         let uids: Vec<Uid> = match only {
             Some(only) => rows(&now, only).filter(deleted).map(|row| row.uid).collect(),
             None if now.deleted == 0 => Vec::new(),

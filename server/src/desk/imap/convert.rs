@@ -36,7 +36,9 @@ pub(super) fn told_flags(snapshot: &Snapshot, row: &Row) -> imap::flag::Flags {
         .filter(|(_, bit)| u32::from(row.system) & bit != 0)
         .fold(SystemFlags::NONE, |all, (flag, _)| all.with(*flag));
     let mut flags = imap::flag::Flags::new(system);
-    keywords(&snapshot.keywords_of(row)).for_each(|keyword| flags.add(keyword));
+    if row.has_keywords() {
+        keywords(&snapshot.keywords_of(row)).for_each(|keyword| flags.add(keyword));
+    }
     flags
 }
 

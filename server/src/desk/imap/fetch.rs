@@ -6,6 +6,8 @@
 //! flags, size, date ─→ the snapshot, in memory      everything else ─→ one visit to the store for the whole batch
 //! ```
 //!
+//! While one batch is written the next is looked up, and thrown away if the mailbox has changed by then.
+//!
 //! Invariants: content in one answer is bounded; large sections are read when they are sent; a message that is gone is
 //! left out.
 //! Not here: where a section is (section), how an envelope is written (imap).
@@ -15,7 +17,7 @@ use super::section::{self, Place};
 use super::{Desk, Verdict};
 use imap::fetch::{Form, Item, Partial, Section, SectionText};
 use imap::moment::Moment;
-use imap::server::ask::{Content, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED};
+use imap::server::ask::{Content, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED, Refusal};
 use imap::structure::{write_body, write_body_structure, write_envelope};
 use message::mime::transfer::{Decoder, Encoding};
 use message::outline::Outline;
@@ -23,6 +25,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use store::{Draft, Flags, Kept, Listed, MailboxId, MessageReader, ReadError, Row, Snapshot, Store, Uid};
+use tokio::task::JoinHandle;
 
 /// Sections up to so many octets are read at once; larger ones when they are sent.
 const AT_ONCE: u64 = 32 * 1024;
@@ -110,27 +113,88 @@ fn depth(item: &Item) -> Depth {
     }
 }
 
+/// The next messages of a FETCH: they are looked up while those before them are written, one batch at a time.
+pub(super) struct Ahead {
+    batch: Arc<Batch>,
+    /// The first of them.
+    from: usize,
+    looking: JoinHandle<Result<Looked, ReadError>>,
+}
+
+impl Ahead {
+    /// Whether this is what is wanted now, or begins it, of the mailbox as it is.
+    fn is_of(&self, wanted: &Batch) -> bool {
+        let rest = &self.batch.wanted[self.from..];
+        let begins = |some: &[Row]| some.iter().map(|row| row.uid).eq(rest.iter().map(|row| row.uid));
+        Arc::ptr_eq(&self.batch.now, &wanted.now)
+            && self.batch.items == wanted.items
+            && wanted.wanted.get(..rest.len()).is_some_and(begins)
+    }
+}
+
 impl Desk {
     pub(super) async fn fetch(&mut self, fetch: Fetch) -> Verdict<Fetched> {
-        let (mailbox, mut now) = self.now()?;
+        let (mailbox, now) = self.now()?;
         let changed = |row: &&Row| fetch.changed_since.is_none_or(|since| row.modseq > kept_modseq(since));
-        let mut wanted: Vec<Row> = rows(&now, &fetch.uids).filter(changed).copied().collect();
-        let mut seen_now = Vec::new();
-        if fetch.mark_seen {
-            let unseen = wanted.iter().filter(|row| u32::from(row.system) & Flags::SEEN == 0);
-            seen_now = self.mark_seen(unseen.map(|row| row.uid).collect()).await?;
-            (_, now) = self.now()?;
-            let again = |row: &Row| now.get(now.index_of(row.uid)?).copied();
-            wanted = wanted.iter().filter_map(again).collect();
-        }
+        let wanted = rows(&now, &fetch.uids).filter(changed).copied().collect();
         let depth = fetch.items.iter().map(depth).max().unwrap_or(Depth::Row);
-        let batch = Batch { mailbox, now, wanted, seen_now, items: fetch.items };
-        if depth == Depth::Row {
-            return Ok(batch.rows());
-        }
-        let (fetched, readers) = self.read(move |store| batch.look(store, depth)).await?;
+        let mut batch = Batch { mailbox, now, wanted, seen_now: Vec::new(), items: fetch.items, depth };
+        let (batch, looked) = match self.ahead.take() {
+            Some(ahead) if ahead.is_of(&batch) => {
+                let is_all = batch.wanted.len() == ahead.batch.wanted.len() - ahead.from;
+                let mut looked = self.looked(ahead.looking).await?;
+                if !is_all {
+                    // The session asks for the others again.
+                    let last = ahead.batch.wanted.last().map(|row| row.uid.0);
+                    looked.fetched.looked_until = looked.fetched.looked_until.or(last);
+                }
+                (ahead.batch, looked)
+            }
+            ahead => {
+                if fetch.mark_seen {
+                    // Of some that were marked before it was not told yet.
+                    let untold = ahead.map_or(Vec::new(), |ahead| ahead.batch.seen_now.clone());
+                    self.mark(&mut batch, untold).await?;
+                }
+                if depth == Depth::Row {
+                    return Ok(batch.rows());
+                }
+                let batch = Arc::new(batch);
+                let looking = self.look(&batch, 0);
+                (batch, self.looked(looking).await?)
+            }
+        };
+        let Looked { fetched, readers, next } = looked;
         self.readers = readers;
+        if next < batch.wanted.len() {
+            let looking = self.look(&batch, next);
+            self.ahead = Some(Ahead { batch, from: next, looking });
+        }
         Ok(fetched)
+    }
+
+    /// Sets \Seen on all of a batch.
+    async fn mark(&mut self, batch: &mut Batch, untold: Vec<Uid>) -> Verdict<()> {
+        let unseen = batch.wanted.iter().filter(|row| u32::from(row.system) & Flags::SEEN == 0);
+        batch.seen_now = self.mark_seen(unseen.map(|row| row.uid).collect()).await?;
+        batch.seen_now.extend(untold);
+        batch.seen_now.sort_unstable();
+        let (_, now) = self.now()?;
+        let again = |row: &Row| now.get(now.index_of(row.uid)?).copied();
+        batch.wanted = batch.wanted.iter().filter_map(again).collect();
+        batch.now = now;
+        Ok(())
+    }
+
+    /// Begins to look, on a thread that may wait.
+    fn look(&self, batch: &Arc<Batch>, from: usize) -> JoinHandle<Result<Looked, ReadError>> {
+        let (batch, store) = (Arc::clone(batch), self.house.store.clone());
+        tokio::task::spawn_blocking(move || batch.look(from, &store))
+    }
+
+    async fn looked(&self, looking: JoinHandle<Result<Looked, ReadError>>) -> Verdict<Looked> {
+        let looked = looking.await.map_err(|_| Refusal::Unavailable)?;
+        looked.map_err(|error| self.unread(&error))
     }
 }
 
@@ -141,6 +205,15 @@ struct Batch {
     wanted: Vec<Row>,
     seen_now: Vec<Uid>,
     items: Vec<Item>,
+    depth: Depth,
+}
+
+/// What has been looked up of a batch.
+struct Looked {
+    fetched: Fetched,
+    readers: Readers,
+    /// The first that was not.
+    next: usize,
 }
 
 /// What has been found of one message.
@@ -168,14 +241,32 @@ impl Batch {
         }
     }
 
+    /// How many of these messages, one at least, are looked up at once: where their content is wanted, not many more than
+    /// will be in the answer.
+    fn at_once(&self, rows: &[Row]) -> usize {
+        let whole = |item: &Item| matches!(item, Item::Section(section) if matches!(section.text, SectionText::Whole | SectionText::Text));
+        if !self.items.iter().any(whole) {
+            return rows.len().min(LISTED_AT_ONCE);
+        }
+        let mut octets = 0;
+        let fits = |row: &&Row| {
+            let fits = octets < FETCH_OCTETS_WISHED as u64;
+            octets += u64::from(row.size).min(AT_ONCE);
+            fits
+        };
+        rows.iter().take(LISTED_AT_ONCE).take_while(fits).count()
+    }
+
     /// The same with what has to be looked up. Blocks.
-    fn look(self, store: &Store, depth: Depth) -> Result<(Fetched, Readers), ReadError> {
+    fn look(&self, from: usize, store: &Store) -> Result<Looked, ReadError> {
         let mut progress = Progress { store, messages: Vec::new(), readers: Vec::new(), octets: 0 };
-        let mut looked_until = None;
-        'batch: for rows in self.wanted.chunks(LISTED_AT_ONCE) {
+        let (mut looked_until, mut next) = (None, from);
+        'batch: while next < self.wanted.len() {
+            let (begin, rest) = (next, &self.wanted[next..]);
+            let rows = &rest[..self.at_once(rest)];
             let uids: Vec<Uid> = rows.iter().map(|row| row.uid).collect();
             let (mut listed, mut kept) = (Vec::new(), Vec::new());
-            match depth {
+            match self.depth {
                 Depth::Outline => listed = store.list(self.mailbox, &uids)?,
                 Depth::Kept | Depth::Row => kept = store.messages_of(self.mailbox, &uids)?,
             }
@@ -183,19 +274,21 @@ impl Batch {
             for (kept, listed) in kept.iter().map(|kept| (kept, None)).chain(listed) {
                 let Ok(at) = rows.binary_search_by_key(&kept.uid, |row| row.uid) else { continue };
                 let uid = kept.uid.0;
-                match progress.add(&self, &Found { row: rows[at], kept, listed }) {
+                match progress.add(self, &Found { row: rows[at], kept, listed }) {
                     // Expunged meanwhile.
                     Err(ReadError::NotFound) => {}
                     done => done?,
                 }
                 if progress.is_enough() {
-                    looked_until = Some(uid);
+                    (looked_until, next) = (Some(uid), begin + at + 1);
                     break 'batch;
                 }
             }
+            next = begin + rows.len();
         }
         let readers = progress.readers.into_iter().map(Arc::new).collect();
-        Ok((Fetched { messages: progress.messages, looked_until }, Readers(readers)))
+        let fetched = Fetched { messages: progress.messages, looked_until };
+        Ok(Looked { fetched, readers: Readers(readers), next })
     }
 }
 

@@ -30,7 +30,7 @@ mod watch;
 use super::door::{self, Caller};
 use crate::house::House;
 use append::Append;
-use fetch::Readers;
+use fetch::{Ahead, Readers};
 use futures_util::FutureExt;
 use imap::capability::{Capabilities, Capability};
 use imap::server::ask::Refusal;
@@ -61,6 +61,8 @@ pub struct Desk {
     append: Option<Append>,
     /// What the last FETCH left open to be read from.
     readers: Readers,
+    /// What it will ask for next.
+    ahead: Option<Ahead>,
     /// What takes longer.
     searching: Option<Searching>,
     searching_in: Option<Box<SearchingIn>>,
@@ -72,9 +74,9 @@ type Verdict<T> = Result<T, Refusal>;
 impl Desk {
     /// A desk for one session.
     pub fn new(house: Arc<House>, caller: Caller) -> Self {
-        let (account, selected, watching, append) = (None, None, None, None);
+        let (account, selected, watching, append, ahead) = (None, None, None, None, None);
         let (readers, searching, searching_in) = (Readers::default(), None, None);
-        Desk { house, caller, account, selected, watching, append, readers, searching, searching_in }
+        Desk { house, caller, account, selected, watching, append, readers, ahead, searching, searching_in }
     }
 
     async fn log_in(&mut self, ask: sasl::server::Ask) -> Answer {
@@ -90,7 +92,8 @@ impl Desk {
 
     fn forget(&mut self) {
         (self.account, self.selected, self.watching) = (None, None, None);
-        (self.append, self.searching, self.searching_in) = (None, None, None);
+        (self.append, self.ahead) = (None, None);
+        (self.searching, self.searching_in) = (None, None);
     }
 
     fn identified(&self, facts: &[(String, Option<String>)]) {
@@ -178,6 +181,9 @@ impl Desk {
             return self.readers.read(reader, from, to).await.map(Answer::Octets).map_err(|error| self.unread(&error));
         }
         self.readers.clear();
+        if !matches!(ask, Ask::Fetch(_)) {
+            self.ahead = None;
+        }
         self.look_again().await?;
         match ask {
             Ask::GoOn if self.searching_in.is_some() => self.search_in_on().await,

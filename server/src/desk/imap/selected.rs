@@ -89,8 +89,11 @@ impl Selected {
 
     /// Keywords in use, if there are some that the client does not know of. They count as known from now on.
     pub(super) fn news_of_keywords(&mut self, now: &Snapshot, uids: &[Uid]) -> Option<Vec<Keyword>> {
+        if !now.has_keywords() {
+            return None;
+        }
         let mut news = false;
-        for row in uids.iter().filter_map(|uid| now.get(now.index_of(*uid)?)) {
+        for row in uids.iter().filter_map(|uid| now.get(now.index_of(*uid)?)).filter(|row| row.has_keywords()) {
             for word in now.keywords_of(row).iter() {
                 news |= self.known.insert(word.to_ascii_lowercase());
             }
