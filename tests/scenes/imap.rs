@@ -243,6 +243,33 @@ fn several_mailboxes_are_searched_at_once() {
 }
 
 #[test]
+fn whoever_reads_many_letters_is_told_of_each_that_it_is_read_now() {
+    // More than fits into one answer of the house.
+    const LETTERS: u32 = 12;
+    let server = dev();
+    let mut imap = bob(&server);
+    let text = "Subject: long\r\n\r\n".to_owned() + &"Do you like ketchup on it?\r\n".repeat(1_100);
+    for _ in 0..LETTERS {
+        imap.say(&format!("a APPEND INBOX {{{}+}}", text.len()));
+        imap.say(&text);
+        while !imap.hear().expect("an answer").starts_with("a OK") {}
+    }
+    select(&mut imap, LETTERS);
+    imap.say("b FETCH 1:* BODY[TEXT]");
+    let (mut letters, mut read) = (0, 0);
+    loop {
+        let line = imap.hear().expect("an answer");
+        letters += u32::from(line.contains("BODY[TEXT]"));
+        read += u32::from(line.contains("FLAGS (\\Seen)"));
+        if line.starts_with("b ") {
+            assert!(line.starts_with("b OK"), "{line}");
+            break;
+        }
+    }
+    assert_eq!((letters, read), (LETTERS, LETTERS));
+}
+
+#[test]
 fn numbers_hold_while_somebody_else_expunges() {
     let server = dev();
     letters(&server, 3);

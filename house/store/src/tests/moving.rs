@@ -149,6 +149,26 @@ fn a_change_that_changes_nothing_is_none() {
 }
 
 #[test]
+fn flags_are_set_on_those_that_are_named_alone() {
+    let bob = with_messages(40);
+    bob.set(&[5, 6], FlagChange::Add(Flags { system: 0, keywords: vec!["Work".into()] }), None);
+    bob.set(&[7], FlagChange::Add(Flags::system(Flags::SEEN)), None);
+    // Neighbours, some of which are others or like that already, one that stands alone, and one far away.
+    let named = [3, 4, 5, 7, 8, 10, 39, 77];
+    let (changed, modseq, _) = bob.set(&named, FlagChange::Add(Flags::system(Flags::SEEN)), None);
+    assert_eq!(changed, [3, 4, 5, 8, 10, 39].map(Uid));
+    let now = bob.now(bob.inbox);
+    let seen = |row: &&crate::Row| u32::from(row.system) & Flags::SEEN != 0;
+    assert_eq!(now.rows().filter(seen).map(|row| row.uid.0).collect::<Vec<_>>(), [3, 4, 5, 7, 8, 10, 39]);
+    assert_eq!(now.rows().filter(|row| Some(row.modseq) == modseq).count(), 6);
+    assert_eq!(
+        now.rows().filter(|row| now.keywords_of(row).len() == 1).map(|row| row.uid.0).collect::<Vec<_>>(),
+        [5, 6]
+    );
+    bob.assert_current();
+}
+
+#[test]
 fn who_has_changed_since_is_left_alone() {
     let bob = with_messages(3);
     let seen = || FlagChange::Add(Flags::system(Flags::SEEN));
