@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Read in this order: [`drive`] is the loop, [`tap`] lets one listen in, [`listen`] takes connections in,
-//! [`mod@connect`] makes them, [`tls`] protects them, [`dns`] finds where they go; [`data`] is what FTP has beside;
+//! [`mod@connect`] makes them, [`proxy`] through somebody else; [`tls`] protects them, [`dns`] finds where they go; [`data`] is what FTP has beside;
 //! [`http`] tells others what has happened.
 //!
 //! Invariants: every protocol, server or client, is driven by [`drive::converse`] and by nothing else;
@@ -21,6 +21,7 @@ pub mod tap;
 
 pub mod connect;
 pub mod listen;
+pub mod proxy;
 
 pub mod tls;
 
@@ -37,4 +38,5 @@ pub use data::{Arrival, Broken, Bucket, DataLine, DataPort, Fault, PortRange, Ta
 pub use dns::{Dns, DnsError, Mx, Resolver, Table};
 pub use drive::{Begin, Desk, Ended, Pace, Security, Setup, Why, converse};
 pub use listen::{Door, Listener, Refusal, Seats, Visitor, tell};
+pub use proxy::Proxy;
 pub use tls::{ClientTls, Identity, ServerTls, TlsError, Trust};

@@ -97,6 +97,10 @@ pub struct Access {
     /// Let the server dial for data, instead of us.
     #[arg(long, help_heading = "Connection")]
     pub active: bool,
+    /// Connect through this proxy, also for data: socks5://HOST:PORT or http://HOST:PORT (by CONNECT); none for none. Otherwise
+    /// ftp_proxy and ALL_PROXY in the environment name one, for hosts that no_proxy does not have.
+    #[arg(long, value_name = "URL", help_heading = "Connection", conflicts_with = "active")]
+    pub proxy: Option<String>,
     /// Only IPv4.
     #[arg(short = '4', long, help_heading = "Connection", conflicts_with = "ipv6")]
     pub ipv4: bool,
@@ -112,6 +116,9 @@ pub struct Access {
     /// Say one command at a time, for servers that cannot bear more.
     #[arg(long, help_heading = "Connection")]
     pub no_pipelining: bool,
+    /// In which charset the server has names, if it is not UTF-8: windows-1252, Shift_JIS and others.
+    #[arg(long, value_name = "NAME", help_heading = "Connection")]
+    pub charset: Option<ftp_client::Charset>,
     /// Connections at once.
     #[arg(short = 'P', long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Connection")]
     pub parallel: u8,
@@ -253,25 +260,53 @@ pub struct Mv {
     pub access: Access,
 }
 
+/// When two files are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Compare {
+    /// Their sizes are, and the source is not newer.
+    Time,
+    /// Their sizes are.
+    Size,
+    /// Their sums are, which the server has to tell.
+    Checksum,
+}
+
 /// Which files of a tree, and how.
 #[derive(Debug, Args)]
 pub struct Trees {
     /// The tree that the other one is made like: a URL or a directory.
-    pub source: String,
-    /// The other one.
-    pub target: String,
+    #[arg(required_unless_present = "apply")]
+    pub source: Option<String>,
+    /// The other one. If both are URLs, files go from server to server through this machine.
+    #[arg(required_unless_present = "apply")]
+    pub target: Option<String>,
     /// Only names like this; the last pattern that fits decides.
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
     /// No names like this. With a / in it, it is for the path below the tree's root; ** is any directories.
     #[arg(long, value_name = "GLOB")]
     pub exclude: Vec<String>,
-    /// Sizes count, times do not.
-    #[arg(long)]
-    pub size_only: bool,
-    /// Leave what is in the target, whatever it is like.
-    #[arg(long, conflicts_with = "size_only")]
+    /// Only paths below the root in which this is found.
+    #[arg(long, value_name = "REGEX")]
+    pub include_regex: Vec<ftp_client::Regex>,
+    /// No paths below the root in which this is found.
+    #[arg(long, value_name = "REGEX")]
+    pub exclude_regex: Vec<ftp_client::Regex>,
+    /// When two files are the same.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Compare::Time)]
+    pub compare: Compare,
+    /// Only files that the target does not have.
+    #[arg(long, group = "only")]
     pub only_missing: bool,
+    /// Only files that the target has.
+    #[arg(long, group = "only")]
+    pub only_existing: bool,
+    /// Only files that the target does not have, or that are newer in the source, whatever their sizes.
+    #[arg(long, group = "only")]
+    pub only_newer: bool,
+    /// Remove what is too much before anything is moved, where there is no room for both.
+    #[arg(long)]
+    pub delete_first: bool,
     /// Look at what links lead to; otherwise they are passed over.
     #[arg(long)]
     pub follow_links: bool,
@@ -281,6 +316,12 @@ pub struct Trees {
     /// Say what would be done, and do nothing.
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Write what would be done to a file, and do nothing.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub plan: Option<PathBuf>,
+    /// Do what such a file says; neither tree is looked at again.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "source", "target"])]
+    pub apply: Option<PathBuf>,
     #[command(flatten)]
     pub moving: Moving,
     #[command(flatten)]
@@ -292,7 +333,10 @@ pub struct Trees {
 #[command(after_help = "Examples:
   packetboat ftp mirror ftp://ftp.example.org/pub/menus menus
   packetboat ftp mirror -P 8 site ftp://joe@www.example.org/htdocs
-  packetboat ftp mirror --exclude '*.tmp' --exclude /cache --dry-run site ftp://joe@www.example.org/htdocs")]
+  packetboat ftp mirror --exclude '*.tmp' --exclude /cache --dry-run site ftp://joe@www.example.org/htdocs
+  packetboat ftp mirror --delete --plan changes site ftp://joe@www.example.org/htdocs
+  packetboat ftp mirror --apply changes
+  packetboat ftp mirror ftp://old.example.org/pub ftp://joe@new.example.org/pub")]
 pub struct Mirror {
     #[command(flatten)]
     pub trees: Trees,

@@ -10,7 +10,7 @@
 //! Not here: which files (mirror, and whoever asks), how one moves (fetch, send, pieces).
 
 use crate::connection::{Connection, wire_path};
-use crate::crew::{Crew, Event, Move, Task, Tasks};
+use crate::crew::{Crew, Event, Move, Sum, Task, Tasks};
 use crate::directory::shown;
 use crate::error::Error;
 use crate::fetch::Fetch;
@@ -21,7 +21,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A file, or a piece of one.
 #[derive(Clone)]
@@ -54,13 +53,6 @@ impl Task for Errand {
     }
 }
 
-/// What was done so far.
-#[derive(Default)]
-struct Sum {
-    files: AtomicU64,
-    octets: AtomicU64,
-}
-
 impl Crew {
     /// Fetches files, each to its own place here. A large one is fetched in pieces by those who have nothing else to do.
     ///
@@ -68,7 +60,8 @@ impl Crew {
     /// When there is no connection at all; what fails besides is told to the watcher and counted.
     pub async fn fetch_all(&self, files: Vec<(Vec<u8>, PathBuf)>, wishes: &Fetch) -> Result<Report, Error> {
         let moves = files.into_iter().map(|(remote, local)| Move { remote, local, ..Move::default() });
-        self.fetch_moves(moves.collect(), wishes).await
+        let count = moves.len();
+        self.fetch_moves(moves, count, wishes).await
     }
 
     /// Sends files, each to its own place there.
@@ -80,11 +73,17 @@ impl Crew {
             let size = local.metadata().ok().map(|about| about.len());
             Move { remote, local, size, ..Move::default() }
         });
-        self.send_moves(moves.collect(), wishes).await
+        let count = moves.len();
+        self.send_moves(moves, count, wishes).await
     }
 
-    pub(crate) async fn fetch_moves(&self, moves: Vec<Move>, wishes: &Fetch) -> Result<Report, Error> {
-        let (tasks, sum) = (Tasks::new(moves.into_iter().map(Errand::File)), Sum::default());
+    pub(crate) async fn fetch_moves(
+        &self,
+        moves: impl Iterator<Item = Move> + std::marker::Send,
+        count: usize,
+        wishes: &Fetch,
+    ) -> Result<Report, Error> {
+        let (tasks, sum) = (Tasks::lazy(moves.map(Errand::File), count), Sum::default());
         let failed = self
             .work(&tasks, async |connection: &mut Connection, errand: &Errand| match errand {
                 Errand::File(file) => {
@@ -114,8 +113,13 @@ impl Crew {
         Ok(sum.report(failed))
     }
 
-    pub(crate) async fn send_moves(&self, moves: Vec<Move>, wishes: &Send) -> Result<Report, Error> {
-        let (tasks, sum) = (Tasks::new(moves.into_iter().map(Errand::File)), Sum::default());
+    pub(crate) async fn send_moves(
+        &self,
+        moves: impl Iterator<Item = Move> + std::marker::Send,
+        count: usize,
+        wishes: &Send,
+    ) -> Result<Report, Error> {
+        let (tasks, sum) = (Tasks::lazy(moves.map(Errand::File), count), Sum::default());
         let failed = self
             .work(&tasks, async |connection: &mut Connection, errand: &Errand| {
                 let (Errand::File(file) | Errand::Undivided(file)) = errand else { return Ok(()) };
@@ -133,8 +137,7 @@ impl Crew {
     }
 
     fn done(&self, file: &Move, octets: u64, sum: &Sum) {
-        sum.files.fetch_add(1, Ordering::Relaxed);
-        sum.octets.fetch_add(octets, Ordering::Relaxed);
+        sum.add(octets);
         self.tell(&Event::Done { name: &shown(&file.remote), octets });
     }
 
@@ -158,7 +161,7 @@ impl Crew {
         &self,
         connection: &mut Connection,
         file: &Move,
-        tasks: &Tasks<Errand>,
+        tasks: &Tasks<'_, Errand>,
         wishes: &Fetch,
     ) -> Result<bool, Error> {
         let free = (self.hands() + 1).saturating_sub(tasks.open()) as u64;
@@ -219,10 +222,4 @@ fn give_mode(file: &Move) -> Result<(), Error> {
     let Some(mode) = file.mode else { return Ok(()) };
     let why = |why| Error::local(&file.local, why);
     fs::set_permissions(&file.local, fs::Permissions::from_mode(mode & 0o777)).map_err(why)
-}
-
-impl Sum {
-    fn report(self, failed: u64) -> Report {
-        Report { moved: self.files.into_inner(), octets: self.octets.into_inner(), removed: 0, failed }
-    }
 }

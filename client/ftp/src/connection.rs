@@ -4,6 +4,7 @@
 //! closed in order when its owner lets it go.
 //! Not here: files (fetch, send), directories (directory).
 
+use crate::charset::Charset;
 use crate::desk::{Answered, Clerk, Job};
 use crate::error::Error;
 use crate::pump::{Fault, Pump};
@@ -46,6 +47,8 @@ pub struct Connection {
     pub(crate) zone_secs: Option<i64>,
     /// Whether LIST takes `-a`, once that is known.
     pub(crate) lists_all: Option<bool>,
+    /// Whether other files will follow: then the way to their data is asked for ahead.
+    pub(crate) more: bool,
 }
 
 /// How it ended, for whoever waits still.
@@ -106,6 +109,7 @@ impl Connection {
                 tls13,
                 zone_secs: None,
                 lists_all: None,
+                more: false,
             }),
             _ => Err(over(talk, &tls).await),
         }
@@ -144,7 +148,16 @@ impl Connection {
         if words.is_empty() {
             return Ok(Vec::new());
         }
-        match self.order(Order::Say(words), None).await?.outcome {
+        self.said(Order::Say(words)).await
+    }
+
+    /// The same, and a file will follow: the way to its data is asked for at once.
+    pub(crate) async fn say_ahead(&mut self, words: Vec<Words>) -> Result<Vec<Reply>, Error> {
+        self.said(Order::SayAhead(words)).await
+    }
+
+    async fn said(&mut self, order: Order) -> Result<Vec<Reply>, Error> {
+        match self.order(order, None).await?.outcome {
             Outcome::Said(replies) => Ok(replies),
             other => Err(unexpected(&other)),
         }
@@ -197,7 +210,7 @@ impl Connection {
         pump: Pump,
         step: &str,
     ) -> Result<(Reply, Option<Fault>), Error> {
-        let transfer = Transfer { words, start, ascii: false };
+        let transfer = Transfer { words, start, ascii: false, ahead: self.more };
         let Answered { outcome, fault } = self.order(Order::Transfer(transfer), Some(pump)).await?;
         let step = step.to_owned();
         match (outcome, fault) {
@@ -213,6 +226,10 @@ impl Connection {
     }
 
     async fn order(&mut self, order: Order, pump: Option<Pump>) -> Result<Answered, Error> {
+        let order = match self.site.charset {
+            Some(charset) => in_charset(order, charset)?,
+            None => order,
+        };
         let (answer, answered) = oneshot::channel();
         let job = Job { order, private: self.welcome.private, pump, answer };
         if self.jobs.send(job).await.is_ok()
@@ -292,21 +309,42 @@ fn tapped(site: &Site) -> Option<Tapped> {
 /// The first address that answers.
 async fn dial(site: &Site) -> Result<TcpStream, Error> {
     let failed = |why| Error::Unreachable { host: site.host.clone(), why };
+    if let Some(proxy) = &site.proxy {
+        let stream = proxy.connect(&site.host, site.port, site.connect_limit).await.map_err(failed)?;
+        return Ok(kept_alive(stream));
+    }
     let found = tokio::time::timeout(site.connect_limit, tokio::net::lookup_host((site.host.as_str(), site.port)));
     let found = found.await.map_err(|_| failed(io::ErrorKind::TimedOut.into()))?.map_err(failed)?;
     let wanted = |address: &SocketAddr| site.family.is_none_or(|family| Family::of(address.ip()) == family);
     let mut why = io::Error::new(io::ErrorKind::NotFound, "no address of this kind");
     for address in found.filter(wanted) {
         match net::connect(address, site.connect_limit, None).await {
-            Ok(stream) => {
-                // Without it, a transfer of hours may cost us the control connection; nothing else is lost.
-                let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
-                return Ok(stream);
-            }
+            Ok(stream) => return Ok(kept_alive(stream)),
             Err(error) => why = error,
         }
     }
     Err(failed(why))
+}
+
+/// The same with names as the server has them.
+fn in_charset(order: Order, charset: Charset) -> Result<Order, Error> {
+    let written = |words: &Words| {
+        let lost = || Error::Name(String::from_utf8_lossy(words.as_bytes().trim_ascii_end()).into_owned());
+        words.rewritten(|line| charset.write(line)).ok_or_else(lost)
+    };
+    let all = |words: Vec<Words>| words.iter().map(written).collect::<Result<Vec<_>, _>>();
+    Ok(match order {
+        Order::Say(words) => Order::Say(all(words)?),
+        Order::SayAhead(words) => Order::SayAhead(all(words)?),
+        Order::Transfer(transfer) => Order::Transfer(Transfer { words: written(&transfer.words)?, ..transfer }),
+        Order::Quit => Order::Quit,
+    })
+}
+
+fn kept_alive(stream: TcpStream) -> TcpStream {
+    // Without it, a transfer of hours may cost us the control connection; nothing else is lost.
+    let _ = SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE));
+    stream
 }
 
 /// A path that can stand in a command.

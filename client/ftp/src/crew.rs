@@ -6,12 +6,13 @@
 
 use crate::connection::Connection;
 use crate::error::Error;
+use crate::mirror::Report;
 use crate::site::Site;
 use futures_util::future::join_all;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -93,24 +94,30 @@ pub(crate) trait Task: Send + Clone {
     }
 }
 
-impl Task for Vec<u8> {
-    fn name(&self) -> String {
-        crate::directory::shown(self)
-    }
-}
+/// Those that are not made before it is their turn: a list of a million is long.
+type Later<'a, T> = Box<dyn Iterator<Item = T> + Send + 'a>;
 
 /// A list of tasks, some of which may bring others.
-pub(crate) struct Tasks<T> {
-    waiting: Mutex<VecDeque<T>>,
+pub(crate) struct Tasks<'a, T> {
+    waiting: Mutex<(VecDeque<T>, Later<'a, T>)>,
     /// How many are waiting or being done.
     open: AtomicUsize,
     changed: Notify,
 }
 
-impl<T> Tasks<T> {
-    pub(crate) fn new(tasks: impl IntoIterator<Item = T>) -> Self {
-        let waiting: VecDeque<T> = tasks.into_iter().collect();
-        Tasks { open: AtomicUsize::new(waiting.len()), waiting: Mutex::new(waiting), changed: Notify::new() }
+impl<'a, T: Send + 'a> Tasks<'a, T> {
+    pub(crate) fn new(task: T) -> Self {
+        Tasks::lazy(std::iter::once(task), 1)
+    }
+
+    /// So many, which are not made before it is their turn.
+    pub(crate) fn lazy(tasks: impl Iterator<Item = T> + Send + 'a, count: usize) -> Self {
+        let waiting = Mutex::new((VecDeque::new(), Box::new(tasks) as Later<'a, T>));
+        Tasks { open: AtomicUsize::new(count), waiting, changed: Notify::new() }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, (VecDeque<T>, Later<'a, T>)> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn add(&self, task: T) {
@@ -119,13 +126,18 @@ impl<T> Tasks<T> {
     }
 
     fn give_back(&self, task: T) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_back(task);
+        self.waiting().0.push_back(task);
         self.changed.notify_one();
     }
 
     /// How many are waiting or being done.
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::SeqCst)
+    }
+
+    fn take(&self) -> Option<T> {
+        let (first, later) = &mut *self.waiting();
+        first.pop_front().or_else(|| later.next())
     }
 
     fn done(&self) {
@@ -141,7 +153,7 @@ impl<T> Tasks<T> {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(task) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+            if let Some(task) = self.take() {
                 return Some(task);
             }
             if self.open.load(Ordering::SeqCst) == 0 {
@@ -188,7 +200,8 @@ impl Crew {
     }
 
     /// Who needs a connection no more lets whoever lent one have it, or closes it.
-    async fn part_with(&self, connection: Connection) {
+    async fn part_with(&self, mut connection: Connection) {
+        connection.more = false;
         {
             let mut spare = self.spare();
             if matches!(*spare, Spare::Wanted) {
@@ -222,9 +235,9 @@ impl Crew {
     ///
     /// # Errors
     /// When there is no connection at all.
-    pub(crate) async fn work<T: Task>(
+    pub(crate) async fn work<'t, T: Task + 't>(
         &self,
-        tasks: &Tasks<T>,
+        tasks: &Tasks<'t, T>,
         task: impl AsyncFn(&mut Connection, &T) -> Result<(), Error>,
     ) -> Result<u64, Error> {
         let first = match self.borrowed() {
@@ -244,16 +257,16 @@ impl Crew {
     }
 }
 
-struct Worker<'a, T> {
+struct Worker<'a, 'b, T> {
     crew: &'a Crew,
-    tasks: &'a Tasks<T>,
+    tasks: &'a Tasks<'b, T>,
     connection: Option<Connection>,
     /// How many have a connection.
     present: &'a AtomicUsize,
     failed: &'a AtomicUsize,
 }
 
-impl<T: Task> Worker<'_, T> {
+impl<'b, T: Task + 'b> Worker<'_, 'b, T> {
     async fn run(mut self, task: &impl AsyncFn(&mut Connection, &T) -> Result<(), Error>) {
         while let Some(next) = self.tasks.next().await {
             match self.try_often(&next, task).await {
@@ -319,6 +332,8 @@ impl<T: Task> Worker<'_, T> {
                 connection
             }
         };
+        // Each of the others has one; what is more is for whoever is done first.
+        connection.more = self.tasks.open() > self.crew.hands;
         let done = task(&mut connection, next).await;
         // A broken transfer may have left the connection without step; a new one costs less than to find out.
         if done.as_ref().is_err_and(Error::is_fatal) || !connection.is_open() {
@@ -327,6 +342,59 @@ impl<T: Task> Worker<'_, T> {
             self.connection = Some(connection);
         }
         done
+    }
+}
+
+/// Connections to a second server, for whoever of the crew needs one.
+pub(crate) struct Pool<'a> {
+    site: &'a Site,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl<'a> Pool<'a> {
+    pub(crate) fn new(site: &'a Site) -> Self {
+        Pool { site, idle: Mutex::default() }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) async fn take(&self) -> Result<Connection, Error> {
+        let idle = self.idle().pop();
+        match idle {
+            Some(connection) if connection.is_open() && !connection.is_worn() => Ok(connection),
+            _ => Connection::open(self.site).await,
+        }
+    }
+
+    pub(crate) fn put(&self, connection: Connection) {
+        if connection.is_open() {
+            self.idle().push(connection);
+        }
+    }
+
+    pub(crate) async fn close(self) {
+        let idle = std::mem::take(&mut *self.idle());
+        join_all(idle.into_iter().map(Connection::quit)).await;
+    }
+}
+
+/// What was done so far.
+#[derive(Default)]
+pub(crate) struct Sum {
+    files: AtomicU64,
+    octets: AtomicU64,
+}
+
+impl Sum {
+    pub(crate) fn add(&self, octets: u64) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.octets.fetch_add(octets, Ordering::Relaxed);
+    }
+
+    pub(crate) fn report(self, failed: u64) -> Report {
+        Report { moved: self.files.into_inner(), octets: self.octets.into_inner(), removed: 0, failed }
     }
 }
 

@@ -12,7 +12,7 @@
 
 use crate::pump::{Fault, Pump};
 use crate::site::Site;
-use ftp::client::{Answer, Ask, Client, End, News, Order, Outcome};
+use ftp::client::{Answer, Ask, Client, End, News, Order, Outcome, Way};
 use net::{ClientTls, DataLine, DataPort, Desk};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -46,6 +46,8 @@ pub struct Clerk {
     pending: Option<oneshot::Sender<Answered>>,
     private: bool,
     pump: Option<Pump>,
+    /// By which way the last data connection came about.
+    way: Option<Way>,
     data: Data,
     pub(crate) fault: Option<Fault>,
     pub(crate) end: Option<End>,
@@ -76,6 +78,7 @@ impl Clerk {
             pending: Some(login),
             private: false,
             pump: None,
+            way: None,
             data: Data::Nothing,
             fault: None,
             end: None,
@@ -90,6 +93,9 @@ impl Clerk {
     async fn next(&mut self, outcome: Outcome) -> Answer {
         self.let_go();
         self.pump = None;
+        if let (Outcome::Transferred(_), Some(way)) = (&outcome, self.way) {
+            self.site.way.note(way);
+        }
         if let Some(pending) = self.pending.take() {
             let fault = self.fault.take();
             // Who has gone away does not want to know.
@@ -104,9 +110,18 @@ impl Clerk {
     }
 
     async fn dial(&mut self, port: u16, told: Option<IpAddr>) -> Answer {
+        self.way = Some(if told.is_some() { Way::Passive } else { Way::ExtendedPassive });
+        if let Some(proxy) = &self.site.proxy {
+            let dialled = proxy.connect(&self.site.host, port, self.site.connect_limit).await;
+            return self.dialled(port, dialled);
+        }
         let host = told.filter(|_| self.site.trust_pasv_address).unwrap_or(self.peer);
-        let dialled = net::connect(SocketAddr::new(host, port), self.site.connect_limit, Some(self.local));
-        match dialled.await {
+        let dialled = net::connect(SocketAddr::new(host, port), self.site.connect_limit, Some(self.local)).await;
+        self.dialled(port, dialled)
+    }
+
+    fn dialled(&mut self, port: u16, dialled: std::io::Result<TcpStream>) -> Answer {
+        match dialled {
             Ok(stream) => {
                 self.data = Data::Stream(stream);
                 Answer::Dialled
@@ -119,6 +134,7 @@ impl Clerk {
     }
 
     fn listen(&mut self) -> Answer {
+        self.way = Some(Way::ExtendedActive);
         match DataPort::open(SocketAddr::new(self.local, 0), None, Some(self.peer), || 0) {
             Ok(port) => {
                 let address = SocketAddr::new(self.local.to_canonical(), port.address().port());

@@ -6,6 +6,7 @@
 //! Invariants: a listing has at most [`ENTRIES_MAX`] entries; a tree that is removed is left at its links.
 //! Not here: which entries somebody wants (select).
 
+use crate::charset::{Charset, read_piece};
 use crate::connection::{Connection, wire_path};
 use crate::error::Error;
 use crate::pump::{Counter, into_hands};
@@ -137,8 +138,11 @@ impl Connection {
         let kept = Arc::new(Mutex::new((reader, Vec::new())));
         let hands = {
             let (kept, mut sum) = (kept.clone(), 0);
+            let mut charset = self.site().charset.map(Charset::reader);
             move |octets: &[u8]| {
                 sum += octets.len();
+                let read = charset.as_mut().map(|reader| read_piece(reader, octets, false));
+                let octets = read.as_deref().unwrap_or(octets);
                 let (reader, entries) = &mut *kept.lock().unwrap_or_else(PoisonError::into_inner);
                 reader.take(octets, |found| entries.push(found));
                 if entries.len() > ENTRIES_MAX || sum > LISTING_MAX_OCTETS {
@@ -203,7 +207,13 @@ impl Connection {
         if entered.is_positive() {
             found.kind = Kind::Directory;
             found.size = None;
-            let home = quoted(&before).ok_or_else(|| Error::Refused { step: step.clone(), reply: before })?;
+            // What is read here is said again: it is ours by then.
+            let charset = self.site().charset;
+            let home = quoted(&before).map(|home| match charset {
+                Some(charset) => charset.read(&home),
+                None => home,
+            });
+            let home = home.ok_or_else(|| Error::Refused { step: step.clone(), reply: before })?;
             self.command(&Command::Cwd(wire_path(&home)?), &step).await?;
             return Ok(found);
         }

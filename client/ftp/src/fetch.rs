@@ -94,7 +94,8 @@ impl Connection {
         size: Option<u64>,
     ) -> Result<(Arc<File>, Fetched), Error> {
         let local = |why| Error::local(part, why);
-        let (file, mut begun) = open(part, wishes.resume).map_err(local)?;
+        let (file, there) = open(part).map_err(local)?;
+        let mut begun = if wishes.resume { there } else { 0 };
         if begun > 0 && !self.features().rest || size.is_some_and(|size| begun > size) {
             begun = 0;
         }
@@ -106,7 +107,7 @@ impl Connection {
                 None => {}
             }
         }
-        if begun == 0 {
+        if begun == 0 && there > 0 {
             file.set_len(0).map_err(local)?;
         }
         if !done {
@@ -200,15 +201,15 @@ pub(crate) fn beside(target: &Path, size: Option<u64>, time: Option<Moment>) -> 
 }
 
 /// The part, and how much of it is there.
-pub(crate) fn open(part: &Path, resume: bool) -> io::Result<(Arc<File>, u64)> {
+pub(crate) fn open(part: &Path) -> io::Result<(Arc<File>, u64)> {
     // Nothing is followed: somebody may have put a link there.
     let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
     let file = options.open(part)?;
-    let begun = if resume { file.metadata()?.len() } else { 0 };
-    Ok((Arc::new(file), begun))
+    let there = file.metadata()?.len();
+    Ok((Arc::new(file), there))
 }
 
 pub(crate) fn last_octets(file: &File, from: u64, until: u64) -> io::Result<Vec<u8>> {

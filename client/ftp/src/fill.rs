@@ -142,7 +142,7 @@ impl Filling {
         if self.compared < self.stretch.known.len() {
             return Err(Fault::Wrong("the file on the server is shorter than what is here already".into()));
         }
-        // The server has said all that it had; that it hears the same from us is a courtesy.
+        // The server has said all that it had; under TLS it wants to hear the same from us.
         let _ = data.finish().await;
         Ok(())
     }

@@ -31,6 +31,7 @@
 //! Not here: what is said (`protocol/ftp`), sockets and TLS (`net`), command lines and prompts (`app`).
 
 mod batch;
+pub mod charset;
 pub mod connection;
 pub mod crew;
 mod desk;
@@ -42,6 +43,7 @@ pub mod mirror;
 mod part;
 mod pieces;
 mod pump;
+mod relay;
 pub mod select;
 pub mod send;
 pub mod site;
@@ -50,11 +52,12 @@ mod sums;
 mod tests;
 pub mod url;
 
+pub use charset::Charset;
 pub use connection::Connection;
 pub use crew::{Crew, Event, Watcher};
 pub use error::Error;
 pub use fetch::{Fetch, Fetched};
-pub use mirror::{Action, Direction, Mirror, Plan};
+pub use mirror::{Action, Direction, Mirror, Plan, Report};
 pub use select::Selection;
 pub use send::{Send, Sent};
 pub use site::{Safety, Site};
@@ -64,4 +67,5 @@ pub use ftp::address::Family;
 pub use ftp::client::{End, Unsafe};
 pub use ftp::dialect::{Found, Kind, RemoteName};
 pub use ftp::{Moment, Pattern};
-pub use net::{Bucket, Throttle};
+pub use net::{Bucket, Proxy, Throttle};
+pub use regex::bytes::Regex;

@@ -1,46 +1,54 @@
-//! One tree made like another, from there to here or from here to there.
+//! One tree made like another: from there to here, from here to there, or from one server to another.
 //!
 //! ```text
-//! walk there ─┐
-//!             ├→ compare ─→ Plan ─→ (shown) ─→ apply: directories, files over a crew, then what is too much
-//! walk here  ─┘
+//! directory by directory, over a crew: list there, list here ─→ compare ─→ Plan ─→ (shown, kept) ─→ apply:
+//!                                    what is in the way, directories, files, then what is too much
 //! ```
 //!
 //! A file is moved when it is not there, when its size differs, or when the source's is newer. What has the same size and time
-//! is left: so a second run does nothing.
+//! is left: so a second run does nothing. Sums can be compared instead.
 //!
 //! Invariants: nothing is removed where a listing of the source failed, or had a name in it that could not be used; nothing
-//! is written outside of the target's directory; links are not followed unless that is wished.
-//! Not here: how a file moves (fetch, send).
+//! is written outside of the target's directory; links are not followed unless that is wished; of what is the same on both
+//! sides nothing is kept in memory.
+//! Not here: how a file moves (fetch, send, relay), how trees are looked at (compare).
 
-use crate::connection::Connection;
-use crate::crew::{Crew, Event, Move, Tasks};
-use crate::directory::{DEPTH_MAX, join, moment};
+mod compare;
+
+use crate::connection::{Connection, wire_path};
+use crate::crew::{Crew, Event, Move};
+use crate::directory::{join, shown};
 use crate::error::Error;
 use crate::fetch::Fetch;
-use crate::part::is_part;
+use crate::relay::Carry;
 use crate::select::Selection;
 use crate::send::Send;
-use ftp::Moment;
-use ftp::dialect::{Kind, Precision};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::site::Site;
+use ftp::client::Words;
+use ftp::{Command, Moment};
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::PathBuf;
 
 /// Where to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Direction {
     /// From the server to this machine.
     Here,
     /// From this machine to the server.
     There,
+    /// From the server to another one, through this machine.
+    Across(Far),
+}
+
+/// A tree on another server.
+#[derive(Debug, Clone)]
+pub struct Far {
+    /// How to get there.
+    pub site: Box<Site>,
+    /// The tree; nothing for where the login leads.
+    pub path: Vec<u8>,
 }
 
 /// Two trees, and how they are to be made alike.
@@ -50,37 +58,62 @@ pub struct Mirror {
     pub direction: Direction,
     /// The tree on the server; nothing for where the login leads.
     pub remote: Vec<u8>,
-    /// The tree here.
+    /// The tree here, if one is.
     pub local: PathBuf,
     /// What of it.
     pub selection: Selection,
-    /// Remove what is in the target and not in the source.
-    pub delete: bool,
-    /// Times do not count, only sizes do.
-    pub size_only: bool,
-    /// Leave what is in the target, whatever it is like.
-    pub only_missing: bool,
+    /// What becomes of what is in the target and not in the source.
+    pub surplus: Surplus,
+    /// When files are the same.
+    pub compare: Compare,
+    /// Which of those that are not are moved.
+    pub only: Only,
     /// Look at what links lead to.
     pub follow_links: bool,
     /// Give files the permissions that they have in the source.
     pub keep_modes: bool,
     /// Go on with what was begun.
     pub resume: bool,
-    /// Compare sums, if the server tells them.
+    /// Compare sums of what was moved, if the server tells them.
     pub verify: bool,
 }
 
-/// What is in a tree, by its path below the root.
-type Tree = BTreeMap<Vec<u8>, Node>;
+/// What becomes of what is in the target and not in the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Surplus {
+    /// It stays.
+    #[default]
+    Kept,
+    /// It is removed when all has been moved.
+    Removed,
+    /// It is removed before anything is moved: where there is no room for both.
+    RemovedFirst,
+}
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Node {
-    directory: bool,
-    size: Option<u64>,
-    time: Option<Moment>,
-    /// Times closer together than this are the same.
-    exact_to_secs: i64,
-    mode: Option<u32>,
+/// When two files are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compare {
+    /// When they have the same size, and the source is not newer.
+    #[default]
+    Time,
+    /// When they have the same size.
+    Size,
+    /// When they have the same sum; servers that tell none cannot be compared so.
+    Sum,
+}
+
+/// Which files that are not the same are moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Only {
+    /// All.
+    #[default]
+    All,
+    /// Those that the target does not have.
+    Missing,
+    /// Those that the target has.
+    Existing,
+    /// Those that the target does not have, and those that are newer in the source, whatever their sizes.
+    Newer,
 }
 
 /// What is to be done.
@@ -89,18 +122,26 @@ pub enum Action {
     /// A directory is made.
     MakeDirectory,
     /// A file is moved.
-    Copy {
-        /// Its length, if it is known.
-        octets: Option<u64>,
-        /// Why.
-        why: Difference,
-    },
+    Copy(Copy),
     /// A file is removed.
     Remove,
     /// A directory is removed; all in it is removed before.
     RemoveDirectory,
     /// A file stands where a directory should be, or the other way round, and nothing is removed.
     Conflict,
+}
+
+/// A file that is moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// Its length, if it is known.
+    pub octets: Option<u64>,
+    /// When it was changed last, if that is known.
+    pub time: Option<Moment>,
+    /// Its permissions, if they are to be kept.
+    pub mode: Option<u32>,
+    /// Why.
+    pub why: Difference,
 }
 
 /// Why a file is moved.
@@ -112,10 +153,12 @@ pub enum Difference {
     Size,
     /// It is there, and older.
     Older,
+    /// It is there with another sum.
+    Sum,
 }
 
-/// What is to be done, in this order, with paths below the roots.
-#[derive(Debug, Default)]
+/// What is to be done, in this order, with paths below the roots. What is removed first makes room for the others.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Each with its path below the roots.
     pub actions: Vec<(Vec<u8>, Action)>,
@@ -123,9 +166,6 @@ pub struct Plan {
     pub same: u64,
     /// Names that cannot be used, and directories that could not be looked into.
     pub passed_over: u64,
-    /// How many of the first actions make room for the others.
-    clearing: usize,
-    source: Tree,
 }
 
 /// What was done.
@@ -141,12 +181,22 @@ pub struct Report {
     pub failed: u64,
 }
 
+impl Action {
+    fn is_removal(&self) -> bool {
+        matches!(self, Action::Remove | Action::RemoveDirectory)
+    }
+}
+
 impl Plan {
     /// How many files will be moved, and how many octets that is as far as is known.
     pub fn to_move(&self) -> (u64, u64) {
-        self.actions.iter().fold((0, 0), |(files, sum), (_, action)| match action {
-            Action::Copy { octets, .. } => (files + 1, sum + octets.unwrap_or(0)),
-            _ => (files, sum),
+        self.copies().fold((0, 0), |(files, sum), (_, copy)| (files + 1, sum + copy.octets.unwrap_or(0)))
+    }
+
+    fn copies(&self) -> impl Iterator<Item = (&Vec<u8>, &Copy)> {
+        self.actions.iter().filter_map(|(path, action)| match action {
+            Action::Copy(copy) => Some((path, copy)),
+            _ => None,
         })
     }
 }
@@ -157,66 +207,7 @@ impl Mirror {
     /// # Errors
     /// [`Error`], when the source is not there.
     pub async fn plan(&self, crew: &Crew) -> Result<Plan, Error> {
-        let (here, there) = match self.direction {
-            Direction::Here => (self.walk_here(true).await?, self.walk_there(crew, false).await?),
-            Direction::There => (self.walk_here(false).await?, self.walk_there(crew, true).await?),
-        };
-        let (source, target) = match self.direction {
-            Direction::Here => (there, here),
-            Direction::There => (here, there),
-        };
-        Ok(self.compare(source, &target.0))
-    }
-
-    fn compare(&self, (source, passed_over): (Tree, u64), target: &Tree) -> Plan {
-        let mut plan = Plan { passed_over, ..Plan::default() };
-        let may_delete = self.delete && passed_over == 0;
-        let (mut clearing, mut files) = (Vec::new(), Vec::new());
-        for (path, node) in &source {
-            match target.get(path) {
-                Some(there) if there.directory != node.directory && !may_delete => {
-                    plan.actions.push((path.clone(), Action::Conflict));
-                }
-                Some(there) if there.directory != node.directory => {
-                    remove(target, path, &mut clearing);
-                    plan.add(path, node, Difference::Missing, &mut files);
-                }
-                Some(_) if node.directory => {}
-                Some(there) => match self.difference(node, there) {
-                    Some(why) => plan.add(path, node, why, &mut files),
-                    None => plan.same += 1,
-                },
-                None => plan.add(path, node, Difference::Missing, &mut files),
-            }
-        }
-        plan.actions.extend(files);
-        let cleared: BTreeSet<Vec<u8>> = clearing.iter().map(|(path, _)| path.clone()).collect();
-        plan.clearing = clearing.len();
-        plan.actions.splice(0..0, clearing);
-        if may_delete {
-            // Deepest first, so that directories are empty when it is their turn.
-            let doomed = |path: &Vec<u8>| !source.contains_key(path) && !cleared.contains(path);
-            for (path, node) in target.iter().rev().filter(|(path, _)| doomed(path)) {
-                plan.actions.push((path.clone(), removal(node)));
-            }
-        }
-        plan.source = source;
-        plan
-    }
-
-    fn difference(&self, source: &Node, target: &Node) -> Option<Difference> {
-        if self.only_missing {
-            return None;
-        }
-        if source.size.zip(target.size).is_some_and(|(source, target)| source != target) {
-            return Some(Difference::Size);
-        }
-        let exact_to = source.exact_to_secs.max(target.exact_to_secs);
-        let newer = source
-            .time
-            .zip(target.time)
-            .is_some_and(|(source, target)| source.unix_secs() - target.unix_secs() > exact_to);
-        (newer && !self.size_only).then_some(Difference::Older)
+        compare::compare(self, crew).await
     }
 
     /// Does what is planned.
@@ -225,18 +216,22 @@ impl Mirror {
     /// When there is no connection at all; single things that fail are told to the crew's watcher and counted.
     pub async fn apply(&self, plan: &Plan, crew: &Crew) -> Result<Report, Error> {
         let mut report = Report::default();
-        let (clearing, building) = plan.actions.split_at(plan.clearing);
+        let clearing = plan.actions.iter().take_while(|(_, action)| action.is_removal()).count();
+        let (clearing, building) = plan.actions.split_at(clearing);
         for (path, _) in building.iter().filter(|(_, action)| *action == Action::Conflict) {
-            let error = Error::Differs {
-                step: "mirror".into(),
-                why: "one side has a file there, the other a directory".into(),
-            };
-            crew.tell(&Event::Failed { name: &crate::directory::shown(path), error: &error });
+            let why = "one side has a file there, the other a directory".into();
+            let error = Error::Differs { step: "mirror".into(), why };
+            crew.tell(&Event::Failed { name: &shown(path), error: &error });
             report.failed += 1;
         }
         self.remove(clearing, crew, &mut report).await?;
         self.make_directories(building, crew, &mut report).await?;
-        self.move_files(plan, crew, &mut report).await?;
+        if plan.copies().next().is_some() {
+            let moved = self.move_files(plan, crew).await?;
+            report.moved += moved.moved;
+            report.octets += moved.octets;
+            report.failed += moved.failed;
+        }
         self.remove(building, crew, &mut report).await?;
         Ok(report)
     }
@@ -247,84 +242,71 @@ impl Mirror {
         crew: &Crew,
         report: &mut Report,
     ) -> Result<(), Error> {
-        let mut wanted: Vec<&[u8]> =
-            actions.iter().filter(|(_, action)| *action == Action::MakeDirectory).map(|(path, _)| &path[..]).collect();
-        match self.direction {
-            Direction::Here => {
-                wanted.insert(0, b"");
-                for path in wanted {
-                    let place = self.here(path);
-                    if let Err(why) = fs::create_dir_all(&place) {
-                        report.failed += 1;
-                        crew.tell(&Event::Failed {
-                            name: &place.display().to_string(),
-                            error: &Error::local(&place, why),
-                        });
-                    }
+        let wanted = actions.iter().filter(|(_, action)| *action == Action::MakeDirectory).map(|(path, _)| &path[..]);
+        let Some((site, root)) = self.target(crew) else {
+            for path in std::iter::once(&b""[..]).chain(wanted) {
+                let place = self.here(path);
+                if let Err(why) = fs::create_dir_all(&place) {
+                    report.failed += 1;
+                    let error = Error::local(&place, why);
+                    crew.tell(&Event::Failed { name: &place.display().to_string(), error: &error });
                 }
             }
-            Direction::There
-                if wanted.is_empty() && !actions.iter().any(|(_, action)| matches!(action, Action::Copy { .. })) => {}
-            Direction::There => {
-                let mut connection = Connection::open(crew.site()).await?;
-                if !self.remote.is_empty() {
-                    connection.make_directories(&self.remote).await?;
-                }
-                let words = wanted
-                    .iter()
-                    .map(|path| Ok(ftp::Command::Mkd(crate::connection::wire_path(&self.there(path))?).into()))
-                    .collect::<Result<Vec<_>, Error>>()?;
-                // Those that fail because they are there already do no harm; files in the others will tell.
-                connection.say(words).await?;
-                connection.quit().await;
-            }
+            return Ok(());
+        };
+        let wanted = wanted
+            .map(|path| Ok(Command::Mkd(wire_path(&below(root, path))?).into()))
+            .collect::<Result<Vec<Words>, Error>>()?;
+        if wanted.is_empty() && !actions.iter().any(|(_, action)| matches!(action, Action::Copy(_))) {
+            return Ok(());
         }
+        let mut connection = Connection::open(site).await?;
+        if !root.is_empty() {
+            connection.make_directories(root).await?;
+        }
+        // Those that fail because they are there already do no harm; files in the others will tell.
+        connection.say(wanted).await?;
+        connection.quit().await;
         Ok(())
     }
 
-    async fn move_files(&self, plan: &Plan, crew: &Crew, report: &mut Report) -> Result<(), Error> {
-        let moves: Vec<Move> = plan
-            .actions
-            .iter()
-            .filter(|(_, action)| matches!(action, Action::Copy { .. }))
-            .filter_map(|(path, _)| {
-                let node = plan.source.get(path)?;
-                Some(Move {
-                    remote: self.there(path),
-                    local: self.here(path),
-                    size: node.size,
-                    time: node.time,
-                    mode: node.mode.filter(|_| self.keep_modes),
-                })
-            })
-            .collect();
-        if moves.is_empty() {
-            return Ok(());
-        }
-        let done = match self.direction {
+    async fn move_files(&self, plan: &Plan, crew: &Crew) -> Result<Report, Error> {
+        let moves = plan.copies().map(|(path, copy)| Move {
+            remote: below(&self.remote, path),
+            local: self.here(path),
+            size: copy.octets,
+            time: copy.time,
+            mode: copy.mode,
+        });
+        let files = plan.copies().count();
+        let (resume, verify, keep_time) = (self.resume, self.verify, true);
+        match &self.direction {
             Direction::Here => {
-                let wishes = Fetch { resume: self.resume, verify: self.verify, keep_time: true, ..Fetch::default() };
-                crew.fetch_moves(moves, &wishes).await?
+                let wishes = Fetch { resume, verify, keep_time, ..Fetch::default() };
+                crew.fetch_moves(moves, files, &wishes).await
             }
             Direction::There => {
-                let wishes = Send { resume: self.resume, verify: self.verify, keep_time: true, ..Send::default() };
-                crew.send_moves(moves, &wishes).await?
+                let wishes = Send { resume, verify, keep_time, ..Send::default() };
+                crew.send_moves(moves, files, &wishes).await
             }
-        };
-        report.moved += done.moved;
-        report.octets += done.octets;
-        report.failed += done.failed;
-        Ok(())
+            Direction::Across(far) => {
+                let carries = plan.copies().map(|(path, copy)| Carry {
+                    from: below(&self.remote, path),
+                    to: below(&far.path, path),
+                    size: copy.octets,
+                    time: copy.time,
+                    mode: copy.mode,
+                });
+                crew.carry_all(carries, files, &far.site, verify).await
+            }
+        }
     }
 
     async fn remove(&self, actions: &[(Vec<u8>, Action)], crew: &Crew, report: &mut Report) -> Result<(), Error> {
         let doomed: Vec<(&[u8], bool)> = actions
             .iter()
-            .filter_map(|(path, action)| match action {
-                Action::Remove => Some((&path[..], false)),
-                Action::RemoveDirectory => Some((&path[..], true)),
-                _ => None,
-            })
+            .filter(|(_, action)| action.is_removal())
+            .map(|(path, action)| (&path[..], *action == Action::RemoveDirectory))
             .collect();
         if doomed.is_empty() {
             return Ok(());
@@ -336,172 +318,46 @@ impl Mirror {
                 crew.tell(&Event::Failed { name, error: &error });
             }
         };
-        match self.direction {
-            Direction::Here => {
-                for (path, directory) in doomed {
-                    let place = self.here(path);
-                    let removed = if directory { fs::remove_dir(&place) } else { fs::remove_file(&place) };
-                    note(&place.display().to_string(), removed.map_err(|why| Error::local(&place, why)));
-                }
+        let Some((site, root)) = self.target(crew) else {
+            for (path, directory) in doomed {
+                let place = self.here(path);
+                let removed = if directory { fs::remove_dir(&place) } else { fs::remove_file(&place) };
+                note(&place.display().to_string(), removed.map_err(|why| Error::local(&place, why)));
             }
-            Direction::There => {
-                let mut connection = Connection::open(crew.site()).await?;
-                for (path, directory) in doomed {
-                    let place = self.there(path);
-                    let removed = match directory {
-                        true => connection.remove_directory(&place).await,
-                        false => connection.remove_file(&place).await,
-                    };
-                    note(&crate::directory::shown(&place), removed);
-                }
-                connection.quit().await;
-            }
+            return Ok(());
+        };
+        let mut connection = Connection::open(site).await?;
+        let words = doomed
+            .iter()
+            .map(|(path, directory)| {
+                let path = wire_path(&below(root, path))?;
+                Ok(if *directory { Command::Rmd(path) } else { Command::Dele(path) }.into())
+            })
+            .collect::<Result<Vec<Words>, Error>>()?;
+        for (reply, (path, _)) in connection.say(words).await?.into_iter().zip(doomed) {
+            let name = shown(&below(root, path));
+            let refused = |reply| Error::Refused { step: format!("remove {name}"), reply };
+            note(&name, if reply.is_positive() { Ok(()) } else { Err(refused(reply)) });
         }
+        connection.quit().await;
         Ok(())
+    }
+
+    /// The target, if it is on a server.
+    fn target<'a>(&'a self, crew: &'a Crew) -> Option<(&'a Site, &'a [u8])> {
+        match &self.direction {
+            Direction::Here => None,
+            Direction::There => Some((crew.site(), &self.remote)),
+            Direction::Across(far) => Some((&far.site, &far.path)),
+        }
     }
 
     fn here(&self, path: &[u8]) -> PathBuf {
         if path.is_empty() { self.local.clone() } else { self.local.join(OsStr::from_bytes(path)) }
     }
-
-    fn there(&self, path: &[u8]) -> Vec<u8> {
-        if path.is_empty() { self.remote.clone() } else { join(&self.remote, path) }
-    }
-
-    fn wants(&self, path: &[u8], directory: bool) -> bool {
-        if directory { self.selection.wants_directory(path) } else { self.selection.wants_file(path) }
-    }
-
-    async fn walk_here(&self, may_be_missing: bool) -> Result<(Tree, u64), Error> {
-        let (mirror, root) = (self.clone(), self.local.clone());
-        let walked = tokio::task::spawn_blocking(move || mirror.walk_disk());
-        match walked.await.map_err(|error| Error::local(&root, io::Error::other(error)))? {
-            Err(Error::Local { why, .. }) if may_be_missing && why.kind() == io::ErrorKind::NotFound => {
-                Ok(<(Tree, u64)>::default())
-            }
-            other => other,
-        }
-    }
-
-    fn walk_disk(&self) -> Result<(Tree, u64), Error> {
-        let (mut tree, mut passed_over, mut left) = (Tree::new(), 0, vec![(Vec::new(), 0)]);
-        while let Some((directory, depth)) = left.pop() {
-            let place = self.here(&directory);
-            let entries = match fs::read_dir(&place) {
-                Ok(entries) => entries,
-                Err(why) if directory.is_empty() => return Err(Error::local(place, why)),
-                Err(_) => {
-                    passed_over += 1;
-                    continue;
-                }
-            };
-            for entry in entries {
-                let entry = entry.map_err(|why| Error::local(&place, why))?;
-                let path = join(&directory, entry.file_name().as_bytes());
-                let Some(node) = disk_node(&entry.path(), self.follow_links) else { continue };
-                if is_part(entry.file_name().as_bytes()) || !self.wants(&path, node.directory) {
-                    continue;
-                }
-                if node.directory && depth < DEPTH_MAX {
-                    left.push((path.clone(), depth + 1));
-                }
-                tree.insert(path, node);
-            }
-        }
-        Ok((tree, passed_over))
-    }
-
-    async fn walk_there(&self, crew: &Crew, may_be_missing: bool) -> Result<(Tree, u64), Error> {
-        let tree = Mutex::new(Tree::new());
-        let passed_over = AtomicU64::new(0);
-        let missing = Mutex::new(None);
-        let tasks = Tasks::new([Vec::new()]);
-        let failed = crew
-            .work(&tasks, async |connection: &mut Connection, directory: &Vec<u8>| {
-                let listing = match connection.list(&self.there(directory)).await {
-                    Err(error) if directory.is_empty() && error.is_missing() => {
-                        *missing.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                        return Ok(());
-                    }
-                    other => other?,
-                };
-                passed_over.fetch_add(listing.flawed, Ordering::Relaxed);
-                for found in listing.entries {
-                    let path = join(directory, found.name.as_bytes());
-                    let kind = match found.kind {
-                        Kind::Link(_) if self.follow_links => match connection.stat(&self.there(&path)).await {
-                            Ok(about) => about.kind,
-                            Err(error) if error.is_fatal() => return Err(error),
-                            Err(_) => continue,
-                        },
-                        kind => kind,
-                    };
-                    let directory = kind == Kind::Directory;
-                    let usable = matches!(kind, Kind::File | Kind::Directory);
-                    if !usable || is_part(found.name.as_bytes()) || !self.wants(&path, directory) {
-                        continue;
-                    }
-                    let depth = path.iter().filter(|octet| **octet == b'/').count();
-                    if directory && depth < DEPTH_MAX {
-                        tasks.add(path.clone());
-                    }
-                    let node = Node {
-                        directory,
-                        size: found.size,
-                        time: found.modified.map(|stamp| stamp.moment),
-                        exact_to_secs: found.modified.map_or(0, |stamp| match (stamp.precision, stamp.utc) {
-                            (Precision::Second, true) => 1,
-                            (Precision::Minute, true) => 60,
-                            // It may be any zone's.
-                            _ => 86_400,
-                        }),
-                        mode: found.mode,
-                    };
-                    tree.lock().unwrap_or_else(PoisonError::into_inner).insert(path, node);
-                }
-                Ok(())
-            })
-            .await?;
-        if let Some(error) = missing.into_inner().unwrap_or_else(PoisonError::into_inner)
-            && !may_be_missing
-        {
-            return Err(error);
-        }
-        let tree = tree.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((tree, passed_over.into_inner() + failed))
-    }
 }
 
-impl Plan {
-    fn add(&mut self, path: &[u8], node: &Node, why: Difference, files: &mut Vec<(Vec<u8>, Action)>) {
-        if node.directory {
-            self.actions.push((path.to_vec(), Action::MakeDirectory));
-        } else {
-            files.push((path.to_vec(), Action::Copy { octets: node.size, why }));
-        }
-    }
-}
-
-fn removal(node: &Node) -> Action {
-    if node.directory { Action::RemoveDirectory } else { Action::Remove }
-}
-
-/// A whole branch, its leaves first.
-fn remove(tree: &Tree, path: &[u8], actions: &mut Vec<(Vec<u8>, Action)>) {
-    let below = [path, b"/"].concat();
-    for (path, node) in tree.iter().rev().filter(|(inside, _)| *inside == path || inside.starts_with(&below)) {
-        actions.push((path.clone(), removal(node)));
-    }
-}
-
-/// Files and directories; links only if they are followed; nothing else can be moved.
-fn disk_node(path: &Path, follow_links: bool) -> Option<Node> {
-    let about = if follow_links { fs::metadata(path) } else { fs::symlink_metadata(path) }.ok()?;
-    (about.is_dir() || about.is_file()).then(|| Node {
-        directory: about.is_dir(),
-        size: about.is_file().then_some(about.len()),
-        time: about.modified().ok().map(moment),
-        exact_to_secs: 1,
-        mode: Some(about.permissions().mode() & 0o7777),
-    })
+/// Something below a root.
+fn below(root: &[u8], path: &[u8]) -> Vec<u8> {
+    if path.is_empty() { root.to_vec() } else { join(root, path) }
 }

@@ -98,7 +98,8 @@ impl Whole {
         let About { size, time, told } = *about;
         let part = beside(target, Some(size), time)?;
         let local = |why| Error::local(&part, why);
-        let (file, begun) = open(&part, resume).map_err(local)?;
+        let (file, there) = open(&part).map_err(local)?;
+        let begun = if resume { there } else { 0 };
         let found = if begun > size { read_pieces(&file, size).unwrap_or_default() } else { Vec::new() };
         let ranges = match (found.is_empty(), begun) {
             (false, _) => found,

@@ -2,25 +2,43 @@
 //!
 //! A pattern without `/` is for the name alone, anywhere in the tree; one with `/` is for the whole path below the tree's root.
 //! `*`, `?` and `[…]` stand for octets of one name, `**` for any number of directories. The last pattern that fits decides;
-//! when none does, a name is wanted unless the first pattern is an inclusion.
+//! when none does, a name is wanted unless the first pattern is an inclusion. A regular expression is looked for in the path.
 //!
 //! Invariants: a directory that is excluded is not looked into.
 
 use ftp::Pattern;
+use regex::bytes::Regex;
 
 /// Inclusions and exclusions, in their order.
 #[derive(Debug, Clone, Default)]
-pub struct Selection(Vec<(bool, Vec<Vec<u8>>)>);
+pub struct Selection(Vec<(bool, Rule)>);
+
+#[derive(Debug, Clone)]
+enum Rule {
+    /// The parts of a pattern, as there are names in a path.
+    Names(Vec<Vec<u8>>),
+    Path(Regex),
+}
 
 impl Selection {
     /// Adds a pattern for what is wanted.
     pub fn include(&mut self, pattern: &str) {
-        self.0.push((true, parts(pattern)));
+        self.0.push((true, Rule::Names(parts(pattern))));
     }
 
     /// Adds a pattern for what is not.
     pub fn exclude(&mut self, pattern: &str) {
-        self.0.push((false, parts(pattern)));
+        self.0.push((false, Rule::Names(parts(pattern))));
+    }
+
+    /// Adds a regular expression for what is wanted.
+    pub fn include_regex(&mut self, expression: &Regex) {
+        self.0.push((true, Rule::Path(expression.clone())));
+    }
+
+    /// Adds a regular expression for what is not.
+    pub fn exclude_regex(&mut self, expression: &Regex) {
+        self.0.push((false, Rule::Path(expression.clone())));
     }
 
     /// Whether a file is wanted, by its path below the root.
@@ -36,7 +54,11 @@ impl Selection {
 
     fn decided(&self, path: &[u8]) -> Option<bool> {
         let names: Vec<&[u8]> = path.split(|octet| *octet == b'/').collect();
-        self.0.iter().rev().find(|(_, pattern)| fits(pattern, &names)).map(|(include, _)| *include)
+        let decides = |rule: &Rule| match rule {
+            Rule::Names(pattern) => fits(pattern, &names),
+            Rule::Path(expression) => expression.is_match(path),
+        };
+        self.0.iter().rev().find(|(_, rule)| decides(rule)).map(|(include, _)| *include)
     }
 }
 
@@ -91,6 +113,17 @@ mod tests {
             ("a/x/y/old", false),
             ("b/old", true),
         ] {
+            assert_eq!(selection.wants_file(path.as_bytes()), wanted, "{path}");
+        }
+    }
+
+    #[test]
+    fn regular_expressions_are_looked_for_in_the_path() {
+        let regex = |text: &str| Regex::new(text).expect("an expression");
+        let mut selection = Selection::default();
+        selection.exclude_regex(&regex(r"(^|/)build/.*\.o$"));
+        selection.include_regex(&regex(r"^build/keep"));
+        for (path, wanted) in [("build/a.o", false), ("x/build/y/a.o", false), ("build/keep.o", true), ("a.o", true)] {
             assert_eq!(selection.wants_file(path.as_bytes()), wanted, "{path}");
         }
     }

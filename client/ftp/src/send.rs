@@ -170,7 +170,7 @@ impl Connection {
     }
 
     /// Gives it its name and its time. Says whether it has its time.
-    async fn finish(
+    pub(crate) async fn finish(
         &mut self,
         part: &WirePath,
         whole: &WirePath,
@@ -187,7 +187,7 @@ impl Connection {
         }
         let mut words: Vec<Words> = rename.iter().map(Words::from).collect();
         words.extend(time.clone());
-        let replies = self.say(words).await?;
+        let replies = if self.more { self.say_ahead(words).await? } else { self.say(words).await? };
         if replies[1].is_positive() {
             return Ok(replies.get(2).is_some_and(ftp::Reply::is_positive));
         }
@@ -203,7 +203,7 @@ impl Connection {
 }
 
 /// The part's path, beside the file's.
-fn beside(path: &[u8], octets: u64, time: Option<Moment>) -> Vec<u8> {
+pub(crate) fn beside(path: &[u8], octets: u64, time: Option<Moment>) -> Vec<u8> {
     let (directory, name) = match path.iter().rposition(|octet| *octet == b'/') {
         Some(at) => (&path[..=at], &path[at + 1..]),
         None => (&b""[..], path),

@@ -4,13 +4,15 @@
 //!
 //! Invariants: by default a password goes out in clear to loopback only.
 
+use crate::charset::Charset;
 use crate::error::Error;
 use crate::url::{Scheme, Url};
 use ftp::address::Family;
 use ftp::client::{Settings, Tls, Way};
 use line::Secret;
-use net::{ClientTls, Throttle, Trust};
+use net::{ClientTls, Proxy, Throttle, Trust};
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How safe it must be.
@@ -51,6 +53,8 @@ pub struct Site {
     pub say_host: bool,
     /// Whether commands may be said before the last one is answered.
     pub pipelining: bool,
+    /// Who connects for us, also for data.
+    pub proxy: Option<Proxy>,
     /// Only addresses of this family.
     pub family: Option<Family>,
     /// How long it may take to connect.
@@ -61,13 +65,35 @@ pub struct Site {
     pub throttle: Throttle,
     /// Where to go after the login; nothing for where it leads.
     pub directory: Vec<u8>,
+    /// Which way to data connections has worked; clones of the site share it.
+    pub way: ProvenWay,
+    /// In which charset the server has names; nothing for whatever it has.
+    pub charset: Option<Charset>,
     /// Who hears the dialogue.
     pub tap: Option<Tap>,
 }
 
+/// A way to data connections that has worked: other connections to the server need not find out anew what its firewall lets
+/// through.
+#[derive(Debug, Clone, Default)]
+pub struct ProvenWay(Arc<Mutex<Option<Way>>>);
+
+impl ProvenWay {
+    pub(crate) fn note(&self, way: Way) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(way);
+    }
+
+    fn first(&self, mut ways: Vec<Way>) -> Vec<Way> {
+        if let Some(proven) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            ways.sort_by_key(|way| *way != proven);
+        }
+        ways
+    }
+}
+
 /// Somebody who hears the dialogue, secrets left out.
 #[derive(Clone)]
-pub struct Tap(pub std::sync::Arc<dyn net::tap::Tap>);
+pub struct Tap(pub Arc<dyn net::tap::Tap>);
 
 impl std::fmt::Debug for Tap {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -108,14 +134,36 @@ impl Site {
             trust_pasv_address: false,
             say_host: false,
             pipelining: true,
+            proxy: None,
             family: None,
             // A connection across the world takes a second; three lost packets, seven.
             connect_limit: Duration::from_secs(20),
             stall_limit: Duration::from_secs(60),
             throttle: Throttle::default(),
             directory: Vec::new(),
+            way: ProvenWay::default(),
+            charset: None,
             tap: None,
         }
+    }
+
+    /// Through somebody else. What is loopback there is not on this machine.
+    #[must_use]
+    pub fn through(self, proxy: Proxy) -> Self {
+        let safety = match self.safety {
+            Safety::IfOffered if !proxy.is_on_loopback() => Safety::Required,
+            safety => safety,
+        };
+        Site { proxy: Some(proxy), safety, ..self }
+    }
+
+    /// A server cannot dial us behind a proxy. What has worked before comes first.
+    fn ways(&self, family: Family) -> Vec<Way> {
+        self.way.first(match (&self.proxy, self.active) {
+            (Some(_), _) => vec![Way::ExtendedPassive, Way::Passive],
+            (None, true) => Way::active(family),
+            (None, false) => Way::all(family),
+        })
     }
 
     pub(crate) fn settings(&self, family: Family) -> Settings {
@@ -135,7 +183,8 @@ impl Site {
             host,
             name: concat!("packetboat/", env!("CARGO_PKG_VERSION")).into(),
             pipelining: self.pipelining,
-            ways: if self.active { Way::active(family) } else { Way::all(family) },
+            utf8: self.charset.is_none(),
+            ways: self.ways(family),
         }
     }
 }

@@ -73,54 +73,57 @@ impl Connection {
         Ok(counted.map(|counted| told.eq_ignore_ascii_case(&counted)))
     }
 
-    async fn remote_sum(&mut self, path: &WirePath, until: u64) -> Result<Option<(HashKind, String)>, Error> {
-        let features = self.features();
-        let strong = |kind: &&HashKind| ours(**kind).is_some();
-        let hash = features.hash.iter().find(strong).copied();
-        let selected = features.hash.first().copied();
-        if let Some(kind) = hash.filter(|_| features.rang || until == 0) {
-            let mut words = Vec::new();
-            if selected != Some(kind) {
-                words.push(Command::Opts(Options::Hash(Some(kind))).into());
-            }
-            if until > 0 {
-                words.push(Command::Rang(0, until - 1).into());
-            }
-            words.push(Command::Hash(path.clone()).into());
-            let replies = self.say(words).await?;
-            return Ok(replies
-                .last()
-                .filter(|reply| reply.is_positive())
-                .and_then(|reply| digits_in(reply, kind))
-                .map(|sum| (kind, sum)));
-        }
-        let best = [HashKind::Sha256, HashKind::Sha512, HashKind::Sha1, HashKind::Crc32];
-        let Some(kind) = best.into_iter().find(|kind| features.digests.contains(kind)) else {
-            return self.whole_sum(path, until, hash).await;
-        };
-        let stretch = Stretch { path: path.clone(), from: 0, until: Some(until) };
-        let reply = self.say(vec![Command::Digest(kind, stretch).into()]).await?.swap_remove(0);
-        Ok(digits_in(&reply, kind).filter(|_| reply.is_positive()).map(|sum| (kind, sum)))
-    }
-
-    /// Without RANG, HASH tells of whole files only: good enough where the stretch is all of it.
-    async fn whole_sum(
+    /// Whether the first `until` octets of a file there are the same as those of one on another server. `None` if they have no
+    /// kind of sum in common.
+    pub(crate) async fn same_sum_there(
         &mut self,
         path: &WirePath,
+        other: &mut Connection,
+        other_path: &WirePath,
         until: u64,
-        kind: Option<HashKind>,
-    ) -> Result<Option<(HashKind, String)>, Error> {
-        let Some(kind) = kind else { return Ok(None) };
-        if self.measure(path).await?.0 != Some(until) {
+    ) -> Result<Option<bool>, Error> {
+        let kinds = [HashKind::Sha256, HashKind::Sha512, HashKind::Sha1, HashKind::Md5, HashKind::Crc32];
+        let common = kinds.into_iter().find(|kind| self.tells(*kind) && other.tells(*kind));
+        let Some(kind) = common else { return Ok(None) };
+        let (one, two) = tokio::join!(self.sum_by(kind, path, until), other.sum_by(kind, other_path, until));
+        Ok(one?.zip(two?).map(|(one, two)| one.eq_ignore_ascii_case(&two)))
+    }
+
+    fn tells(&self, kind: HashKind) -> bool {
+        self.features().hash.contains(&kind) || self.features().digests.contains(&kind)
+    }
+
+    async fn remote_sum(&mut self, path: &WirePath, until: u64) -> Result<Option<(HashKind, String)>, Error> {
+        let strong = |kind: &&HashKind| ours(**kind).is_some();
+        let best = [HashKind::Sha256, HashKind::Sha512, HashKind::Sha1, HashKind::Crc32];
+        let selected = self.features().hash.iter().find(strong).copied();
+        let Some(kind) = selected.or_else(|| best.into_iter().find(|kind| self.tells(*kind))) else { return Ok(None) };
+        Ok(self.sum_by(kind, path, until).await?.map(|sum| (kind, sum)))
+    }
+
+    /// The sum of the first octets of a file there, by one of the ways that the server has.
+    async fn sum_by(&mut self, kind: HashKind, path: &WirePath, until: u64) -> Result<Option<String>, Error> {
+        let hash = self.features().hash.contains(&kind);
+        let stretches = self.features().rang || until == 0;
+        if !(hash && stretches) && self.features().digests.contains(&kind) {
+            let stretch = Stretch { path: path.clone(), from: 0, until: Some(until) };
+            let reply = self.say(vec![Command::Digest(kind, stretch).into()]).await?.swap_remove(0);
+            return Ok(digits_in(&reply, kind).filter(|_| reply.is_positive()));
+        }
+        // Without RANG, HASH tells of whole files only: good enough where the stretch is all of it.
+        if !hash || !stretches && self.measure(path).await?.0 != Some(until) {
             return Ok(None);
         }
-        let words = vec![Command::Opts(Options::Hash(Some(kind))).into(), Command::Hash(path.clone()).into()];
+        let mut words = Vec::new();
+        if self.features().hash.len() > 1 {
+            words.push(Command::Opts(Options::Hash(Some(kind))).into());
+        }
+        if stretches && until > 0 {
+            words.push(Command::Rang(0, until - 1).into());
+        }
+        words.push(Command::Hash(path.clone()).into());
         let replies = self.say(words).await?;
-        Ok(replies
-            .last()
-            .filter(|reply| reply.is_positive())
-            .and_then(|reply| digits_in(reply, kind))
-            .map(|sum| (kind, sum)))
+        Ok(replies.last().filter(|reply| reply.is_positive()).and_then(|reply| digits_in(reply, kind)))
     }
 }
 

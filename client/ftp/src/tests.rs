@@ -4,6 +4,7 @@
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::fetch::Fetch;
+use crate::mirror::{Compare, Only, Surplus};
 use crate::send::Send;
 use crate::site::{Safety, Site};
 use crate::{Crew, Direction, Mirror, Selection, Url};
@@ -111,11 +112,13 @@ impl Talk {
     async fn hold(mut self, stream: TcpStream) {
         *self.said.lock().expect("not poisoned") = 0;
         let (reading, mut writing) = stream.into_split();
-        let mut lines = BufReader::new(reading).lines();
+        let mut lines = BufReader::new(reading).split(b'\n');
         if self.say(&mut writing, "220 ready\r\n").await.is_none() {
             return;
         }
-        while let Ok(Some(line)) = lines.next_line().await {
+        while let Ok(Some(line)) = lines.next_segment().await {
+            // Letters of Latin-1, whatever they mean.
+            let line: String = line.trim_ascii_end().iter().map(|octet| char::from(*octet)).collect();
             self.heard.lock().expect("not poisoned").push(line.clone());
             if self.answer(&mut writing, &line).await.is_none() || line == "QUIT" {
                 return;
@@ -234,6 +237,7 @@ impl Talk {
 }
 
 mod pieces;
+mod proxies;
 mod scripted;
 
 fn content(length: usize) -> Vec<u8> {
@@ -392,14 +396,43 @@ fn mirror(local: &Path, delete: bool) -> Mirror {
         remote: Vec::new(),
         local: local.into(),
         selection: Selection::default(),
-        delete,
-        size_only: false,
-        only_missing: false,
+        surplus: if delete { Surplus::Removed } else { Surplus::Kept },
+        compare: Compare::Time,
+        only: Only::All,
         follow_links: false,
         keep_modes: false,
         resume: false,
         verify: false,
     }
+}
+
+#[tokio::test]
+async fn names_in_another_charset_are_ours_here_and_theirs_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let habits = Habits { listing: Some(b"type=file;size=4; K\xe4se\r\n".to_vec()), ..Habits::default() };
+    let server = Server::start(habits, &[("K\u{e4}se", b"good")]).await;
+    let mirror = mirror(&folder.path().join("inside"), false);
+    let site = Site { charset: Some("latin1".parse().expect("a charset")), ..server.site() };
+    let crew = Crew::new(site.clone(), 1, Arc::new(|_| ()));
+    let plan = mirror.plan(&crew).await.expect("a plan");
+    assert_eq!(mirror.apply(&plan, &crew).await.expect("applied").moved, 1);
+    assert_eq!(names(&folder.path().join("inside")), ["K\u{e4}se"]);
+    let mut connection = Connection::open(&site).await.expect("open");
+    let error = connection.remove_file("\u{65e5}".as_bytes()).await.expect_err("no such letter");
+    assert!(matches!(error, Error::Name(_)), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_firewall_lets_through_is_found_out_once() {
+    let server = Server::start(Habits { foreign_address: true, ..Habits::default() }, &[("menu", b"good")]).await;
+    let (folder, site) = (tempfile::tempdir().expect("a folder"), server.site());
+    for _ in 0..2 {
+        let mut connection = Connection::open(&site).await.expect("open");
+        let target = folder.path().join("menu");
+        connection.fetch(b"menu", &target, &Fetch::default()).await.expect("fetched");
+    }
+    let heard = server.heard.lock().expect("not poisoned");
+    assert_eq!(heard.iter().filter(|line| *line == "EPSV").count(), 1);
 }
 
 #[tokio::test]

@@ -13,6 +13,9 @@
 //!
 //! The house is asked `Dial` or `Listen` for a data connection, `Pump` once the command for it has been said, `LetGo` when
 //! it is no longer wanted, and `Next` for what to do; it tells by news how the data connection ended.
+//! The way to the data of the next transfer can be asked for ahead: behind commands, or behind a transfer where the server is
+//! known to bear that; then a file costs two round trips, not three.
+//!
 //! A transfer is over when both have ended: the data connection, and the reply that says so. Which comes first does not matter.
 //!
 //! Servers differ, and this outlives: 120 before 220; 230 or 232 right after USER; no 1yz, or two; 226 before the last octet;
@@ -31,6 +34,7 @@ mod transfer;
 
 use crate::command::Command;
 use crate::reply::{Heard, Replies, Reply};
+use core::net::SocketAddrV4;
 use line::{Exposure, Secured, Session, Step};
 use login::Steps;
 use std::collections::VecDeque;
@@ -68,8 +72,8 @@ const PACK_MAX: usize = 32;
 /// And so many octets of commands: far below what sockets hold, so that nobody waits for the other to read.
 const PACK_MAX_OCTETS: usize = 4096;
 
-/// More replies to ABOR and its PWD than this are none of ours.
-const ABORT_REPLIES_MAX: u8 = 4;
+/// More replies to ABOR and its PWD, and to what was asked for ahead, than this are none of ours.
+const ABORT_REPLIES_MAX: u8 = 5;
 
 /// A session.
 pub struct Client {
@@ -81,6 +85,12 @@ pub struct Client {
     ascii: bool,
     /// Ways to data connections that may work, the best first.
     ways: Vec<Way>,
+    /// Whether the server lets commands wait while data move.
+    in_turn: bool,
+    /// Whether data have come or gone by the first of the ways.
+    proven: bool,
+    /// Where the server listens already for the next transfer: the port, and the address told with it.
+    ready: Option<(u16, Option<SocketAddrV4>)>,
     /// How long the reply at hand is so far.
     unfinished: usize,
     /// How often the server has asked for patience since it last said anything else.
@@ -127,6 +137,8 @@ enum State {
     Starting(Errand),
     /// Data and a reply.
     Busy(Busy),
+    /// The transfer is over; the reply to what was asked for ahead.
+    Ahead(Outcome),
     /// The house, to close the data connection; then this.
     LettingGo(After),
     /// Replies to ABOR and PWD; so many have come.
@@ -141,6 +153,8 @@ enum State {
 #[derive(Debug)]
 enum After {
     Report(Outcome),
+    /// The same, when the reply is there to what was asked for ahead.
+    Ahead(Outcome),
     /// ABOR goes out, and then this is reported.
     Abort(Outcome),
     /// Another way to the data.
@@ -153,6 +167,8 @@ struct Pack {
     left: VecDeque<Words>,
     awaited: usize,
     heard: Vec<Reply>,
+    /// The last of them asks for the way to the data of the next transfer.
+    ahead: bool,
 }
 
 impl std::fmt::Debug for Client {
@@ -174,6 +190,9 @@ impl Client {
             // RFC 959 §5.1: TYPE A is what a server begins with.
             ascii: true,
             ways,
+            in_turn: false,
+            proven: false,
+            ready: None,
             unfinished: 0,
             waits: 0,
             echo: false,
@@ -226,6 +245,14 @@ impl Client {
                 let pack = Pack { left: words.into(), ..Pack::default() };
                 self.go_on_saying(pack);
             }
+            Order::SayAhead(words) => {
+                let mut pack = Pack { left: words.into(), ..Pack::default() };
+                if let Some(passive) = self.ahead().filter(|_| self.settings.pipelining) {
+                    pack.left.push_back(Words::from(&passive));
+                    pack.ahead = true;
+                }
+                self.go_on_saying(pack);
+            }
             Order::Transfer(transfer) => self.begin(transfer),
             Order::Quit => self.say(&Command::Quit, State::Quitting),
         }
@@ -247,6 +274,9 @@ impl Client {
             self.words_exposure = Exposure::Open;
         }
         if pack.awaited == 0 {
+            if let Some(reply) = pack.heard.pop_if(|_| pack.ahead) {
+                self.note_ahead(&reply);
+            }
             return self.report(Outcome::Said(pack.heard));
         }
         self.state = State::Saying(pack);
@@ -276,6 +306,11 @@ impl Client {
             State::Saying(pack) => self.said(pack, reply),
             State::Settling(errand, pause) => self.settle(errand, pause, reply),
             State::Busy(busy) => self.judged(busy, reply, now),
+            // What the server says of the future does not change what was.
+            State::Ahead(outcome) => {
+                self.note_ahead(&reply);
+                self.report(outcome);
+            }
             State::Aborting(outcome, heard) => self.getting_over(outcome, heard, &reply),
             State::Quitting => self.end(End::Quit),
             state => self.admit(state, reply),

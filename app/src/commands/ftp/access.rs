@@ -7,7 +7,7 @@ use crate::cli::ftp::Access;
 use crate::failure::Failure;
 use crate::terminal;
 use ftp_client::site::{ANONYMOUS, Tap};
-use ftp_client::{Bucket, Safety, Site, Throttle, Url};
+use ftp_client::{Bucket, Proxy, Safety, Site, Throttle, Url};
 use net::{ClientTls, Trust};
 use std::io::{IsTerminal, stderr, stdin};
 use std::path::{Path, PathBuf};
@@ -37,11 +37,15 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
     url.user = url.user.or_else(|| access.user.clone()).or(by_netrc);
     let password = password(&url, access, netrc)?;
     let mut site = Site::with_tls(&url, &password, tls(&url, access)?);
+    if let Some(proxy) = proxy(&url.host, access, |name| std::env::var(name).ok())? {
+        site = site.through(proxy);
+    }
     site.safety = safety(&url, access, site.safety)?;
     site.private_data = !access.clear_data;
     site.active = access.active;
     site.say_host = access.say_host;
     site.trust_pasv_address = access.trust_pasv_address;
+    site.charset = access.charset;
     site.pipelining = !access.no_pipelining;
     site.family = match (access.ipv4, access.ipv6) {
         (true, _) => Some(ftp_client::Family::V4),
@@ -71,6 +75,29 @@ fn safety(url: &Url, access: &Access, usual: Safety) -> Result<Safety, Failure> 
         }
         usual => Ok(usual),
     }
+}
+
+/// What is said on the command line, or in the environment for hosts that are not excepted there.
+fn proxy(host: &str, access: &Access, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, Failure> {
+    let either = |name: &str| variable(name).or_else(|| variable(&name.to_uppercase())).filter(|text| !text.is_empty());
+    let text = match &access.proxy {
+        Some(text) if text == "none" => return Ok(None),
+        Some(text) => Some(text.clone()),
+        None if access.active || is_excepted(host, &either("no_proxy").unwrap_or_default()) => None,
+        None => either("ftp_proxy").or_else(|| either("all_proxy")),
+    };
+    let read = |text: String| text.parse().map_err(|error| Failure::Failed(format!("{error}")));
+    text.map(read).transpose()
+}
+
+/// Ourselves, and what `no_proxy` has: names with all that is below them, addresses, or `*`.
+fn is_excepted(host: &str, list: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let fits = |name: &str| {
+        let name = name.trim().trim_start_matches('.').to_ascii_lowercase();
+        name == "*" || host == name || !name.is_empty() && host.ends_with(&format!(".{name}"))
+    };
+    ftp_client::site::is_loopback(&host) || list.split(',').any(fits)
 }
 
 fn is_anonymous(user: &str) -> bool {
@@ -213,6 +240,31 @@ mod tests {
                 "{url}"
             );
         }
+    }
+
+    #[test]
+    fn a_proxy_is_that_of_the_command_line_or_of_the_environment() {
+        let found = |arguments: &[&str], environment: &[(&str, &str)], host: &str| {
+            let words = [&["packetboat", "ftp", "ls"], arguments, &["ftp://h/"]].concat();
+            let said = Cli::try_parse_from(words).expect("said");
+            let Said::Ftp(said) = said.command else { panic!("another command") };
+            let Ftp { command: Some(FtpCommand::Ls(ls)), .. } = *said else { panic!("another command") };
+            let variable = |name: &str| {
+                let found = environment.iter().find(|(variable, _)| *variable == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            proxy(host, &ls.access, variable).map(|proxy| proxy.map(|proxy| proxy.to_string())).ok().flatten()
+        };
+        let all = [("ALL_PROXY", "socks5://all:1"), ("no_proxy", "b.test, .c.test")];
+        assert_eq!(found(&[], &all, "a.test").as_deref(), Some("all:1"));
+        assert_eq!(found(&[], &[("ftp_proxy", "http://ftp:2"), all[0]], "a.test").as_deref(), Some("ftp:2"));
+        assert_eq!(found(&["--proxy", "http://said:3"], &all, "b.test").as_deref(), Some("said:3"));
+        assert_eq!(found(&["--proxy", "none"], &all, "a.test"), None);
+        for host in ["b.test", "x.B.test", "c.test", "localhost", "127.0.0.1"] {
+            assert_eq!(found(&[], &all, host), None, "{host}");
+        }
+        assert_eq!(found(&[], &all, "ab.test").as_deref(), Some("all:1"));
+        assert_eq!(found(&[], &[("all_proxy", "what?")], "a.test"), None);
     }
 
     #[test]

@@ -3,14 +3,16 @@
 mod access;
 mod known;
 mod places;
+mod plan;
 mod shell;
 mod show;
 
-use crate::cli::ftp::{Access, Cat, Ftp, FtpCommand, Get, Ls, Mirror, Mkdir, Mv, Put, Rm, Stat, Trees};
+use crate::cli::ftp::{Cat, Ftp, FtpCommand, Get, Ls, Mirror, Mkdir, Mv, Put, Rm, Stat, Trees};
 use crate::failure::Failure;
 use crate::output;
 use access::{Place, place};
-use ftp_client::{Action, Connection, Crew, Direction, Error, Fetch, Selection, Send};
+use ftp_client::mirror::{Compare, Far, Only, Surplus};
+use ftp_client::{Connection, Crew, Direction, Error, Fetch, Plan, Selection, Send};
 use show::{Show, entry_json, entry_line};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +21,8 @@ use std::path::{Path, PathBuf};
 /// Does it.
 pub fn run(ftp: Ftp) -> Result<(), Failure> {
     let Some(command) = ftp.command else { return shell::run(ftp.shell) };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // What takes long has threads of its own; dialogues and small files are faster without changing threads.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match command {
             FtpCommand::Get(get) => fetch(get).await,
@@ -188,38 +191,24 @@ async fn rename(mv: Mv) -> Result<(), Failure> {
 }
 
 async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
-    let is_url = |text: &str| text.contains("://");
-    let (direction, url, local) = match (is_url(&trees.source), is_url(&trees.target)) {
-        (true, false) => (Direction::Here, &trees.source, &trees.target),
-        (false, true) => (Direction::There, &trees.target, &trees.source),
-        _ => return Err(Failure::Failed("one of the two is a URL, the other a directory here".into())),
+    let saved = trees.apply.as_deref().map(plan::read).transpose()?;
+    let (source, target) = match (&saved, &trees.source, &trees.target) {
+        (Some(saved), ..) => (saved.source.clone(), saved.target.clone()),
+        (None, Some(source), Some(target)) => (source.clone(), target.clone()),
+        _ => return Err(Failure::Failed("two trees are wanted, or --apply".into())),
     };
-    let place = place(url, &trees.access)?;
+    let (crew_place, mirror) = ends(&source, &target, &trees, delete)?;
     let show = Show::new(&trees.access);
-    let mirror = ftp_client::Mirror {
-        direction,
-        remote: place.url.path.strip_suffix(b"/").unwrap_or(&place.url.path).to_vec(),
-        local: local.into(),
-        selection: selection(&trees),
-        delete,
-        size_only: trees.size_only,
-        only_missing: trees.only_missing,
-        follow_links: trees.follow_links,
-        keep_modes: trees.keep_modes,
-        resume: trees.moving.resume,
-        verify: trees.moving.verify,
+    let crew = Crew::new(crew_place.site, trees.access.parallel.into(), show.watcher());
+    let plan = match saved {
+        Some(saved) => saved.plan,
+        None => look_at(&mirror, &crew).await?,
     };
-    let crew = Crew::new(place.site, trees.access.parallel.into(), show.watcher());
-    let plan = mirror.plan(&crew).await?;
-    if plan.passed_over > 0 {
-        eprintln!(
-            "packetboat: {} names or directories were passed over{}",
-            plan.passed_over,
-            if delete { ", so nothing will be removed" } else { "" }
-        );
-    }
     if trees.dry_run {
-        return show_plan(&plan, &trees.access);
+        return plan::show(&plan, &trees.access);
+    }
+    if let Some(file) = &trees.plan {
+        return plan::write(file, &source, &target, plan);
     }
     let (files, octets) = plan.to_move();
     show.expect(files, octets);
@@ -227,48 +216,63 @@ async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
     show.end()
 }
 
+async fn look_at(mirror: &ftp_client::Mirror, crew: &Crew) -> Result<Plan, Failure> {
+    let plan = mirror.plan(crew).await?;
+    if plan.passed_over > 0 {
+        let removed = if mirror.surplus == Surplus::Kept { "" } else { ", so nothing will be removed" };
+        eprintln!("packetboat: {} names or directories were passed over{removed}", plan.passed_over);
+    }
+    Ok(plan)
+}
+
+/// Where the crew works, and what it does there.
+fn ends(source: &str, target: &str, trees: &Trees, delete: bool) -> Result<(Place, ftp_client::Mirror), Failure> {
+    let is_url = |text: &str| text.contains("://");
+    let tree = |place: &Place| place.url.path.strip_suffix(b"/").unwrap_or(&place.url.path).to_vec();
+    let (place, direction, local) = match (is_url(source), is_url(target)) {
+        (true, false) => (place(source, &trees.access)?, Direction::Here, target),
+        (false, true) => (place(target, &trees.access)?, Direction::There, source),
+        (true, true) => {
+            let far = place(target, &trees.access)?;
+            let far = Far { path: tree(&far), site: Box::new(far.site) };
+            (place(source, &trees.access)?, Direction::Across(far), "")
+        }
+        (false, false) => return Err(Failure::Failed("one of the two has to be a URL".into())),
+    };
+    let mirror = ftp_client::Mirror {
+        direction,
+        remote: tree(&place),
+        local: local.into(),
+        selection: selection(trees),
+        surplus: match (delete, trees.delete_first) {
+            (_, true) => Surplus::RemovedFirst,
+            (true, false) => Surplus::Removed,
+            (false, false) => Surplus::Kept,
+        },
+        compare: match trees.compare {
+            crate::cli::ftp::Compare::Time => Compare::Time,
+            crate::cli::ftp::Compare::Size => Compare::Size,
+            crate::cli::ftp::Compare::Checksum => Compare::Sum,
+        },
+        only: match (trees.only_missing, trees.only_existing, trees.only_newer) {
+            (true, ..) => Only::Missing,
+            (_, true, _) => Only::Existing,
+            (_, _, true) => Only::Newer,
+            _ => Only::All,
+        },
+        follow_links: trees.follow_links,
+        keep_modes: trees.keep_modes,
+        resume: trees.moving.resume,
+        verify: trees.moving.verify,
+    };
+    Ok((place, mirror))
+}
+
 fn selection(trees: &Trees) -> Selection {
     let mut selection = Selection::default();
     trees.include.iter().for_each(|pattern| selection.include(pattern));
+    trees.include_regex.iter().for_each(|expression| selection.include_regex(expression));
     trees.exclude.iter().for_each(|pattern| selection.exclude(pattern));
+    trees.exclude_regex.iter().for_each(|expression| selection.exclude_regex(expression));
     selection
-}
-
-fn show_plan(plan: &ftp_client::Plan, access: &Access) -> Result<(), Failure> {
-    if access.json {
-        for (path, action) in &plan.actions {
-            let (word, octets, why) = action_words(action);
-            let path = String::from_utf8_lossy(path);
-            output::json(&serde_json::json!({"action": word, "path": path, "octets": octets, "why": why}))?;
-        }
-        return Ok(());
-    }
-    for line in plan_lines(plan) {
-        output::say(&line)?;
-    }
-    let (files, octets) = plan.to_move();
-    if !access.quiet {
-        eprintln!("{files} files to move, {}; {} are as they should be", output::size(octets), plan.same);
-    }
-    Ok(())
-}
-
-/// A plan for people.
-fn plan_lines(plan: &ftp_client::Plan) -> Vec<String> {
-    let line = |(path, action): &(Vec<u8>, Action)| {
-        let (word, _, why) = action_words(action);
-        let why = why.map_or(String::new(), |why| format!("  ({why})"));
-        format!("{word:<16} {}{why}", output::printable(&String::from_utf8_lossy(path)))
-    };
-    plan.actions.iter().map(line).collect()
-}
-
-fn action_words(action: &Action) -> (&'static str, Option<u64>, Option<String>) {
-    match action {
-        Action::MakeDirectory => ("make", None, None),
-        Action::Copy { octets, why } => ("copy", *octets, Some(format!("{why:?}").to_lowercase())),
-        Action::Remove => ("remove", None, None),
-        Action::RemoveDirectory => ("remove-directory", None, None),
-        Action::Conflict => ("conflict", None, None),
-    }
 }

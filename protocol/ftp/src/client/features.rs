@@ -31,6 +31,8 @@ pub struct Features {
     pub host: bool,
     /// CLNT.
     pub clnt: bool,
+    /// CSID.
+    pub csid: bool,
     /// HASH with these functions, the selected one first.
     pub hash: Vec<HashKind>,
     /// XCRC, XMD5, XSHA… for these functions.
@@ -70,6 +72,7 @@ impl Features {
             "RANG" => self.rang |= stream,
             "HOST" => self.host = true,
             "CLNT" => self.clnt = true,
+            "CSID" => self.csid = true,
             "HASH" => self.hash = functions(rest),
             "XCRC" => self.digests.push(HashKind::Crc32),
             "XMD5" => self.digests.push(HashKind::Md5),

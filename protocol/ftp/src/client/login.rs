@@ -15,6 +15,9 @@ use crate::reply::Reply;
 use line::Exposure;
 use std::collections::VecDeque;
 
+/// Servers that let commands wait while data move, by what they call themselves in their greeting or in reply to CSID.
+const WAIT_THEIR_TURN: [&str; 3] = ["Name=Packetboat", "vsFTPd", "FileZilla Server"];
+
 /// What follows a login, and is awaited in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Preparation {
@@ -24,6 +27,8 @@ enum Preparation {
     Features,
     /// CLNT, OPTS: welcome, not needed.
     Courtesy,
+    /// CSID: who the server is.
+    Name,
     /// TYPE I.
     Image,
 }
@@ -105,7 +110,8 @@ impl Client {
     }
 
     fn admitted(&mut self, greeting: Reply, admission: Reply) {
-        let welcome = Welcome { greeting, admission, features: Features::default(), private: false };
+        let in_turn = WAIT_THEIR_TURN.iter().any(|name| greeting.to_string().contains(name));
+        let welcome = Welcome { greeting, admission, features: Features::default(), private: false, in_turn };
         let mut steps = Steps::default();
         if self.secured && self.settings.private {
             // RFC 4217 §9: PBSZ first, and it is 0.
@@ -134,11 +140,15 @@ impl Client {
                 welcome.features = Features::read(reply);
                 return self.tell_wishes(welcome);
             }
+            Some(Preparation::Name) => {
+                let text = reply.to_string();
+                welcome.in_turn |= reply.is_positive() && WAIT_THEIR_TURN.iter().any(|name| text.contains(name));
+            }
             Some(Preparation::Image) => self.ascii = !reply.is_positive(),
             Some(Preparation::Buffer | Preparation::Courtesy) | None => {}
         }
         if steps.awaited.is_empty() {
-            self.private = welcome.private;
+            (self.private, self.in_turn) = (welcome.private, welcome.in_turn);
             return self.report(Outcome::Admitted(welcome));
         }
         self.prepare(welcome, steps);
@@ -148,10 +158,12 @@ impl Client {
     fn tell_wishes(&mut self, welcome: Welcome) {
         let features = &welcome.features;
         let mut steps = Steps::default();
-        if features.clnt {
+        if features.csid {
+            steps.add(Command::Csid(format!("Name={};", self.settings.name)), Preparation::Name);
+        } else if features.clnt {
             steps.add(Command::Clnt(self.settings.name.clone()), Preparation::Courtesy);
         }
-        if features.utf8 {
+        if features.utf8 && self.settings.utf8 {
             steps.add(Command::Opts(Options::Utf8), Preparation::Courtesy);
         }
         if features.facts.as_deref().is_some_and(lacks_facts) {

@@ -64,6 +64,8 @@ pub enum News {
 pub enum Order {
     /// These commands, one behind the other whatever is answered; one reply comes for each.
     Say(Vec<Words>),
+    /// The same, and a transfer will follow: the way to its data is asked for at once.
+    SayAhead(Vec<Words>),
     /// A command with data.
     Transfer(Transfer),
     /// Leave.
@@ -79,6 +81,8 @@ pub struct Transfer {
     pub start: Start,
     /// TYPE A.
     pub ascii: bool,
+    /// Another one will follow: the way to its data is asked for behind this one, if the server is known to bear that.
+    pub ahead: bool,
 }
 
 /// Which part of a file.
@@ -125,6 +129,9 @@ pub struct Welcome {
     pub features: Features,
     /// Whether data go under TLS.
     pub private: bool,
+    /// Whether the server is one that lets commands wait while data move, and answers them in turn. There are others: ProFTPD
+    /// says 450 to most of them, Pure-FTPd 500, and pyftpdlib closes the data connection for EPSV.
+    pub in_turn: bool,
 }
 
 /// How a session ended.
@@ -217,6 +224,15 @@ impl Words {
     pub fn list_all(path: Option<&WirePath>) -> Self {
         let words = [&b"LIST -a"[..]].into_iter().chain(path.map(WirePath::as_bytes));
         Self::line(&words.collect::<Vec<_>>().join(&b' '))
+    }
+
+    /// The same line written by somebody who knows another charset. `None` if it cannot be written, or would be none.
+    pub fn rewritten(&self, write: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Self> {
+        let line = self.0.strip_suffix(b"\r\n").unwrap_or(&self.0);
+        // Without Telnet's dress, which UTF-8 never wears: it has no 0xFF.
+        let line = write(line)?;
+        let good = !line.is_empty() && memchr::memchr2(b'\r', b'\n', &line).is_none();
+        good.then(|| Self::line(&line))
     }
 
     fn line(text: &[u8]) -> Self {

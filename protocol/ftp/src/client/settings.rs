@@ -23,6 +23,8 @@ pub struct Settings {
     pub name: String,
     /// Whether commands may be said before the last one is answered.
     pub pipelining: bool,
+    /// Whether the server is told that we speak UTF-8, where it does.
+    pub utf8: bool,
     /// Ways to data connections, the best first.
     pub ways: Vec<Way>,
 }

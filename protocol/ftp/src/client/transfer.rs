@@ -8,7 +8,7 @@
 //! Not here: octets.
 
 use super::{ABORT_LIMIT, ABORT_REPLIES_MAX, Ask, Client, NOTICE_LIMIT, REPLY_LIMIT, TRANSFER_TICK, VERDICT_LIMIT};
-use super::{After, News, Outcome, Start, State, Transfer, Way};
+use super::{After, News, Outcome, Start, State, Transfer, Way, Words};
 use crate::address::{self, Extended, Family};
 use crate::command::{Command, PassiveWish, Representation};
 use crate::reply::Reply;
@@ -21,8 +21,12 @@ pub(super) struct Errand {
     transfer: Transfer,
     /// How many ways have been tried.
     tried: usize,
+    /// The way was asked for ahead, so the server may have given it up since.
+    prepared: bool,
     /// What the server said of the last one.
     said: Option<Reply>,
+    /// The next way was asked for behind it.
+    ahead: bool,
 }
 
 /// A reply on the way to a transfer.
@@ -41,6 +45,8 @@ pub(super) struct Busy {
     errand: Errand,
     verdict: Option<Reply>,
     data: Data,
+    /// A reply is due to what was asked for ahead.
+    ahead: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +56,16 @@ enum Data {
     Broken,
 }
 
+impl Errand {
+    /// This way does not lead there. What was asked for ahead is asked for again before that is believed.
+    fn pass_on(&mut self) {
+        self.tried += usize::from(!std::mem::take(&mut self.prepared));
+    }
+}
+
 impl Busy {
     pub(super) fn new(errand: Errand) -> Self {
-        Busy { errand, verdict: None, data: Data::Moving }
+        Busy { ahead: errand.ahead, errand, verdict: None, data: Data::Moving }
     }
 
     pub(super) fn is_moving(&self) -> bool {
@@ -63,7 +76,7 @@ impl Busy {
 impl Client {
     pub(super) fn begin(&mut self, transfer: Transfer) {
         let ascii = transfer.ascii;
-        let errand = Errand { transfer, tried: 0, said: None };
+        let errand = Errand { transfer, tried: 0, prepared: false, said: None, ahead: false };
         if ascii == self.ascii {
             return self.find_way(errand);
         }
@@ -71,7 +84,11 @@ impl Client {
         self.say(&Command::Type(wanted), State::Settling(errand, Pause::Type));
     }
 
-    fn find_way(&mut self, errand: Errand) {
+    fn find_way(&mut self, mut errand: Errand) {
+        if let Some((port, told)) = self.ready.take() {
+            errand.prepared = true;
+            return self.ask(Ask::Dial { port, told }, State::Reaching(errand));
+        }
         match self.ways.get(errand.tried).copied() {
             None => self.report(Outcome::NoWay(errand.said)),
             Some(way @ Way::ExtendedPassive) => {
@@ -138,7 +155,7 @@ impl Client {
 
     /// The house cannot get through this way, or the server cannot.
     pub(super) fn unreachable(&mut self, mut errand: Errand, said: Option<Reply>) {
-        errand.tried += 1;
+        errand.pass_on();
         errand.said = said.or(errand.said);
         self.find_way(errand);
     }
@@ -167,15 +184,52 @@ impl Client {
 
     /// Says the command. The house begins at once: there are servers that wait for TLS before they say 150, and others that
     /// do not say it at all.
-    fn start(&mut self, errand: Errand) {
+    fn start(&mut self, mut errand: Errand) {
         let words = errand.transfer.words.clone();
         self.say_words(&words);
+        if errand.transfer.ahead
+            && self.in_turn
+            && self.settings.pipelining
+            && self.proven
+            && let Some(passive) = self.ahead()
+        {
+            self.say_words(&Words::from(&passive));
+            errand.ahead = true;
+        }
         self.ask(Ask::Pump, State::Starting(errand));
+    }
+
+    /// What asks for the way to the data of the next transfer.
+    pub(super) fn ahead(&self) -> Option<Command> {
+        match self.ways.first() {
+            // One is enough.
+            _ if self.ready.is_some() => None,
+            Some(Way::ExtendedPassive) => Some(Command::Epsv(PassiveWish::Same)),
+            Some(Way::Passive) => Some(Command::Pasv),
+            _ => None,
+        }
+    }
+
+    /// What cannot be read, or is no, is asked again when it is wanted.
+    pub(super) fn note_ahead(&mut self, reply: &Reply) {
+        self.ready = self.ways.first().and_then(|way| told(*way, reply));
+    }
+
+    /// Reports it, when all that was said is answered.
+    fn close(&mut self, outcome: Outcome, ahead: bool) {
+        match ahead {
+            true => self.state = State::Ahead(outcome),
+            false => self.report(outcome),
+        }
     }
 
     /// A reply while data move.
     pub(super) fn judged(&mut self, mut busy: Busy, reply: Reply, now: Instant) {
         if reply.is_preliminary() {
+            return self.state = State::Busy(busy);
+        }
+        if busy.verdict.is_some() && std::mem::take(&mut busy.ahead) {
+            self.note_ahead(&reply);
             return self.state = State::Busy(busy);
         }
         if reply.is_positive() && busy.data == Data::Moving {
@@ -187,17 +241,20 @@ impl Client {
             return self.conclude(busy, reply);
         }
         // The server could not reach us, nor we it: nothing has moved.
-        if reply.code() == 425 && busy.data != Data::Whole {
+        if reply.code() == 425 && busy.data != Data::Whole && !busy.ahead {
             let mut errand = busy.errand;
-            errand.tried += 1;
+            errand.pass_on();
             errand.said = Some(reply);
             return self.ask(Ask::LetGo, State::LettingGo(After::Retry(errand)));
         }
         match busy.data {
+            Data::Moving if busy.ahead => {
+                self.ask(Ask::LetGo, State::LettingGo(After::Ahead(Outcome::Refused(reply))));
+            }
             Data::Moving => self.ask(Ask::LetGo, State::LettingGo(After::Report(Outcome::Refused(reply)))),
             // 426 says of our broken connection no more than we know ourselves.
-            Data::Broken if reply.code() == 426 => self.report(Outcome::Broken),
-            Data::Whole | Data::Broken => self.report(Outcome::Refused(reply)),
+            Data::Broken if reply.code() == 426 => self.close(Outcome::Broken, busy.ahead),
+            Data::Whole | Data::Broken => self.close(Outcome::Refused(reply), busy.ahead),
         }
     }
 
@@ -205,12 +262,13 @@ impl Client {
     fn conclude(&mut self, busy: Busy, reply: Reply) {
         self.echo = true;
         if busy.data == Data::Broken {
-            return self.report(Outcome::Broken);
+            return self.close(Outcome::Broken, busy.ahead);
         }
         // What has worked once is tried first from now on.
         let way = self.ways.remove(busy.errand.tried);
         self.ways.insert(0, way);
-        self.report(Outcome::Transferred(reply));
+        self.proven = true;
+        self.close(Outcome::Transferred(reply), busy.ahead);
     }
 
     /// News of the data connection, or of somebody who has no patience.
@@ -242,12 +300,14 @@ impl Client {
     pub(super) fn let_gone(&mut self, after: After, now: Instant) {
         match after {
             After::Report(outcome) => self.report(outcome),
+            After::Ahead(outcome) => self.state = State::Ahead(outcome),
             After::Abort(outcome) => self.abort(outcome, now),
             After::Retry(errand) => self.find_way(errand),
         }
     }
 
     fn abort(&mut self, outcome: Outcome, now: Instant) {
+        self.ready = None;
         Command::Abor.write(&mut self.words);
         self.say(&Command::Pwd, State::Aborting(outcome, 0));
         self.deadline = now + ABORT_LIMIT;

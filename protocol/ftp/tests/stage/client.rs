@@ -2,7 +2,7 @@
 //!
 //! `in=yes` in `given:` is a client that has logged in at a server without features.
 //! `?: next admitted mlsd utf8 private`, `?: next said 250 … | 350 …`, `?: next transferred 226 …`, `?: dial 4000`, `?: listen 1`,
-//! `?: pump`, `?: let-go`, `?: ended …`; `!: say NOOP | SITE HELP`, `!: transfer RETR a`, `!: transfer from=5 RETR a`,
+//! `?: pump`, `?: let-go`, `?: ended …`; `!: say NOOP | SITE HELP`, `!: say-ahead NOOP`, `!: transfer ahead RETR a`, `!: transfer RETR a`, `!: transfer from=5 RETR a`,
 //! `!: transfer ascii RETR a`, `!: quit`, `!: dialled`, `!: listening 127.0.0.1:4000`, `!: unreachable`, `!: ok`;
 //! `N: whole`, `N: broken`, `N: stop`.
 //!
@@ -39,6 +39,7 @@ impl Stage for FtpClient {
             host: given.setting("host").map(|host| HostName::Domain(host.into())),
             name: "packetboat".into(),
             pipelining: given.setting("pipelining") != Some("no"),
+            utf8: given.setting("utf8") != Some("no"),
             ways: if given.is("active") { Way::active(family) } else { Way::all(family) },
         };
         let settings =
@@ -71,6 +72,7 @@ impl Stage for FtpClient {
             "listening" => Answer::Listening(rest.parse().map_err(|_| format!("no address: {rest}"))?),
             "quit" => Answer::Order(Order::Quit),
             "say" => Answer::Order(Order::Say(rest.split(" | ").map(words).collect::<Result<_, _>>()?)),
+            "say-ahead" => Answer::Order(Order::SayAhead(rest.split(" | ").map(words).collect::<Result<_, _>>()?)),
             "transfer" => Answer::Order(Order::Transfer(transfer(rest)?)),
             _ => return Err(format!("no such answer: {text}")),
         })
@@ -103,7 +105,7 @@ fn words(line: &str) -> Result<Words, String> {
 }
 
 fn transfer(text: &str) -> Result<Transfer, String> {
-    let (mut start, mut ascii, mut rest) = (Start::Beginning, false, text);
+    let (mut start, mut ascii, mut ahead, mut rest) = (Start::Beginning, false, false, text);
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("no number: {text}"));
     while let Some((word, behind)) = rest.split_once(' ') {
         match word.split_once('=') {
@@ -113,11 +115,12 @@ fn transfer(text: &str) -> Result<Transfer, String> {
                 start = Start::Between(number(first)?, number(last)?);
             }
             _ if word == "ascii" => ascii = true,
+            _ if word == "ahead" => ahead = true,
             _ => break,
         }
         rest = behind;
     }
-    Ok(Transfer { words: words(rest)?, start, ascii })
+    Ok(Transfer { words: words(rest)?, start, ascii, ahead })
 }
 
 fn outcome_text(outcome: &Outcome) -> String {
@@ -130,6 +133,7 @@ fn outcome_text(outcome: &Outcome) -> String {
                 (features.rest, " rest"),
                 (!features.hash.is_empty(), " hash"),
                 (welcome.private, " private"),
+                (welcome.in_turn, " in-turn"),
             ];
             let known = known.into_iter().filter(|(is, _)| *is).map(|(_, word)| word);
             format!("admitted{}", known.collect::<String>())

@@ -6,7 +6,7 @@ use super::there::{Work, absolute, last_name, without_slash};
 use super::words::{Diff, Trees, Which};
 use crate::failure::Failure;
 use ftp_client::directory::{local_name, shown};
-use ftp_client::mirror::Difference;
+use ftp_client::mirror::{Compare, Copy, Difference, Only, Surplus};
 use ftp_client::{Action, Crew, Direction, Kind, Mirror, Plan, Selection};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub async fn mirror(trees: Trees, delete: bool, seat: &mut Seat, work: &Work) ->
         }
     };
     let mirror = Mirror {
-        delete,
+        surplus: if delete { Surplus::Removed } else { Surplus::Kept },
         keep_modes: trees.keep_modes,
         resume: trees.moving.resume,
         verify: work.verify || trees.moving.verify,
@@ -46,11 +46,11 @@ pub async fn mirror(trees: Trees, delete: bool, seat: &mut Seat, work: &Work) ->
 async fn make_alike(mirror: &Mirror, dry_run: bool, crew: &Crew, work: &Work) -> Result<(), Failure> {
     let plan = mirror.plan(crew).await?;
     if plan.passed_over > 0 {
-        let so = if mirror.delete { ", so nothing will be removed" } else { "" };
+        let so = if mirror.surplus == Surplus::Kept { "" } else { ", so nothing will be removed" };
         work.screen.line(&format!("{} names or directories were passed over{so}", plan.passed_over));
     }
     if dry_run {
-        for line in super::super::plan_lines(&plan) {
+        for line in super::super::plan::lines(&plan) {
             work.out.line(&line)?;
         }
         return Ok(());
@@ -70,9 +70,9 @@ fn alike(direction: Direction, remote: Vec<u8>, local: PathBuf, which: &Which) -
         remote,
         local,
         selection,
-        delete: false,
-        size_only: which.size_only,
-        only_missing: which.only_missing,
+        surplus: Surplus::Kept,
+        compare: if which.size_only { Compare::Size } else { Compare::Time },
+        only: if which.only_missing { Only::Missing } else { Only::All },
         follow_links: which.follow_links,
         keep_modes: false,
         resume: false,
@@ -105,7 +105,8 @@ pub async fn diff(diff: Diff, seat: &mut Seat, work: &Work) -> Result<(), Failur
         return diff_files(&remote, &here, seat, work).await;
     }
     let here = absolute(here)?;
-    let down = Mirror { delete: true, ..alike(Direction::Here, remote.clone(), here.clone(), &diff.which) };
+    let down =
+        Mirror { surplus: Surplus::Removed, ..alike(Direction::Here, remote.clone(), here.clone(), &diff.which) };
     let up = alike(Direction::There, remote, here, &diff.which);
     let crew = seat.crew(work.access.parallel.into(), work.show.watcher()).await?;
     let plans = match down.plan(&crew).await {
@@ -127,14 +128,15 @@ pub async fn diff(diff: Diff, seat: &mut Seat, work: &Work) -> Result<(), Failur
 fn difference_lines(down: &Plan, up: &Plan) -> Vec<String> {
     let seen = |(path, action): &(Vec<u8>, Action)| match action {
         Action::MakeDirectory => Some((path.clone(), '>', "only there")),
-        Action::Copy { why: Difference::Missing, .. } => Some((path.clone(), '>', "only there")),
-        Action::Copy { why: Difference::Size, .. } => Some((path.clone(), '!', "another size")),
-        Action::Copy { why: Difference::Older, .. } => Some((path.clone(), '!', "newer there")),
+        Action::Copy(Copy { why: Difference::Missing, .. }) => Some((path.clone(), '>', "only there")),
+        Action::Copy(Copy { why: Difference::Size, .. }) => Some((path.clone(), '!', "another size")),
+        Action::Copy(Copy { why: Difference::Sum, .. }) => Some((path.clone(), '!', "another sum")),
+        Action::Copy(Copy { why: Difference::Older, .. }) => Some((path.clone(), '!', "newer there")),
         Action::Remove | Action::RemoveDirectory => Some((path.clone(), '<', "only here")),
         _ => Some((path.clone(), '!', "differs")),
     };
     let newer_here = |(path, action): &(Vec<u8>, Action)| match action {
-        Action::Copy { why: Difference::Older, .. } => Some((path.clone(), '!', "newer here")),
+        Action::Copy(Copy { why: Difference::Older, .. }) => Some((path.clone(), '!', "newer here")),
         _ => None,
     };
     let mut all: Vec<_> =

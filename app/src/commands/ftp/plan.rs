@@ -1,0 +1,191 @@
+//! What `mirror` and `sync` are about to do: shown, kept in a file, and read from there.
+//!
+//! A file has one object a line, as `-n --json` prints them; before them stands one that says between which trees it was made.
+//!
+//! Invariants: what is written is what is read; no password is in it; a path of a file that leads out of its tree is refused.
+//! Not here: making a plan and doing what it says (the client library).
+
+use crate::cli::ftp::Access;
+use crate::failure::Failure;
+use crate::output;
+use ftp_client::mirror::{Copy, Difference};
+use ftp_client::{Action, Moment, Plan, Url};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+/// What the first line has, so that no other file is taken for a plan.
+const MARK: &str = "packetboat ftp mirror";
+
+/// A plan, and its trees.
+#[derive(Debug)]
+pub struct Saved {
+    pub source: String,
+    pub target: String,
+    pub plan: Plan,
+}
+
+/// Prints it.
+pub fn show(plan: &Plan, access: &Access) -> Result<(), Failure> {
+    if access.json {
+        return plan.actions.iter().try_for_each(|(path, action)| output::json(&value(path, action)));
+    }
+    lines(plan).try_for_each(|line| output::say(&line))?;
+    let (files, octets) = plan.to_move();
+    if !access.quiet {
+        eprintln!("{files} files to move, {}; {} are as they should be", output::size(octets), plan.same);
+    }
+    Ok(())
+}
+
+/// For people.
+pub fn lines(plan: &Plan) -> impl Iterator<Item = String> {
+    plan.actions.iter().map(|(path, action)| {
+        let value = value(path, action);
+        let why = value["why"].as_str().map_or(String::new(), |why| format!("  ({why})"));
+        let word = value["action"].as_str().unwrap_or_default();
+        format!("{word:<16} {}{why}", output::printable(&String::from_utf8_lossy(path)))
+    })
+}
+
+/// Keeps it.
+pub fn write(file: &Path, source: &str, target: &str, plan: Plan) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", file.display()));
+    let mut writing = BufWriter::new(File::create(file).map_err(failed)?);
+    // A URL is written without its password; a directory as one that is found from anywhere.
+    let shown = |tree: &str| match tree.parse::<Url>() {
+        Ok(url) => url.to_string(),
+        Err(_) => std::path::absolute(tree).map_or(tree.into(), |path| path.display().to_string()),
+    };
+    writeln!(writing, "{}", json!({"plan": MARK, "source": shown(source), "target": shown(target)})).map_err(failed)?;
+    for (path, action) in &plan.actions {
+        writeln!(writing, "{}", value(path, action)).map_err(failed)?;
+    }
+    writing.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)
+}
+
+/// Reads one that was kept.
+pub fn read(file: &Path) -> Result<Saved, Failure> {
+    let failed = |why: &dyn std::fmt::Display| Failure::Failed(format!("{}: {why}", file.display()));
+    let mut lines = BufReader::new(File::open(file).map_err(|error| failed(&error))?).lines();
+    let head = lines.next().transpose().map_err(|error| failed(&error))?.unwrap_or_default();
+    let head: Value = serde_json::from_str(&head).map_err(|_| failed(&"that is no plan"))?;
+    let (Some(MARK), Some(source), Some(target)) =
+        (head["plan"].as_str(), head["source"].as_str(), head["target"].as_str())
+    else {
+        return Err(failed(&"that is no plan"));
+    };
+    let mut plan = Plan::default();
+    for (number, line) in lines.enumerate() {
+        let line = line.map_err(|error| failed(&error))?;
+        let action = serde_json::from_str(&line).ok().and_then(|value| action(&value));
+        plan.actions.push(action.ok_or_else(|| failed(&format!("line {} cannot be read", number + 2)))?);
+    }
+    Ok(Saved { source: source.into(), target: target.into(), plan })
+}
+
+fn value(path: &[u8], action: &Action) -> Value {
+    let mut value = match action {
+        Action::MakeDirectory => json!({"action": "make"}),
+        Action::Remove => json!({"action": "remove"}),
+        Action::RemoveDirectory => json!({"action": "remove-directory"}),
+        Action::Conflict => json!({"action": "conflict"}),
+        Action::Copy(copy) => json!({
+            "action": "copy",
+            "octets": copy.octets,
+            "modified_secs": copy.time.map(Moment::unix_secs),
+            "mode": copy.mode,
+            "why": word(copy.why),
+        }),
+    };
+    value["path"] = String::from_utf8_lossy(path).into();
+    if std::str::from_utf8(path).is_err() {
+        value["path_octets"] = path.iter().map(|octet| format!("{octet:02x}")).collect::<String>().into();
+    }
+    value
+}
+
+fn action(value: &Value) -> Option<(Vec<u8>, Action)> {
+    let path = match value["path_octets"].as_str() {
+        Some(digits) => octets(digits)?,
+        None => value["path"].as_str()?.as_bytes().to_vec(),
+    };
+    // Somebody may have changed the file.
+    let leads_out = path.split(|octet| *octet == b'/').any(|name| matches!(name, b"" | b"." | b".."));
+    if leads_out || path.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n')) {
+        return None;
+    }
+    let action = match value["action"].as_str()? {
+        "make" => Action::MakeDirectory,
+        "remove" => Action::Remove,
+        "remove-directory" => Action::RemoveDirectory,
+        "conflict" => Action::Conflict,
+        "copy" => Action::Copy(Copy {
+            octets: value["octets"].as_u64(),
+            time: value["modified_secs"].as_i64().map(Moment::from_unix_secs),
+            mode: value["mode"].as_u64().and_then(|mode| u32::try_from(mode).ok()),
+            why: DIFFERENCES.iter().find(|why| value["why"] == word(**why)).copied()?,
+        }),
+        _ => return None,
+    };
+    Some((path, action))
+}
+
+const DIFFERENCES: [Difference; 4] = [Difference::Missing, Difference::Size, Difference::Older, Difference::Sum];
+
+fn word(why: Difference) -> &'static str {
+    match why {
+        Difference::Missing => "missing",
+        Difference::Size => "size",
+        Difference::Older => "older",
+        Difference::Sum => "checksum",
+    }
+}
+
+fn octets(digits: &str) -> Option<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_read() {
+        let copy = |why| {
+            let time = Some(Moment::from_unix_secs(1_700_000_000));
+            Action::Copy(Copy { octets: Some(5), time, mode: Some(0o640), why })
+        };
+        let mut actions: Vec<(Vec<u8>, Action)> =
+            DIFFERENCES.iter().enumerate().map(|(at, why)| (format!("a/{at}").into_bytes(), copy(*why))).collect();
+        actions.extend([
+            (b"odd \xff".to_vec(), Action::Remove),
+            (b"d".to_vec(), Action::RemoveDirectory),
+            (b"e".to_vec(), Action::MakeDirectory),
+            (b"f".to_vec(), Action::Conflict),
+        ]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("plan");
+        let plan = || Plan { actions: actions.clone(), ..Plan::default() };
+        write(&file, "ftp://bob:secret@h/menus", "/menus", plan()).expect("written");
+        let saved = read(&file).expect("read");
+        assert_eq!((saved.source.as_str(), saved.target.as_str()), ("ftp://bob@h/menus", "/menus"));
+        assert_eq!(saved.plan, plan());
+    }
+
+    #[test]
+    fn what_leads_out_of_the_tree_is_no_plan() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("plan");
+        let head = json!({"plan": MARK, "source": "ftp://h/", "target": "/menus"});
+        for path in ["../x", "/etc/passwd", "a/../../x", "a//b", "a\nb", ""] {
+            let line = json!({"action": "remove", "path": path});
+            std::fs::write(&file, format!("{head}\n{line}\n")).expect("written");
+            assert!(read(&file).is_err(), "{path:?}");
+        }
+        std::fs::write(&file, "{}\n").expect("written");
+        assert!(read(&file).is_err());
+    }
+}

@@ -1,0 +1,402 @@
+//! Looks at two trees, directory by directory, and says what is to be done.
+//!
+//! ```text
+//! Level: a directory ─→ what is in it in the source, and in the target ─→ actions for its files, levels for its directories
+//! ```
+//!
+//! Invariants: of a level nothing stays but its actions; of two sides that are the same, nothing.
+//! Not here: doing it (mirror).
+
+use super::{Action, Compare, Copy, Difference, Direction, Mirror, Only, Plan, Surplus, below};
+use crate::connection::{Connection, wire_path};
+use crate::crew::{Crew, Pool, Task, Tasks};
+use crate::directory::{About, DEPTH_MAX, join, moment, shown};
+use crate::error::Error;
+use crate::part::is_part;
+use ftp::Moment;
+use ftp::dialect::{Found, Kind, Precision};
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What is in one directory, by its name.
+type Entries = BTreeMap<Vec<u8>, Node>;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Node {
+    directory: bool,
+    size: Option<u64>,
+    time: Option<Moment>,
+    /// Times closer together than this are the same.
+    exact_to_secs: i64,
+    mode: Option<u32>,
+}
+
+/// A directory, below the roots.
+#[derive(Debug, Clone)]
+struct Level {
+    path: Vec<u8>,
+    source: bool,
+    target: bool,
+    /// It makes room for what is in the source.
+    clearing: bool,
+}
+
+impl Task for Level {
+    fn name(&self) -> String {
+        shown(&self.path)
+    }
+}
+
+/// What was found out so far.
+#[derive(Default)]
+struct Findings {
+    actions: Mutex<Actions>,
+    same: AtomicU64,
+    passed_over: AtomicU64,
+    /// The source is not there.
+    missing: Mutex<Option<Error>>,
+}
+
+#[derive(Default)]
+struct Actions {
+    clearing: Vec<(Vec<u8>, Action)>,
+    building: Vec<(Vec<u8>, Action)>,
+    copies: Vec<(Vec<u8>, Action)>,
+    surplus: Vec<(Vec<u8>, Action)>,
+    /// What is to be replaced by something of another kind.
+    replaced: Vec<Vec<u8>>,
+}
+
+/// Looks at both trees.
+pub(super) async fn compare(mirror: &Mirror, crew: &Crew) -> Result<Plan, Error> {
+    let findings = Findings::default();
+    let far = match &mirror.direction {
+        Direction::Across(far) => Some(Pool::new(&far.site)),
+        Direction::Here | Direction::There => None,
+    };
+    let tasks = Tasks::new(Level { path: Vec::new(), source: true, target: true, clearing: false });
+    let work = async |connection: &mut Connection, level: &Level| match &far {
+        None => Look { mirror, findings: &findings, near: connection, far: None }.look(level, &tasks).await,
+        Some(pool) => {
+            let mut other = pool.take().await?;
+            let look = Look { mirror, findings: &findings, near: connection, far: Some(&mut other) };
+            let looked = look.look(level, &tasks).await;
+            pool.put(other);
+            looked
+        }
+    };
+    let failed = crew.work(&tasks, work).await?;
+    if let Some(pool) = far {
+        pool.close().await;
+    }
+    if let Some(error) = findings.missing.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(error);
+    }
+    let passed_over = findings.passed_over.into_inner() + failed;
+    let actions = findings.actions.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let actions = actions.in_order(mirror.surplus, passed_over == 0);
+    Ok(Plan { actions, same: findings.same.into_inner(), passed_over })
+}
+
+impl Actions {
+    fn in_order(mut self, surplus: Surplus, may_remove: bool) -> Vec<(Vec<u8>, Action)> {
+        if !may_remove {
+            self.keep_all();
+        }
+        // Deepest first, so that directories are empty when it is their turn.
+        for removals in [&mut self.clearing, &mut self.surplus] {
+            removals.sort_unstable_by(|(one, _), (other, _)| other.cmp(one));
+        }
+        self.building.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        self.copies.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let mut actions = self.clearing;
+        if surplus == Surplus::RemovedFirst {
+            actions.append(&mut self.surplus);
+        }
+        actions.append(&mut self.building);
+        actions.append(&mut self.copies);
+        actions.append(&mut self.surplus);
+        actions
+    }
+
+    /// Nothing is removed after all, so nothing can be put in its place.
+    fn keep_all(&mut self) {
+        self.clearing.clear();
+        self.surplus.clear();
+        let replaced = std::mem::take(&mut self.replaced);
+        let stands = |path: &[u8]| {
+            !replaced
+                .iter()
+                .any(|place| path.strip_prefix(&place[..]).is_some_and(|rest| matches!(rest, [] | [b'/', ..])))
+        };
+        self.building.retain(|(path, _)| stands(path));
+        self.copies.retain(|(path, _)| stands(path));
+        self.building.extend(replaced.into_iter().map(|path| (path, Action::Conflict)));
+    }
+}
+
+/// One look at one level.
+struct Look<'a> {
+    mirror: &'a Mirror,
+    findings: &'a Findings,
+    near: &'a mut Connection,
+    far: Option<&'a mut Connection>,
+}
+
+impl Look<'_> {
+    async fn look(mut self, level: &Level, tasks: &Tasks<'_, Level>) -> Result<(), Error> {
+        let source = match self.entries(level, true).await {
+            Err(error) if level.path.is_empty() && is_missing(&error) => {
+                *self.findings.missing.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                return Ok(());
+            }
+            other => other?,
+        };
+        let mut target = match self.entries(level, false).await {
+            Err(error) if level.path.is_empty() && is_missing(&error) => Entries::new(),
+            other => other?,
+        };
+        let mut found = Actions::default();
+        for (name, node) in source {
+            let path = join(&level.path, &name);
+            let there = target.remove(&name);
+            let action = self.action(&path, &node, there.as_ref()).await?;
+            self.note(path, &node, there, action, &mut found, tasks);
+        }
+        self.note_surplus(level, target, &mut found, tasks);
+        let mut all = self.findings.actions.lock().unwrap_or_else(PoisonError::into_inner);
+        all.clearing.append(&mut found.clearing);
+        all.building.append(&mut found.building);
+        all.copies.append(&mut found.copies);
+        all.surplus.append(&mut found.surplus);
+        all.replaced.append(&mut found.replaced);
+        Ok(())
+    }
+
+    /// What is to be done about something in the source.
+    async fn action(&mut self, path: &[u8], node: &Node, there: Option<&Node>) -> Result<Option<Action>, Error> {
+        let why = match there {
+            Some(there) if there.directory != node.directory => match self.mirror.surplus {
+                Surplus::Kept => return Ok(Some(Action::Conflict)),
+                Surplus::Removed | Surplus::RemovedFirst => Some(Difference::Missing),
+            },
+            None if self.mirror.only == Only::Existing && !node.directory => return Ok(None),
+            None => Some(Difference::Missing),
+            Some(_) if node.directory => return Ok(None),
+            Some(there) => self.difference(path, node, there).await?,
+        };
+        let Some(why) = why else {
+            self.findings.same.fetch_add(1, Ordering::Relaxed);
+            return Ok(None);
+        };
+        Ok(Some(match node.directory {
+            true => Action::MakeDirectory,
+            false => Action::Copy(Copy {
+                octets: node.size,
+                time: node.time,
+                mode: node.mode.filter(|_| self.mirror.keep_modes),
+                why,
+            }),
+        }))
+    }
+
+    fn note(
+        &self,
+        path: Vec<u8>,
+        node: &Node,
+        there: Option<Node>,
+        action: Option<Action>,
+        found: &mut Actions,
+        tasks: &Tasks<'_, Level>,
+    ) {
+        let in_the_way = there.as_ref().is_some_and(|there| there.directory != node.directory);
+        let conflict = action == Some(Action::Conflict);
+        if let Some(there) = there.as_ref().filter(|_| in_the_way && !conflict) {
+            found.replaced.push(path.clone());
+            found.clearing.push((path.clone(), removal(there)));
+            if there.directory {
+                add(tasks, Level { path: path.clone(), source: false, target: true, clearing: true });
+            }
+        }
+        if node.directory && !conflict {
+            let target = there.is_some() && !in_the_way;
+            add(tasks, Level { path: path.clone(), source: true, target, clearing: false });
+        }
+        match action {
+            Some(action @ Action::Copy(_)) => found.copies.push((path, action)),
+            Some(action) => found.building.push((path, action)),
+            None => {}
+        }
+    }
+
+    /// What is only in the target.
+    fn note_surplus(&self, level: &Level, target: Entries, found: &mut Actions, tasks: &Tasks<'_, Level>) {
+        if self.mirror.surplus == Surplus::Kept {
+            return;
+        }
+        for (name, node) in target {
+            let path = join(&level.path, &name);
+            let list = if level.clearing { &mut found.clearing } else { &mut found.surplus };
+            list.push((path.clone(), removal(&node)));
+            if node.directory {
+                add(tasks, Level { path, source: false, target: true, clearing: level.clearing });
+            }
+        }
+    }
+
+    async fn difference(&mut self, path: &[u8], source: &Node, target: &Node) -> Result<Option<Difference>, Error> {
+        let other_size = source.size.zip(target.size).is_some_and(|(source, target)| source != target);
+        let exact_to = source.exact_to_secs.max(target.exact_to_secs);
+        let newer = source
+            .time
+            .zip(target.time)
+            .is_some_and(|(source, target)| source.unix_secs() - target.unix_secs() > exact_to);
+        Ok(match (self.mirror.only, self.mirror.compare) {
+            (Only::Missing, _) => None,
+            (Only::Newer, _) => newer.then_some(Difference::Older),
+            _ if other_size => Some(Difference::Size),
+            (_, Compare::Size) => None,
+            (_, Compare::Time) => newer.then_some(Difference::Older),
+            (_, Compare::Sum) => (!self.same_sum(path, source.size.or(target.size)).await?).then_some(Difference::Sum),
+        })
+    }
+
+    async fn same_sum(&mut self, path: &[u8], size: Option<u64>) -> Result<bool, Error> {
+        let remote = below(&self.mirror.remote, path);
+        let wire = wire_path(&remote)?;
+        let untold = || {
+            let why = "the server tells no sums; compare sizes or times".into();
+            Error::Differs { step: format!("compare {}", shown(&remote)), why }
+        };
+        let size = match size {
+            Some(size) => size,
+            None => self.near.measure(&wire).await?.0.ok_or_else(untold)?,
+        };
+        if let (Some(far), Direction::Across(place)) = (&mut self.far, &self.mirror.direction) {
+            let other = wire_path(&below(&place.path, path))?;
+            return self.near.same_sum_there(&wire, far, &other, size).await?.ok_or_else(untold);
+        }
+        let place = self.mirror.here(path);
+        let file = File::open(&place).map_err(|why| Error::local(&place, why))?;
+        self.near.same_sum(&wire, &Arc::new(file), size).await?.ok_or_else(untold)
+    }
+
+    /// What is in the directory on one of the sides.
+    async fn entries(&mut self, level: &Level, of_source: bool) -> Result<Entries, Error> {
+        if !(if of_source { level.source } else { level.target }) {
+            return Ok(Entries::new());
+        }
+        let (mirror, findings) = (self.mirror, self.findings);
+        match (&mirror.direction, of_source) {
+            (Direction::Here, false) | (Direction::There, true) => {
+                let (mirror, path) = (mirror.clone(), level.path.clone());
+                let listed = tokio::task::spawn_blocking(move || list_here(&mirror, &path));
+                listed.await.map_err(|error| Error::local(&self.mirror.local, io::Error::other(error)))?
+            }
+            (Direction::Across(far), false) => match &mut self.far {
+                Some(connection) => list_there(mirror, findings, connection, &far.path, &level.path).await,
+                None => Ok(Entries::new()),
+            },
+            _ => list_there(mirror, findings, self.near, &mirror.remote, &level.path).await,
+        }
+    }
+}
+
+fn add(tasks: &Tasks<'_, Level>, level: Level) {
+    if level.path.iter().filter(|octet| **octet == b'/').count() < DEPTH_MAX {
+        tasks.add(level);
+    }
+}
+
+fn removal(node: &Node) -> Action {
+    if node.directory { Action::RemoveDirectory } else { Action::Remove }
+}
+
+fn is_missing(error: &Error) -> bool {
+    match error {
+        Error::Local { why, .. } => why.kind() == io::ErrorKind::NotFound,
+        error => error.is_missing(),
+    }
+}
+
+fn wants(mirror: &Mirror, path: &[u8], directory: bool) -> bool {
+    if directory { mirror.selection.wants_directory(path) } else { mirror.selection.wants_file(path) }
+}
+
+fn list_here(mirror: &Mirror, directory: &[u8]) -> Result<Entries, Error> {
+    let place = mirror.here(directory);
+    let local = |why| Error::local(&place, why);
+    let mut entries = Entries::new();
+    for entry in fs::read_dir(&place).map_err(local)? {
+        let entry = entry.map_err(local)?;
+        let name = entry.file_name().as_bytes().to_vec();
+        let Some(node) = disk_node(&entry.path(), mirror.follow_links) else { continue };
+        if !is_part(&name) && wants(mirror, &join(directory, &name), node.directory) {
+            entries.insert(name, node);
+        }
+    }
+    Ok(entries)
+}
+
+/// Files and directories; links only if they are followed; nothing else can be moved.
+fn disk_node(path: &Path, follow_links: bool) -> Option<Node> {
+    let about = if follow_links { fs::metadata(path) } else { fs::symlink_metadata(path) }.ok()?;
+    (about.is_dir() || about.is_file()).then(|| Node {
+        directory: about.is_dir(),
+        size: about.is_file().then_some(about.len()),
+        time: about.modified().ok().map(moment),
+        exact_to_secs: 1,
+        mode: Some(about.permissions().mode() & 0o7777),
+    })
+}
+
+async fn list_there(
+    mirror: &Mirror,
+    findings: &Findings,
+    connection: &mut Connection,
+    root: &[u8],
+    directory: &[u8],
+) -> Result<Entries, Error> {
+    let listing = connection.list(&below(root, directory)).await?;
+    findings.passed_over.fetch_add(listing.flawed, Ordering::Relaxed);
+    let mut entries = Entries::new();
+    for mut found in listing.entries {
+        let path = join(directory, found.name.as_bytes());
+        if mirror.follow_links && matches!(found.kind, Kind::Link(_)) {
+            // What the listing tells is of the link, not of what it leads to.
+            let About { kind, size, modified, mode } = match connection.stat(&below(root, &path)).await {
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(_) => continue,
+                Ok(about) => about,
+            };
+            found = Found { kind, size, modified, mode, ..found };
+        }
+        let directory = found.kind == Kind::Directory;
+        let usable = matches!(found.kind, Kind::File | Kind::Directory);
+        if usable && !is_part(found.name.as_bytes()) && wants(mirror, &path, directory) {
+            entries.insert(found.name.as_bytes().to_vec(), remote_node(&found, directory));
+        }
+    }
+    Ok(entries)
+}
+
+fn remote_node(found: &Found, directory: bool) -> Node {
+    Node {
+        directory,
+        size: found.size.filter(|_| !directory),
+        time: found.modified.map(|stamp| stamp.moment),
+        exact_to_secs: found.modified.map_or(0, |stamp| match (stamp.precision, stamp.utc) {
+            (Precision::Second, true) => 1,
+            (Precision::Minute, true) => 60,
+            // It may be any zone's.
+            _ => 86_400,
+        }),
+        mode: found.mode,
+    }
+}
