@@ -82,8 +82,8 @@ TOML
         [ $tries -lt 200 ] && kill -0 "${PID[packetboat]}" 2>/dev/null || { cat "$1/log" >&2; exit 1; }
         sleep 0.05
     done
-    "$PACKETBOAT" domain add example.test --config "$1/packetboat.toml" >/dev/null
-    printf %s "$PASS" | "$PACKETBOAT" account add u0@example.test --config "$1/packetboat.toml" >/dev/null
+    "${SERVER_SIDE[@]}" "$PACKETBOAT" domain add example.test --config "$1/packetboat.toml" >/dev/null
+    printf %s "$PASS" | "${SERVER_SIDE[@]}" "$PACKETBOAT" account add u0@example.test --config "$1/packetboat.toml" >/dev/null
 }
 
 start_peer() {
@@ -113,9 +113,12 @@ finish() {
     local server
     for server in "${!PID[@]}"; do stop "$server"; done
     [ -z "$LINK" ] || kill "$LINK" 2>/dev/null || true
+    table
     rm -rf "${WORK:?}"/{big,small,target,peers} "${WORK:?}"/*-"$HOST"
 }
 trap finish EXIT
+# A run that is cut short shows what it has.
+trap 'exit 1' TERM INT
 
 # One client's way of doing it. $1 who, $2 what, $3 the server, $4 clear or tls.
 client() {
@@ -132,7 +135,7 @@ client() {
     lftp() { command lftp -u "${user/\%40/@},$PASS" -e "$lftp $1; exit" "$place"; }
     rclone() {
         command rclone --config /dev/null "$1" "${rclone[@]}" --ftp-host "$HOST" --ftp-port "$port" --ftp-user "${user/\%40/@}" \
-            --ftp-pass "$OBSCURED" --transfers "$CONNECTIONS" --checkers "$CONNECTIONS" --ftp-concurrency 0 "$2" "$3"
+            --ftp-pass "$OBSCURED" --transfers "$CONNECTIONS" --checkers "$CONNECTIONS" --ftp-concurrency 0 --multi-thread-streams 0 "$2" "$3"
     }
     case $who-$what in
     packetboat-get) "$PACKETBOAT" ftp get -q -P "$CONNECTIONS" "${ours[@]}" -o target/big "$url/big" ;;
@@ -181,10 +184,16 @@ clear_server() { (cd "$WORK"; "${CLIENT_SIDE[@]}" "$PACKETBOAT" ftp rm -r -q --n
 clear_here() { rm -rf "${WORK:?}/target"; mkdir "$WORK/target"; }
 fill_server() { (cd "$WORK"; "${CLIENT_SIDE[@]}" bash -c "$(declare -p PORT USER_OF PIN HOST PASS CONNECTIONS RANGE OBSCURED PACKETBOAT); client $2" >/dev/null); }
 
+# The clients, each round another one first: whoever is first meets the disk busy with what was laid there before.
+in_turn() {
+    local list=($CLIENTS) n
+    for n in "${!list[@]}"; do echo "${list[($1 + n) % ${#list[@]}]}"; done
+}
+
 rows_big() {
     local server=$1 label=$2 security who round
     (cd "$WORK" && "${CLIENT_SIDE[@]}" "$PACKETBOAT" ftp put -q --no-tls big "ftp://${USER_OF[$server]}@$HOST:${PORT[$server]}/big")
-    for round in $(seq "$ROUNDS"); do for security in $SECURITY; do for who in $CLIENTS; do
+    for round in $(seq "$ROUNDS"); do for security in $SECURITY; do for who in $(in_turn "$round"); do
         has "$who" || continue
         clear_here
         measure "$who" get "$server" "$security" "$label-down-$security/$server"
@@ -200,7 +209,7 @@ rows_big() {
 rows_small() {
     local server=$1 label=$2 security who round
     (cd "$WORK" && "${CLIENT_SIDE[@]}" "$PACKETBOAT" ftp mirror -q --no-tls small "ftp://${USER_OF[$server]}@$HOST:${PORT[$server]}/small")
-    for round in $(seq "$ROUNDS"); do for security in $SECURITY; do for who in $CLIENTS; do
+    for round in $(seq "$ROUNDS"); do for security in $SECURITY; do for who in $(in_turn "$round"); do
         has "$who" && does "$who" down || continue
         clear_here
         free_ports
@@ -290,4 +299,3 @@ if wanted delay && lay_link; then
         stop "$server"
     done
 fi
-table
