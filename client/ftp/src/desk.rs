@@ -135,7 +135,7 @@ impl Clerk {
 
     fn listen(&mut self) -> Answer {
         self.way = Some(Way::ExtendedActive);
-        match DataPort::open(SocketAddr::new(self.local, 0), None, Some(self.peer), || 0) {
+        match DataPort::open(SocketAddr::new(self.local, 0), None, Some(self.peer), number) {
             Ok(port) => {
                 let address = SocketAddr::new(self.local.to_canonical(), port.address().port());
                 self.data = Data::Port(port);
@@ -259,4 +259,12 @@ impl Link {
         };
         pump(line.throttled(self.site.throttle.clone())).await
     }
+}
+
+/// Nobody can tell which port will be next.
+fn number() -> u64 {
+    let mut octets = [0; 8];
+    // Without chance all ports are tried from the same one on.
+    let _ = aws_lc_rs::rand::fill(&mut octets);
+    u64::from_le_bytes(octets)
 }

@@ -301,7 +301,6 @@ at! {
     }
     Pyftpdlib as pyftpdlib {
         in_clear: Plain, "ftp", ["--no-tls"];
-        in_clear_and_active: Plain, "ftp", ["--no-tls", "--active"];
         over_ipv6: Ipv6, "ftpes", [];
         by_auth_tls: Strict, "ftpes", [];
         by_auth_tls_and_active: Strict, "ftpes", ["--active"];
