@@ -101,7 +101,8 @@ TOML
     PACKETBOAT_LOG=${PACKETBOAT_LOG:-warn} "$PACKETBOAT" serve --config "$data/packetboat.toml" >"$data/log" 2>&1 &
     UNSYNCED_PID=$!
     local tries=0
-    until (exec 3<>"/dev/tcp/127.0.0.1/$UNSYNCED_FTP") 2>/dev/null; do
+    # Ports are open before the store is; it is ready when one can talk about accounts.
+    until [ -S "$data/data/control.sock" ]; do
         tries=$((tries + 1))
         [ $tries -lt 200 ] && kill -0 $UNSYNCED_PID 2>/dev/null || { cat "$data/log" >&2; exit 1; }
         sleep 0.05

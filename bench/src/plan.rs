@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
+/// How often, and how long in between, we look whether the processes of ended sessions are gone: two seconds in all.
+const REAPED_TRIES: u32 = 40;
+const REAPED_PAUSE: Duration = Duration::from_millis(50);
+
 /// Does `once` for the warm-up and then for each measured run.
 pub async fn measure(effort: &Effort, mut once: impl AsyncFnMut() -> Result<Sample>) -> Result<Vec<Sample>> {
     for _ in 0..effort.warm_up {
@@ -18,12 +22,27 @@ pub async fn measure(effort: &Effort, mut once: impl AsyncFnMut() -> Result<Samp
     }
     let mut samples = Vec::new();
     for _ in 0..effort.runs {
+        // Sessions of the preparation, and of the run before, end first.
+        tokio::time::sleep(4 * REAPED_PAUSE).await;
         let before = cpu(effort)?;
+        let processes = effort.pid.map(procs::processes);
         let mut sample = once().await?;
+        settle(effort, processes).await;
         sample.server_cpu_ms = cpu(effort)?.zip(before).map(|(after, before)| after - before);
         samples.push(sample);
     }
     Ok(samples)
+}
+
+/// Waits until a server that makes processes for its sessions has as few of them as before: what one has cost is counted while
+/// it lives and once its parent has waited for it, and by nobody in between.
+async fn settle(effort: &Effort, processes: Option<usize>) {
+    for _ in 0..REAPED_TRIES {
+        if effort.pid.map(procs::processes) <= processes {
+            return;
+        }
+        tokio::time::sleep(REAPED_PAUSE).await;
+    }
 }
 
 fn cpu(effort: &Effort) -> Result<Option<f64>> {

@@ -28,6 +28,11 @@ pub fn cpu_ms(pid: u32) -> Result<f64> {
     Ok(ticks as f64 * TICK_MS)
 }
 
+/// How many processes the tree below `pid` has.
+pub fn processes(pid: u32) -> usize {
+    tree(pid, &stats()).map_or(0, |tree| tree.len())
+}
+
 /// Memory of the tree below `pid`.
 pub fn memory(pid: u32) -> Result<Memory> {
     let mut memory = Memory::default();
