@@ -14,17 +14,22 @@
 #   IMAP_PEERS='maildir sdbox mdbox'                   the formats of Dovecot to compare with
 #   FILES=10000 BIG=1073741824 FTP_IDLERS=1000         what FTP carries: small files, the octets of a large one, idle sessions
 #   FTP_PEERS='vsftpd proftpd pure-ftpd pyftpdlib'     the servers to compare with
+#   LARGE_SESSIONS='1 2' SMALL_SESSIONS='1 4 10'       over how many sessions at once large and small files go
+#   WARM_UP=1           runs before the first round that do not count
 #   WORK                where servers keep their data; a real disk, or durability costs nothing (default: a new
 #                       directory below $TMPDIR)
 #   OUT                 a file for the raw figures, one JSON object a line (default: below WORK)
 #
 # Every round measures every server once, one after the other, so that a slow minute of the machine hurts all alike.
 # Needs root for the peers, as their scripts do. Everything stays on the loopback.
+# Most of the waiting for ports is saved in a network of its own that keeps few of those that have ended:
+#   unshare -n sh -c 'ip link set lo up; sysctl -qw net.ipv4.tcp_max_tw_buckets=2000; exec bench/run.sh ftpsmall'
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROUNDS=${ROUNDS:-3} MESSAGES=${MESSAGES:-3000} SIZE=${SIZE:-4096} IDLERS=${IDLERS:-10000} SECONDS_EACH=${SECONDS_EACH:-5} QUIET_SECONDS=${QUIET_SECONDS:-30}
 MAILS=${MAILS:-10000} MANY=${MANY:-100000} IMAP_IDLERS=${IMAP_IDLERS:-1000 10000} IMAP_PEERS=${IMAP_PEERS-maildir sdbox mdbox}
 FILES=${FILES:-10000} BIG=${BIG:-1073741824} FTP_IDLERS=${FTP_IDLERS:-1000} FTP_PEERS=${FTP_PEERS-vsftpd proftpd pure-ftpd pyftpdlib}
+LARGE_SESSIONS=${LARGE_SESSIONS:-1 2} SMALL_SESSIONS=${SMALL_SESSIONS:-1 4 10} WARM_UP=${WARM_UP:-1}
 PEERS=${PACKETBOAT_PEERS:-../shared/peers}
 TARGET=${CARGO_TARGET_DIR:-target}
 WORK=${WORK:-$(mktemp -d "${TMPDIR:-/tmp}/packetboat-bench.XXXXXX")}
@@ -209,7 +214,7 @@ idle_ticks() { awk '/^cpu /{print $5 + $6}' /proc/stat; }
 # measure SERVER ROW ARGUMENTS…: one run; the first round warms up.
 measure() {
     local server=$1 row=$2 warm=0; shift 2
-    [ "$round" -gt 1 ] || warm=${warm_up:-1}
+    [ "$round" -gt 1 ] || warm=${warm_up:-$WARM_UP}
     # What one server has not written to the disk yet is not the next one's to wait for.
     sync
     free_ports
@@ -377,21 +382,21 @@ ftp_row() {
 
 ftp() {
     local n
-    for n in 1 2; do
+    for n in $LARGE_SESSIONS; do
         ftp_row "FTP RETR of $BIG octets, $n sessions" retr --size "$BIG" --files $n --connections $n --threads $n
         ftp_row "FTP STOR of $BIG octets, $n sessions" stor --size "$BIG" --files $n --connections $n --threads $n
     done
 }
 ftptls() {
     local n
-    for n in 1 2; do
+    for n in $LARGE_SESSIONS; do
         ftp_row "FTPS RETR of $BIG octets, $n sessions" retr --starttls --size "$BIG" --files $n --connections $n --threads $n
         ftp_row "FTPS STOR of $BIG octets, $n sessions" stor --starttls --size "$BIG" --files $n --connections $n --threads $n
     done
 }
 ftpsmall() {
     local n
-    for n in 1 4 10; do
+    for n in $SMALL_SESSIONS; do
         ftp_row "FTP RETR of $FILES files of $SIZE octets, $n sessions" retr --size "$SIZE" --files "$FILES" --connections $n
         ftp_row "FTP STOR of $FILES files of $SIZE octets, $n sessions" stor --size "$SIZE" --files "$FILES" --connections $n
     done
