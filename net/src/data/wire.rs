@@ -26,6 +26,7 @@ use std::time::Duration;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Advice, fadvise, sendfile};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::net::sockopt::set_tcp_cork;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
@@ -38,8 +39,12 @@ use crate::tls::{ClientTls, ServerTls, TlsError};
 /// So much of a file is read at once for TLS, in octets: sixteen records, and a read that the disk has ready.
 const STRETCH: usize = 256 * 1024;
 
-/// So much is given to the kernel at once, in octets, so that others get their turn in between.
-const SENDFILE_STRETCH: u64 = 1024 * 1024;
+/// So much is given to the kernel at once, in octets, so that others get their turn in between: as much as it holds for a
+/// connection at most (`net.ipv4.tcp_wmem`), so that the end of a stretch is seldom what ends a call.
+const SENDFILE_STRETCH: u64 = 4 * 1024 * 1024;
+
+/// Up to here, in octets, a file is sent in one call before the reactor knows of the socket.
+const AT_ONCE: u64 = 1024 * 1024;
 
 /// So much is gathered before it is given away, in octets. File systems lay out what is written to them in pieces as large as
 /// the writes are: this costs them less than a page at a time, which is how they get it by `splice`.
@@ -239,7 +244,7 @@ impl DataLine {
         }
         let mut at = from;
         if let Wire::Fresh(socket) = &self.wire
-            && until.saturating_sub(from) <= SENDFILE_STRETCH
+            && until.saturating_sub(from) <= AT_ONCE
             && self.throttle.is_open()
         {
             at += sendfile_at_once(socket, file, from, until)?;
@@ -602,6 +607,7 @@ async fn send_straight(
     throttle: &Throttle,
     sent: impl Fn(u64),
 ) -> Result<(), Broken> {
+    let _corked = (until.saturating_sub(from) > AT_ONCE && throttle.is_open()).then(|| Corked::new(stream));
     let mut at = from;
     while at < until {
         let stretch = throttle.stretch((until - at).min(SENDFILE_STRETCH));
@@ -637,6 +643,24 @@ async fn send_straight(
         }
     }
     Ok(())
+}
+
+/// A connection on which only full segments leave, until this is dropped. Else each call ends with a small one, and wakes the
+/// peer for it.
+struct Corked<'a>(&'a TcpStream);
+
+impl<'a> Corked<'a> {
+    /// No more than a hint.
+    fn new(stream: &'a TcpStream) -> Self {
+        let _ = set_tcp_cork(stream, true);
+        Corked(stream)
+    }
+}
+
+impl Drop for Corked<'_> {
+    fn drop(&mut self) {
+        let _ = set_tcp_cork(self.0, false);
+    }
 }
 
 /// Sees that a stretch of a file is in memory, so that nobody but a thread that may wait waits for the disk.
