@@ -158,6 +158,8 @@ fn the_server_is_told_what_somebody_wants_to_tell_it() {
     scene.write("x", "x");
     scene.done("put x; chmod 600 x");
     assert!(scene.done("ls x").starts_with("-rw------- "), "{}", scene.done("ls x"));
+    assert_eq!(scene.done("ls -l x"), scene.done("ls x"));
+    assert_eq!(scene.done("cls -l x"), scene.done("ls x"));
     assert!(scene.done("stat x").contains("size      1\n"));
     assert_eq!(scene.say("quote RETR x").status.code(), Some(1));
     assert_eq!(scene.say("quote FOO").status.code(), Some(1));

@@ -107,6 +107,7 @@ async fn each(
 }
 
 async fn list(ls: Ls, long: bool, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
+    let long = long || ls.long;
     let names = if ls.names.is_empty() { vec![String::new()] } else { ls.names.clone() };
     let (mut alone, mut directories) = (Vec::new(), Vec::new());
     for Meant { path, found } in seat.meant(&names).await? {

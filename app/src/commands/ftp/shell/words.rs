@@ -184,6 +184,9 @@ pub struct Ls {
     /// Which ones; by default where we are.
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
+    /// With sizes, times and modes, as ls does by itself.
+    #[arg(short, long)]
+    pub long: bool,
     /// The newest first.
     #[arg(short = 't', long)]
     pub by_time: bool,
