@@ -458,6 +458,22 @@ async fn replies_and_listings_without_end_come_to_one() {
 }
 
 #[tokio::test]
+async fn a_tree_without_end_comes_to_one_and_nothing_is_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("kept"), "kept").expect("written");
+    for (listing, passed_over) in
+        [("type=dir; deeper\r\n", 1..=1), ("type=dir; left\r\ntype=dir; right\r\n", 2..=5_000)]
+    {
+        let habits = Habits { listing: Some(listing.into()), ..Habits::default() };
+        let server = Server::start(habits, &[]).await;
+        let crew = Crew::new(server.site(), 2, Arc::new(|_| ()));
+        let plan = mirror(folder.path(), true).plan(&crew).await.expect("a plan");
+        assert!(passed_over.contains(&plan.passed_over), "{}", plan.passed_over);
+        assert!(plan.actions.iter().all(|(_, action)| *action == crate::Action::MakeDirectory));
+    }
+}
+
+#[tokio::test]
 async fn who_stalls_is_left_and_what_came_is_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let server =

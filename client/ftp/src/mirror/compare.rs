@@ -24,6 +24,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// More directories than these are not looked into: a server may make them up without end. Tests cannot wait so long.
+const LEVELS_MAX: u64 = if cfg!(test) { 1_000 } else { 1_000_000 };
+
 /// What is in one directory, by its name.
 type Entries = BTreeMap<Vec<u8>, Node>;
 
@@ -59,6 +62,8 @@ struct Findings {
     actions: Mutex<Actions>,
     same: AtomicU64,
     passed_over: AtomicU64,
+    /// Directories to be looked into, or that were.
+    levels: AtomicU64,
     /// The source is not there.
     missing: Mutex<Option<Error>>,
 }
@@ -221,12 +226,12 @@ impl Look<'_> {
             found.replaced.push(path.clone());
             found.clearing.push((path.clone(), removal(there)));
             if there.directory {
-                add(tasks, Level { path: path.clone(), source: false, target: true, clearing: true });
+                self.descend(tasks, Level { path: path.clone(), source: false, target: true, clearing: true });
             }
         }
         if node.directory && !conflict {
             let target = there.is_some() && !in_the_way;
-            add(tasks, Level { path: path.clone(), source: true, target, clearing: false });
+            self.descend(tasks, Level { path: path.clone(), source: true, target, clearing: false });
         }
         match action {
             Some(action @ Action::Copy(_)) => found.copies.push((path, action)),
@@ -245,8 +250,18 @@ impl Look<'_> {
             let list = if level.clearing { &mut found.clearing } else { &mut found.surplus };
             list.push((path.clone(), removal(&node)));
             if node.directory {
-                add(tasks, Level { path, source: false, target: true, clearing: level.clearing });
+                self.descend(tasks, Level { path, source: false, target: true, clearing: level.clearing });
             }
+        }
+    }
+
+    /// What is too deep, or too much, is told to be passed over, so that nothing is removed either.
+    fn descend(&self, tasks: &Tasks<'_, Level>, level: Level) {
+        let depth = level.path.iter().filter(|octet| **octet == b'/').count();
+        if depth < DEPTH_MAX && self.findings.levels.fetch_add(1, Ordering::Relaxed) < LEVELS_MAX {
+            tasks.add(level);
+        } else {
+            self.findings.passed_over.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -305,12 +320,6 @@ impl Look<'_> {
             },
             _ => list_there(mirror, findings, self.near, &mirror.remote, &level.path).await,
         }
-    }
-}
-
-fn add(tasks: &Tasks<'_, Level>, level: Level) {
-    if level.path.iter().filter(|octet| **octet == b'/').count() < DEPTH_MAX {
-        tasks.add(level);
     }
 }
 
