@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use line::Secret;
+use line::{Secret, percent_decoded};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -262,21 +262,8 @@ fn wrong(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
 }
 
-/// RFC 3986 §2.1.
 fn decoded(text: &str) -> Result<String, BadProxy> {
-    let (mut octets, mut rest) = (Vec::new(), text.as_bytes());
-    while let Some((first, behind)) = rest.split_first() {
-        rest = behind;
-        if *first != b'%' {
-            octets.push(*first);
-            continue;
-        }
-        let digits = behind.get(..2).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit)).ok_or(BadProxy)?;
-        let digits = std::str::from_utf8(digits).map_err(|_| BadProxy)?;
-        octets.push(u8::from_str_radix(digits, 16).map_err(|_| BadProxy)?);
-        rest = &behind[2..];
-    }
-    String::from_utf8(octets).map_err(|_| BadProxy)
+    percent_decoded(text).and_then(|octets| String::from_utf8(octets).ok()).ok_or(BadProxy)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 
 use crate::error::Error;
 use ftp::WirePath;
+use line::percent_decoded;
 use std::fmt;
 use std::str::FromStr;
 
@@ -65,12 +66,12 @@ impl FromStr for Url {
                 None => (None, None),
             };
         let text_of = |part: &str| {
-            let octets = decoded(part).ok_or_else(|| wrong("% wants two hexadecimal digits"))?;
+            let octets = percent_decoded(part).ok_or_else(|| wrong("% wants two hexadecimal digits"))?;
             let text = String::from_utf8(octets).map_err(|_| wrong("the login is not UTF-8"))?;
             if text.contains(char::is_control) { Err(wrong("control characters in the login")) } else { Ok(text) }
         };
         let (host, port) = host_and_port(place).ok_or_else(|| wrong("the host or the port cannot be read"))?;
-        let path = decoded(path.unwrap_or("")).ok_or_else(|| wrong("% wants two hexadecimal digits"))?;
+        let path = percent_decoded(path.unwrap_or("")).ok_or_else(|| wrong("% wants two hexadecimal digits"))?;
         if path.iter().any(|octet| matches!(octet, 0 | b'\n' | b'\r')) {
             return Err(wrong("a path has no line ends"));
         }
@@ -163,22 +164,6 @@ fn host_and_port(place: &str) -> Option<(String, Option<u16>)> {
         None => None,
     };
     good.then(|| (host.to_owned(), port))
-}
-
-fn decoded(text: &str) -> Option<Vec<u8>> {
-    let (mut octets, mut rest) = (Vec::new(), text.as_bytes());
-    while let Some((first, behind)) = rest.split_first() {
-        if *first == b'%' {
-            let digits = std::str::from_utf8(behind.get(..2)?).ok()?;
-            let good = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-            octets.push(u8::from_str_radix(digits, 16).ok().filter(|_| good)?);
-            rest = &behind[2..];
-        } else {
-            octets.push(*first);
-            rest = behind;
-        }
-    }
-    Some(octets)
 }
 
 fn encoded(octets: &[u8]) -> String {

@@ -87,23 +87,8 @@ fn is_plain(octet: u8) -> bool {
 }
 
 fn decode(text: &str) -> Option<String> {
-    let mut octets = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    loop {
-        rest = match rest {
-            [] => return String::from_utf8(octets).ok(),
-            [b'%', high, low, rest @ ..] => {
-                let digit = |octet: &u8| char::from(*octet).to_digit(16);
-                octets.push(u8::try_from(digit(high)? * 16 + digit(low)?).ok()?);
-                rest
-            }
-            [octet, rest @ ..] if is_plain(*octet) => {
-                octets.push(*octet);
-                rest
-            }
-            _ => return None,
-        };
-    }
+    let legal = text.bytes().all(|octet| octet == b'%' || is_plain(octet));
+    String::from_utf8(line::percent_decoded(text).filter(|_| legal)?).ok()
 }
 
 #[cfg(test)]
