@@ -5,17 +5,15 @@ use harness::Server;
 use interop::{Foreign, Letter, Outcome, bob, dev, foreign};
 
 /// fetchmail: "there was no mail awaiting retrieval".
-const NO_MAIL: i32 = 1;
+pub const NO_MAIL: i32 = 1;
 
 /// Fetches Bob's mail into the file `inbox`.
-fn fetch(fetchmail: &Foreign, server: &Server, service: &str, keep: &str) -> Outcome {
-    let tls = match service {
-        "pop3s" => "ssl",
-        _ => "sslproto \"auto\"",
-    };
+pub fn fetch(fetchmail: &Foreign, server: &Server, service: &str, more: &str) -> Outcome {
+    let tls = if service.ends_with('s') { "ssl" } else { "sslproto \"auto\"" };
+    let (protocol, uidl) = if service.starts_with("pop3") { ("POP3", " uidl") } else { ("IMAP", "") };
     let settings = format!(
         "set no bouncemail\nset no syslog\n\
-         poll localhost via 127.0.0.1 protocol POP3 port {} uidl timeout 50:\n  user \"{}\" there with password \"{}\" {keep}\n  \
+         poll localhost via 127.0.0.1 protocol {protocol} port {}{uidl} timeout 50:\n  user \"{}\" there with password \"{}\" {more}\n  \
          {tls} sslcertck sslcertfile \"{}\" sslcommonname localhost\n  mda \"tee -a {}\"\n",
         port(server, service),
         bob().address,

@@ -2,6 +2,7 @@
 //!
 //! Not here: servers that misbehave (`client/ftp`).
 
+use crate::tree;
 use harness::eventually;
 use interop::{Foreign, Ftpd, Listening, RunningFtpd, binary};
 use std::fs::{self, File};
@@ -9,9 +10,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
-
-/// What programs and file systems get wrong: blanks, letters of others, signs of shells and patterns.
-const NAMES: [&str; 4] = ["one", "a/two  words", "a/b/dr\u{fc}ben \u{2603}", "a/b/[x] & 'y' #1.txt"];
 
 /// Longer than any number of 32 bits can say, and nearly all of it a hole.
 const VAST: u64 = (1 << 32) + 1000;
@@ -93,20 +91,12 @@ fn content() -> Vec<u8> {
 }
 
 fn make_tree(top: &Path) {
-    fs::create_dir_all(top.join("a/b/empty")).expect("directories");
-    for name in NAMES {
-        fs::write(top.join(name), content()).expect("a file");
-    }
-    fs::write(top.join("a/nothing"), b"").expect("a file");
+    tree::make(top, &content());
 }
 
 #[track_caller]
 fn assert_tree(top: &Path) {
-    for name in NAMES {
-        assert!(fs::read(top.join(name)).expect(name) == content(), "{name} in {}", top.display());
-    }
-    assert_eq!(fs::read(top.join("a/nothing")).expect("the empty file"), b"");
-    assert!(top.join("a/b/empty").is_dir(), "the empty directory");
+    tree::assert_is(top, &content());
 }
 
 /// Everything there is to do.

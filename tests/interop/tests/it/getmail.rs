@@ -1,17 +1,20 @@
-//! getmail: POP3 and POP3S, keeping and deleting.
+//! getmail: POP3 and POP3S, keeping and deleting. Its other half is in `imap`.
 
 use crate::{certificate, port};
 use harness::Server;
 use interop::{Foreign, Letter, Outcome, bob, dev, foreign};
 
 /// Fetches Bob's mail into the file `inbox`.
-fn fetch(getmail: &Foreign, server: &Server, service: &str, delete: bool) -> Outcome {
-    let retriever = match service {
-        "pop3s" => format!("type = SimplePOP3SSLRetriever\nca_certs = {}", certificate(server)),
-        _ => "type = SimplePOP3Retriever".to_owned(),
+pub fn fetch(getmail: &Foreign, server: &Server, service: &str, more: &str, delete: bool) -> Outcome {
+    let authority = format!("ca_certs = {}", certificate(server));
+    let (kind, authority) = match service {
+        "pop3s" => ("SimplePOP3SSLRetriever", &authority[..]),
+        "pop3" => ("SimplePOP3Retriever", ""),
+        "imaps" => ("SimpleIMAPSSLRetriever", &authority[..]),
+        _ => ("SimpleIMAPRetriever", ""),
     };
     let settings = format!(
-        "[retriever]\n{retriever}\nserver = localhost\nport = {}\nusername = {}\npassword = {}\n\
+        "[retriever]\ntype = {kind}\n{authority}\nserver = localhost\nport = {}\nusername = {}\npassword = {}\n{more}\n\
          [destination]\ntype = MDA_external\npath = /usr/bin/tee\narguments = (\"-a\", \"{}\")\nallow_root_commands = true\n\
          [options]\nread_all = false\ndelete = {delete}\n",
         port(server, service),
@@ -29,8 +32,8 @@ fn getmail_that_keeps_fetches_each_letter_once() {
     let Some(getmail) = foreign("getmail") else { return };
     let (server, letter) = (dev(), Letter::new());
     letter.deliver(&server);
-    fetch(&getmail, &server, "pop3s", false).succeeded();
-    fetch(&getmail, &server, "pop3s", false).succeeded();
+    fetch(&getmail, &server, "pop3s", "", false).succeeded();
+    fetch(&getmail, &server, "pop3s", "", false).succeeded();
     letter.assert_is(&getmail.read("inbox"));
     assert_eq!(bob().count(&server), 1, "it is still there");
 }
@@ -40,7 +43,7 @@ fn getmail_that_deletes_leaves_nothing() {
     let Some(getmail) = foreign("getmail") else { return };
     let (server, letter) = (dev(), Letter::new());
     letter.deliver(&server);
-    fetch(&getmail, &server, "pop3", true).succeeded();
+    fetch(&getmail, &server, "pop3", "", true).succeeded();
     letter.assert_is(&getmail.read("inbox"));
     assert_eq!(bob().count(&server), 0);
 }

@@ -18,6 +18,7 @@ mod mutt;
 mod postfix;
 mod python;
 mod swaks;
+mod tree;
 
 use harness::Server;
 

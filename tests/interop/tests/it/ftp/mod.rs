@@ -14,6 +14,7 @@ mod rclone;
 mod tnftp;
 mod wget;
 
+use crate::tree::{self, NAMES};
 use harness::{Server, Speaker, until};
 use interop::{Foreign, binary, dev};
 use std::fs::{self, File};
@@ -29,9 +30,6 @@ const VAST: u64 = (1 << 32) + 1000;
 
 /// What the last octets of a vast file are.
 const TAIL: &[u8] = b"behind four gigabytes of nothing";
-
-/// What programs and file systems get wrong: blanks, letters of others, signs of shells and patterns.
-const NAMES: [&str; 4] = ["one", "a/two  words", "a/b/dr\u{fc}ben \u{2603}", "a/b/[x] & 'y' #1.txt"];
 
 /// How a client comes to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,23 +171,15 @@ fn assert_same(path: impl AsRef<Path>) {
     assert!(octets == content(), "{} is not what was sent, but {} octets", path.display(), octets.len());
 }
 
-/// A tree with an empty file, an empty directory, and [`NAMES`].
+/// A tree of files with [`content`].
 fn make_tree(top: &Path) {
-    fs::create_dir_all(top.join("a/b/empty")).expect("directories");
-    for name in NAMES {
-        fs::write(top.join(name), content()).expect("a file");
-    }
-    fs::write(top.join("a/nothing"), b"").expect("a file");
+    tree::make(top, content());
 }
 
 /// It came over whole.
 #[track_caller]
 fn assert_tree(top: &Path) {
-    for name in NAMES {
-        assert_same(top.join(name));
-    }
-    assert_eq!(fs::read(top.join("a/nothing")).expect("the empty file"), b"");
-    assert!(top.join("a/b/empty").is_dir(), "the empty directory");
+    tree::assert_is(top, content());
 }
 
 /// A file of [`VAST`] octets, or the first so many of them.

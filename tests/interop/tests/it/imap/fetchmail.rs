@@ -1,32 +1,8 @@
 //! fetchmail by IMAP: keeping and deleting, several mailboxes, with STARTTLS and over TLS.
 
 use super::{with_letters, witness};
-use crate::{certificate, port};
-use harness::Server;
-use interop::{Foreign, Letter, Outcome, bob, foreign};
-
-/// fetchmail: "there was no mail awaiting retrieval".
-const NO_MAIL: i32 = 1;
-
-/// Fetches Bob's mail into the file `inbox`.
-fn fetch(fetchmail: &Foreign, server: &Server, service: &str, more: &str) -> Outcome {
-    let tls = match service {
-        "imaps" => "ssl",
-        _ => "sslproto \"auto\"",
-    };
-    let settings = format!(
-        "set no bouncemail\nset no syslog\n\
-         poll localhost via 127.0.0.1 protocol IMAP port {} timeout 50:\n  user \"{}\" there with password \"{}\" {more}\n  \
-         {tls} sslcertck sslcertfile \"{}\" sslcommonname localhost\n  mda \"tee -a {}\"\n",
-        port(server, service),
-        bob().address,
-        bob().password,
-        certificate(server),
-        fetchmail.path("inbox")
-    );
-    let (rc, pid) = (fetchmail.write("fetchmailrc", &settings), fetchmail.path("pid"));
-    fetchmail.run(&["--nodetach", "-v", "-f", &rc, "--pidfile", &pid], b"")
-}
+use crate::fetchmail::{NO_MAIL, fetch};
+use interop::{Letter, foreign};
 
 #[test]
 fn fetchmail_by_imap_keeps_and_marks_as_read() {

@@ -1,29 +1,8 @@
 //! getmail by IMAP: keeping, deleting, and moving what it has fetched.
 
 use super::{with_letters, witness};
-use crate::{certificate, port};
-use harness::Server;
-use interop::{Foreign, Outcome, bob, foreign};
-
-/// Fetches Bob's mail into the file `inbox`.
-fn fetch(getmail: &Foreign, server: &Server, service: &str, retriever: &str, delete: bool) -> Outcome {
-    let kind = match service {
-        "imaps" => format!("type = SimpleIMAPSSLRetriever\nca_certs = {}", certificate(server)),
-        _ => "type = SimpleIMAPRetriever".to_owned(),
-    };
-    let settings = format!(
-        "[retriever]\n{kind}\nserver = localhost\nport = {}\nusername = {}\npassword = {}\n{retriever}\n\
-         [destination]\ntype = MDA_external\npath = /usr/bin/tee\narguments = (\"-a\", \"{}\")\nallow_root_commands = true\n\
-         [options]\nread_all = false\ndelete = {delete}\n",
-        port(server, service),
-        bob().address,
-        bob().password,
-        getmail.path("inbox")
-    );
-    getmail.write("getmailrc", &settings);
-    let folder = format!("--getmaildir={}", getmail.home().display());
-    getmail.run(&[&folder, "--rcfile=getmailrc"], b"")
-}
+use crate::getmail::fetch;
+use interop::foreign;
 
 #[test]
 fn getmail_by_imap_that_keeps_fetches_each_letter_once() {
