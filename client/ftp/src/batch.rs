@@ -119,11 +119,10 @@ impl Crew {
         count: usize,
         wishes: &Send,
     ) -> Result<Report, Error> {
-        let (tasks, sum) = (Tasks::lazy(moves.map(Errand::File), count), Sum::default());
+        let (tasks, sum) = (Tasks::lazy(moves, count), Sum::default());
         let failed = self
-            .work(&tasks, async |connection: &mut Connection, errand: &Errand| {
-                let (Errand::File(file) | Errand::Undivided(file)) = errand else { return Ok(()) };
-                self.tell(&Event::Begun { name: &errand.name(), octets: file.size });
+            .work(&tasks, async |connection: &mut Connection, file: &Move| {
+                self.tell(&Event::Begun { name: &file.name(), octets: file.size });
                 let wishes = Send { heard: self.heard(shown(&file.remote)), ..wishes.clone() };
                 let octets = connection.send(&file.local, &file.remote, &wishes).await?.octets;
                 if let Some(mode) = file.mode {

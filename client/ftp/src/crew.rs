@@ -183,7 +183,7 @@ impl Crew {
         }
     }
 
-    fn spare(&self) -> std::sync::MutexGuard<'_, Spare> {
+    fn spare(&self) -> MutexGuard<'_, Spare> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
