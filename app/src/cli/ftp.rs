@@ -140,7 +140,7 @@ pub struct Access {
 }
 
 /// How files move.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 pub struct Moving {
     /// Go on with what was begun before, if it is the same file.
     #[arg(short = 'c', long = "continue")]

@@ -218,9 +218,8 @@ async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
 
 async fn look_at(mirror: &ftp_client::Mirror, crew: &Crew) -> Result<Plan, Failure> {
     let plan = mirror.plan(crew).await?;
-    if plan.passed_over > 0 {
-        let removed = if mirror.surplus == Surplus::Kept { "" } else { ", so nothing will be removed" };
-        eprintln!("packetboat: {} names or directories were passed over{removed}", plan.passed_over);
+    if let Some(line) = plan::passed_over(&plan, mirror) {
+        eprintln!("packetboat: {line}");
     }
     Ok(plan)
 }

@@ -8,8 +8,8 @@
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
 use crate::output;
-use ftp_client::mirror::{Copy, Difference};
-use ftp_client::{Action, Moment, Plan, Url};
+use ftp_client::mirror::{Copy, Difference, Surplus};
+use ftp_client::{Action, Mirror, Moment, Plan, Url};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -37,6 +37,12 @@ pub fn show(plan: &Plan, access: &Access) -> Result<(), Failure> {
         eprintln!("{files} files to move, {}; {} are as they should be", output::size(octets), plan.same);
     }
     Ok(())
+}
+
+/// What to say of what was not looked into, if there is such.
+pub fn passed_over(plan: &Plan, mirror: &Mirror) -> Option<String> {
+    let so = if mirror.surplus == Surplus::Kept { "" } else { ", so nothing will be removed" };
+    (plan.passed_over > 0).then(|| format!("{} names or directories were passed over{so}", plan.passed_over))
 }
 
 /// For people.

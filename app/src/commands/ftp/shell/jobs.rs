@@ -3,6 +3,7 @@
 //! Invariants: a job has a seat of its own, and does not move when the prompt goes elsewhere; one that is stopped leaves what
 //! has come so far in its part, to be gone on with; how it ended is told once.
 
+use super::INTERRUPTED;
 use super::seat::Seat;
 use super::there::{self, Work};
 use super::words::There;
@@ -107,7 +108,7 @@ impl Jobs {
             };
             job.show.hide();
             if !over {
-                return Err(Failure::Told(130));
+                return Err(Failure::Told(INTERRUPTED));
             }
             let job = self.all.remove(at);
             done = done.and(ended(job));

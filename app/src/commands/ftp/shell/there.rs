@@ -7,9 +7,9 @@
 use super::super::show::{self, Screen, Show};
 use super::out::{Out, local};
 use super::seat::{Meant, Seat, Wanted};
-use super::words::{Chmod, Du, Find, Get, Ls, Moving, Mv, Put, Rm, There};
+use super::words::{Chmod, Du, Find, Get, Ls, Mv, Put, Rm, There};
 use super::{edit, trees};
-use crate::cli::ftp::Access;
+use crate::cli::ftp::{Access, Moving};
 use crate::failure::Failure;
 use crate::output;
 use ftp_client::directory::{About, DEPTH_MAX, join, local_name, shown};

@@ -1,5 +1,6 @@
 //! Trees made alike, and compared.
 
+use super::super::plan;
 use super::out::local;
 use super::seat::Seat;
 use super::there::{Work, absolute, last_name, without_slash};
@@ -45,12 +46,11 @@ pub async fn mirror(trees: Trees, delete: bool, seat: &mut Seat, work: &Work) ->
 
 async fn make_alike(mirror: &Mirror, dry_run: bool, crew: &Crew, work: &Work) -> Result<(), Failure> {
     let plan = mirror.plan(crew).await?;
-    if plan.passed_over > 0 {
-        let so = if mirror.surplus == Surplus::Kept { "" } else { ", so nothing will be removed" };
-        work.screen.line(&format!("{} names or directories were passed over{so}", plan.passed_over));
+    if let Some(line) = plan::passed_over(&plan, mirror) {
+        work.screen.line(&line);
     }
     if dry_run {
-        for line in super::super::plan::lines(&plan) {
+        for line in plan::lines(&plan) {
             work.out.line(&line)?;
         }
         return Ok(());

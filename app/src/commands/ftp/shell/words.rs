@@ -3,6 +3,7 @@
 //! Words arrive marked (see `language`): whatever may be a pattern stays so, everything else loses its marks here.
 
 use super::language::plain;
+use crate::cli::ftp::Moving;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// A line at the prompt.
@@ -233,17 +234,6 @@ pub struct Du {
     /// In octets.
     #[arg(short, long)]
     pub bytes: bool,
-}
-
-/// How files move.
-#[derive(Debug, Clone, Copy, Args)]
-pub struct Moving {
-    /// Go on with what was begun before, if it is the same file.
-    #[arg(short = 'c', long = "continue")]
-    pub resume: bool,
-    /// Compare sums at the end, if the server tells them.
-    #[arg(long)]
-    pub verify: bool,
 }
 
 /// Files to be fetched.
