@@ -156,7 +156,7 @@ fn resolved(program: &Program, snapshot: &Snapshot) -> Key<NumberSet> {
     let largest = u32::try_from(snapshot.len()).ok().filter(|count| *count > 0);
     let uid_of = |number: u32| snapshot.get(number as usize - 1).map(|row| row.uid.0);
     let last = largest.and_then(uid_of);
-    let uids = |messages: Messages| {
+    let mut uids = |messages: Messages| {
         Ok::<_, Infallible>(match messages {
             Messages::Sequence(set) => {
                 let ranges = set.resolve(largest);
@@ -169,7 +169,6 @@ fn resolved(program: &Program, snapshot: &Snapshot) -> Key<NumberSet> {
             Messages::Saved => NumberSet::new(),
         })
     };
-    let mut uids = uids;
     match program.clone().map(&mut uids) {
         Ok(program) => program,
         Err(never) => match never {},
