@@ -291,9 +291,11 @@ at! {
     }
     Pyftpdlib as pyftpdlib {
         in_clear: Plain, "ftp", ["--no-tls"];
+        // With several sessions at once it takes the active connection of one for that of another: docs/ftp-client.md.
+        in_clear_and_active: Plain, "ftp", ["--no-tls", "--active", "-P", "1"];
         over_ipv6: Ipv6, "ftpes", [];
         by_auth_tls: Strict, "ftpes", [];
-        by_auth_tls_and_active: Strict, "ftpes", ["--active"];
+        by_auth_tls_and_active: Strict, "ftpes", ["--active", "-P", "1"];
     }
 }
 
