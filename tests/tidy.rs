@@ -257,13 +257,21 @@ fn rfc_page() -> String {
     }
     let mut page = format!(
         "# Which transcript shows which rule\n\nMade from the first lines of the {transcripts} transcripts by `PACKETBOAT_UPDATE=1 cargo test --test tidy`.\n\
-         What IMAP has beyond this, and is not offered, stands in [imap.md](imap.md).\n"
+         What IMAP has beyond this, and is not offered, stands at [the end](#what-is-not-offered-of-imap).\n"
     );
     for (number, sections) in rules {
         let _ = write!(page, "\n## RFC {number}\n\n| section | transcript | rule |\n|---|---|---|\n");
         sections.values().flatten().for_each(|row| page += &(row.clone() + "\n"));
     }
+    let _ = write!(page, "\n## What is not offered of IMAP\n\n{}\n", not_offered());
     page
+}
+
+/// What the page about IMAP says is not there, which no transcript can say.
+fn not_offered() -> String {
+    let page = read(&root().join("docs/imap.md"));
+    let (_, section) = page.split_once("\n## What is not\n").expect("docs/imap.md says what is not offered");
+    section.split("\n## ").next().unwrap_or(section).trim().to_owned()
 }
 
 #[test]

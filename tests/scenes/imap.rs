@@ -243,6 +243,56 @@ fn several_mailboxes_are_searched_at_once() {
 }
 
 #[test]
+fn searches_are_kept_up_to_date() {
+    let server = dev();
+    letters(&server, 3);
+    let (mut one, mut two) = (bob(&server), bob(&server));
+    select(&mut one, 3);
+    select(&mut two, 3);
+    one.play(
+        "C: u1 UID SEARCH RETURN (UPDATE COUNT) UNSEEN BODY pickle
+         S: * ESEARCH (TAG \"u1\") UID COUNT 3
+         S: u1 OK ~
+         C: u2 UID SORT RETURN (UPDATE ALL) (REVERSE SUBJECT) UTF-8 UNSEEN
+         S: * ESEARCH (TAG \"u2\") UID ALL 3,2,1
+         S: u2 OK ~
+         C: a FETCH 2 BODY[TEXT]<0.6>
+         S: * 2 FETCH (BODY[TEXT]<0> {6}
+         S: Do you FLAGS (\\Seen))
+         S: * ESEARCH (TAG \"u1\") UID REMOVEFROM (0 2)
+         S: * ESEARCH (TAG \"u2\") UID REMOVEFROM (2 2)
+         S: a OK ~
+         C: b IDLE
+         S: + ~",
+    );
+    two.play("C: a STORE 2 -FLAGS (\\Seen)\nS: * 2 FETCH (FLAGS ())\nS: a OK ~");
+    one.play(
+        "S: * 2 FETCH (UID 2 FLAGS ())
+         S: * ESEARCH (TAG \"u1\") UID ADDTO (0 2)
+         S: * ESEARCH (TAG \"u2\") UID ADDTO (2 2)",
+    );
+    letters(&server, 1);
+    one.play(
+        "S: * 4 EXISTS
+         S: * ESEARCH (TAG \"u1\") UID ADDTO (0 4)
+         S: * ESEARCH (TAG \"u2\") UID ADDTO (4 4)
+         C: DONE
+         S: b OK ~
+         C: c UID STORE 3 +FLAGS.SILENT (\\Deleted)
+         S: c OK ~
+         C: d EXPUNGE
+         S: * ESEARCH (TAG \"u1\") UID REMOVEFROM (0 3)
+         S: * ESEARCH (TAG \"u2\") UID REMOVEFROM (1 3)
+         S: * 3 EXPUNGE
+         S: d OK ~
+         C: e CANCELUPDATE \"u1\" \"u2\"
+         S: e OK ~
+         C: f STORE 1 +FLAGS.SILENT (\\Seen)
+         S: f OK ~",
+    );
+}
+
+#[test]
 fn whoever_reads_many_letters_is_told_of_each_that_it_is_read_now() {
     // More than fits into one answer of the house.
     const LETTERS: u32 = 12;

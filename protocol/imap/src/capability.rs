@@ -70,12 +70,14 @@ pub enum Capability {
     Notify,
     Catenate,
     Multisearch,
+    ContextSearch,
+    ContextSort,
 }
 
 use Capability as C;
 
 /// All of them with their names, in the order they are announced.
-const TABLE: [(Capability, &str); 59] = [
+const TABLE: [(Capability, &str); 61] = [
     (C::Imap4rev2, "IMAP4rev2"),
     (C::Imap4rev1, "IMAP4rev1"),
     (C::LiteralPlus, "LITERAL+"),
@@ -135,6 +137,8 @@ const TABLE: [(Capability, &str); 59] = [
     (C::Notify, "NOTIFY"),
     (C::Catenate, "CATENATE"),
     (C::Multisearch, "MULTISEARCH"),
+    (C::ContextSearch, "CONTEXT=SEARCH"),
+    (C::ContextSort, "CONTEXT=SORT"),
 ];
 
 impl Capability {

@@ -43,6 +43,8 @@ pub const ENTRIES_MAX: usize = 64;
 pub const ENTRY_NAME_MAX: usize = 256;
 /// So many limits may one SETQUOTA name.
 pub const LIMITS_MAX: usize = 16;
+/// So many tags may one CANCELUPDATE name.
+pub const TAGS_MAX: usize = 64;
 
 /// A command.
 #[derive(Debug, Clone, PartialEq)]
@@ -179,6 +181,8 @@ pub enum Command {
     MyRights(MailboxName),
     /// NOTIFY (RFC 5465)
     Notify(notify::Notify),
+    /// CANCELUPDATE (RFC 5267): the tags of searches.
+    CancelUpdate(Vec<Vec<u8>>),
 }
 
 /// Messages that a command names.
@@ -298,6 +302,8 @@ impl StatusItem {
 pub struct Search {
     /// RETURN
     pub returned: Option<Results>,
+    /// `UPDATE` (RFC 5267), with what is to be fetched of each new message that is found (RFC 5465 §7).
+    pub update: Option<Vec<Item>>,
     /// What to look for.
     pub program: Program,
 }
@@ -315,6 +321,8 @@ pub struct Results {
     pub count: bool,
     /// `SAVE`
     pub save: bool,
+    /// `CONTEXT` (RFC 5267): the same will be searched again, which changes nothing here.
+    pub context: bool,
     /// `PARTIAL` (RFC 9394)
     pub partial: Option<Window>,
 }

@@ -56,6 +56,8 @@ pub enum Code {
     MaxSize(u64),
     /// RFC 4469 §4.1: the URL that was not one, or led nowhere.
     BadUrl(String),
+    /// RFC 5267 §4.3.1: which search.
+    NoUpdate(Vec<u8>),
     LongEntries(u64),
     /// `[INPROGRESS ("tag" done goal)]`
     InProgress {
@@ -337,6 +339,7 @@ impl Pen<'_> {
                 let shown: Vec<u8> = url.bytes().map(|octet| if legal(octet) { octet } else { b'?' }).collect();
                 self.word("BADURL ").raw(if shown.is_empty() { b"?" } else { &shown })
             }
+            Code::NoUpdate(tag) => self.word("NOUPDATE ").quoted_tag(tag),
             Code::LongEntries(octets) => self.word("METADATA LONGENTRIES ").number(*octets),
             Code::InProgress { tag, done, goal } => {
                 self.word("INPROGRESS (");

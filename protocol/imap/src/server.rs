@@ -29,6 +29,7 @@ pub mod ask;
 mod about;
 mod append;
 mod changes;
+mod context;
 mod fetch;
 mod list;
 mod login;
@@ -399,6 +400,7 @@ impl Server {
         let any = |capabilities: &[Capability]| capabilities.iter().any(|capability| self.offers(*capability));
         match row.verb {
             Verb::Thread => any(&[C::ThreadOrderedSubject, C::ThreadReferences, C::ThreadRefs]),
+            Verb::Cancelupdate => any(&[C::ContextSearch, C::ContextSort]),
             Verb::Getmetadata | Verb::Setmetadata => any(&[C::Metadata, C::MetadataServer]),
             _ => row.capability.is_none_or(|capability| self.offers(capability)),
         }
@@ -464,6 +466,7 @@ impl Server {
             Command::Unselect => self.unselect(member, turn),
             Command::Expunge(messages) => self.expunge(member, turn, messages.as_ref()),
             Command::Search(search) => self.search(member, turn, search),
+            Command::CancelUpdate(tags) => self.cancel_update(member, turn, &tags),
             Command::Esearch(sources, search) => self.esearch(member, turn, sources, search),
             Command::Sort(keys, search) => self.sort(member, turn, keys, search),
             Command::Thread(algorithm, program) => self.thread(member, turn, algorithm, program),
@@ -700,6 +703,7 @@ impl Server {
             (Pending::Idle, Answer::Changes(changes)) => self.changed(member, turn, changes, Then::Idle),
             (Pending::Unasked, Answer::Changes(changes)) => self.changed(member, turn, changes, Then::Nothing),
             (Pending::Unasked, _) => Stage::Member(member),
+            (Pending::Recheck(recheck), answer) => self.rechecked(member, turn, recheck, answer),
             (Pending::Watch(work), Answer::Watching(mailboxes)) => self.watching(member, turn, work, mailboxes),
             (Pending::WatchStatus(work), answer) => self.watch_status(member, turn, work, answer),
             (Pending::Elsewhere(then), Answer::Elsewhere { happened, more }) => {

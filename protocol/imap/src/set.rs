@@ -66,6 +66,16 @@ impl SequenceSet {
         (!self.0.iter().any(open)).then(|| self.resolve(None))
     }
 
+    /// How many ranges it is written with.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Never: a set has a range.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The largest number that is written in it.
     pub fn largest_written(&self) -> Option<u32> {
         let number = |end: End| if let End::Number(number) = end { Some(number) } else { None };

@@ -59,6 +59,7 @@ pub enum Verb {
     Myrights,
     Notify,
     Esearch,
+    Cancelupdate,
 }
 
 /// When a command may be said.
@@ -125,7 +126,7 @@ const fn row(
 
 /// The table.
 #[rustfmt::skip]
-pub const TABLE: [Row; 48] = {
+pub const TABLE: [Row; 49] = {
     use Expunges::{HeldForNumbers as Held, Told};
     use UidForm::{No, Yes};
     use When::{Any, Member, Selected, Stranger};
@@ -179,6 +180,7 @@ pub const TABLE: [Row; 48] = {
     row(Verb::Myrights,       "MYRIGHTS",       Member,   No,  false,  Told,    Some(C::Acl)),
     row(Verb::Notify,         "NOTIFY",         Member,   No,  false,  Told,    Some(C::Notify)),
     row(Verb::Esearch,        "ESEARCH",        Member,   No,  false,  Told,    Some(C::Multisearch)),
+    row(Verb::Cancelupdate,   "CANCELUPDATE",   Selected, No,  false,  Told,    Some(C::ContextSearch)),
     ]
 };
 

@@ -1,14 +1,16 @@
 //! What cannot be written down line by line: whatever others do meanwhile, a client that believes what it is told always
 //! knows which message has which number.
 //!
-//! RFC 9051 §5.5 and §7.5.1; RFC 2180 §4.1.
+//! RFC 9051 §5.5 and §7.5.1; RFC 2180 §4.1; RFC 5267 §4.3 (searches that are kept up to date).
 //!
 //! A house changes at random while commands go back and forth. A client keeps a list of UIDs by what it hears, EXISTS and
-//! EXPUNGE or VANISHED, and nothing else; each FETCH must name the message that stands there.
+//! EXPUNGE or VANISHED, and nothing else; each FETCH must name the message that stands there. What two searches find it keeps by
+//! ADDTO and REMOVEFROM alone.
 //!
 //! Not here: what is said word by word (transcripts).
 
-use imap::flag::{Flag, Flags};
+use imap::flag::{Flag, Flags, SystemFlag};
+use imap::search::Key;
 use imap::server::ask::*;
 use imap::server::{Server, Settings};
 use imap::set::NumberSet;
@@ -27,6 +29,13 @@ struct House {
     expunged: BTreeSet<u32>,
     added: BTreeSet<u32>,
     flagged: BTreeSet<u32>,
+    /// All that has changed, whoever did it.
+    touched: BTreeSet<u32>,
+}
+
+/// An order that is not that of UIDs.
+fn place(uid: u32) -> (u32, u32) {
+    (uid * 7 % 31, uid)
 }
 
 impl House {
@@ -44,10 +53,12 @@ impl House {
             (1, Some(uid)) => {
                 self.messages.entry(uid).and_modify(|deleted| *deleted = !*deleted);
                 self.flagged.insert(uid);
+                self.touched.insert(uid);
             }
             _ => {
                 self.messages.insert(self.uidnext, false);
                 self.added.insert(self.uidnext);
+                self.touched.insert(self.uidnext);
                 self.uidnext += 1 + u32::from(which % 3);
             }
         }
@@ -61,6 +72,28 @@ impl House {
         }
     }
 
+    fn finds(&self, key: &Key<NumberSet>, uid: u32) -> bool {
+        match key {
+            Key::All => true,
+            Key::And(keys) => keys.iter().all(|key| self.finds(key, uid)),
+            Key::Among(set) => set.contains(uid),
+            Key::Flag(SystemFlag::Deleted) => self.messages[&uid],
+            other => panic!("nobody looks for {other:?}"),
+        }
+    }
+
+    fn found(&self, search: &Search) -> Hits {
+        let uids = self.messages.keys().copied().filter(|uid| self.finds(&search.program, *uid));
+        match search.order {
+            Order::Uid => Hits::Set(uids.collect()),
+            _ => {
+                let mut sorted: Vec<u32> = uids.collect();
+                sorted.sort_by_key(|uid| place(*uid));
+                Hits::Sorted(sorted)
+            }
+        }
+    }
+
     fn flags(&self, uid: u32) -> Flags {
         let deleted = self.messages.get(&uid).copied().unwrap_or(false);
         deleted.then(|| Flag::parse(b"\\Deleted")).flatten().into_iter().collect()
@@ -70,7 +103,7 @@ impl House {
         match ask {
             Ask::Auth(_) => Answer::Auth(sasl::server::Answer::Login(Ok("1".into()))),
             Ask::Select { .. } => {
-                (self.expunged, self.added, self.flagged) = Default::default();
+                (self.expunged, self.added, self.flagged, self.touched) = Default::default();
                 Answer::Selected(Box::new(Selected {
                     id: ObjectId::new("F1").expect("an id"),
                     uidvalidity: 1,
@@ -87,6 +120,7 @@ impl House {
                 expunged: std::mem::take(&mut self.expunged).into_iter().collect(),
                 added: std::mem::take(&mut self.added).into_iter().collect(),
                 flags: std::mem::take(&mut self.flagged).into_iter().map(|uid| self.flagged(uid)).collect(),
+                touched: std::mem::take(&mut self.touched).into_iter().collect(),
                 highestmodseq: self.modseq,
                 ..Changes::default()
             }),
@@ -100,6 +134,7 @@ impl House {
                     store.uids.iter().partition(|uid| self.messages.contains_key(uid));
                 for uid in &here {
                     self.messages.insert(*uid, true);
+                    self.touched.insert(*uid);
                 }
                 let flagged = here.into_iter().map(|uid| self.flagged(uid)).collect();
                 Answer::Stored(Stored { flagged, gone: gone.into_iter().collect(), ..Stored::default() })
@@ -123,9 +158,7 @@ impl House {
                 let from: NumberSet = here.into_iter().collect();
                 Answer::Copied(Copied { uidvalidity: 2, to: from.clone(), from, modseq: self.modseq })
             }
-            Ask::Search(_) => {
-                Answer::Found(Found { hits: Hits::Set(self.messages.keys().copied().collect()), modseq: None })
-            }
+            Ask::Search(search) => Answer::Found(Found { hits: self.found(search), modseq: None }),
             _ => Answer::Done,
         }
     }
@@ -139,6 +172,10 @@ impl House {
 #[derive(Default)]
 struct Client {
     list: Vec<Option<u32>>,
+    /// Whether the first search finds the message that stands there.
+    found: Vec<bool>,
+    /// What the second one finds, in its order.
+    sorted: Vec<u32>,
     /// A command by numbers is under way, so that no number may change.
     by_numbers: bool,
 }
@@ -151,10 +188,11 @@ impl Client {
                 let count = count.parse().expect("a count");
                 assert!(count >= self.list.len(), "EXISTS never shrinks: {line}");
                 self.list.resize(count, None);
+                self.found.resize(count, false);
             }
             ["*", number, "EXPUNGE"] => {
                 assert!(!self.by_numbers, "EXPUNGE behind a command by numbers: {line}");
-                self.list.remove(number.parse::<usize>().expect("a number") - 1);
+                self.lose(number.parse::<usize>().expect("a number") - 1);
             }
             ["*", "VANISHED", set] => {
                 assert!(!self.by_numbers, "VANISHED behind a command by numbers: {line}");
@@ -165,9 +203,12 @@ impl Client {
                     let behind = self.list.iter().rposition(|it| it.is_some_and(|it| it < uid)).map_or(0, |at| at + 1);
                     let unknown = self.list[behind..].iter().position(Option::is_none).map(|at| behind + at);
                     let place = known.or(unknown);
-                    self.list.remove(place.unwrap_or_else(|| panic!("{line}: nobody has heard of {uid}")));
+                    self.lose(place.unwrap_or_else(|| panic!("{line}: nobody has heard of {uid}")));
                 }
             }
+            ["*", "ESEARCH", "TAG", "\"s1\"", word, ref parts @ ..] => self.numbers_found(word, parts, line),
+            ["*", "ESEARCH", "TAG", "\"s2\"", "UID", word, ref parts @ ..] => self.uids_found(word, parts),
+            ["*", "ESEARCH", ..] => {}
             ["*", number, "FETCH", ref rest @ ..] => {
                 let uid = rest.iter().position(|word| *word == "UID").map(|at| rest[at + 1].parse().expect("a UID"));
                 let place = &mut self.list[number.parse::<usize>().expect("a number") - 1];
@@ -177,6 +218,44 @@ impl Client {
             _ => assert!(!line.contains(" BAD "), "{line}"),
         }
     }
+
+    fn lose(&mut self, at: usize) {
+        self.list.remove(at);
+        assert!(!self.found.remove(at), "a message was found until it lost its number");
+    }
+
+    fn numbers_found(&mut self, word: &str, parts: &[&str], line: &str) {
+        let sets = match word {
+            "ALL" => parts[0],
+            _ => parts[1],
+        };
+        for number in numbers(sets) {
+            let found = std::mem::replace(&mut self.found[number as usize - 1], word != "REMOVEFROM");
+            assert_eq!(found, word == "REMOVEFROM", "{line}");
+        }
+    }
+
+    fn uids_found(&mut self, word: &str, parts: &[&str]) {
+        match word {
+            "ALL" => self.sorted = numbers(parts[0]),
+            _ => {
+                for part in parts.chunks(2) {
+                    let (at, uids) = (part[0].parse::<usize>().expect("a place") - 1, numbers(part[1]));
+                    if word == "ADDTO" {
+                        self.sorted.splice(at..at, uids);
+                    } else {
+                        assert_eq!(self.sorted.drain(at..at + uids.len()).collect::<Vec<_>>(), uids);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is written as a set, in the order it is written.
+fn numbers(text: &str) -> Vec<u32> {
+    let range = |part: &str| imap::set::SequenceSet::parse(part.as_bytes()).and_then(|set| set.plain()).expect("a set");
+    text.split(',').flat_map(|part| range(part).iter().collect::<Vec<_>>()).collect()
 }
 
 struct Scene {
@@ -200,6 +279,8 @@ impl Scene {
         }
         scene.say("c SELECT INBOX");
         scene.say("d UID FETCH 1:* (UID)");
+        scene.say("s1 SEARCH RETURN (UPDATE ALL) DELETED");
+        scene.say("s2 UID SORT RETURN (UPDATE ALL) (SIZE) UTF-8 DELETED");
         scene
     }
 
@@ -258,6 +339,11 @@ impl Scene {
         self.say("z UID FETCH 1:* (UID)");
         let told: Vec<Option<u32>> = self.house.messages.keys().copied().map(Some).collect();
         assert_eq!(self.client.list, told);
+        assert_eq!(self.client.found, self.house.messages.values().copied().collect::<Vec<_>>());
+        let mut sorted: Vec<u32> =
+            self.house.messages.iter().filter(|(_, deleted)| **deleted).map(|(uid, _)| *uid).collect();
+        sorted.sort_by_key(|uid| place(*uid));
+        assert_eq!(self.client.sorted, sorted);
     }
 }
 

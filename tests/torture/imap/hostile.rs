@@ -149,6 +149,46 @@ fn sets_trees_and_nesting_are_bounded() {
 }
 
 #[test]
+fn searches_that_are_kept_up_to_date_are_bounded() {
+    const WISHED: usize = 40;
+    /// A session keeps a mebibyte of them at most, and one search of one key list.
+    const FOLLOWED_MAX_KIB: u64 = 16 * 1024;
+    let server = serve();
+    let mut client = in_mailbox(&server, MESSAGES, 100);
+    let comb = (1..5_000).map(|at| (2 * at).to_string()).collect::<Vec<_>>().join(",");
+    let texts = format!("NOT SUBJECT {} ", "x".repeat(1_000)).repeat(20);
+    let before = {
+        client.must(&format!("UID SEARCH RETURN (COUNT) {texts}UID {comb}")).expect("an answer");
+        memory_kib(server.pid())
+    };
+    let (mut followed, mut refused) = (0, 0);
+    for at in 0..WISHED {
+        let command = format!("s{at} UID SEARCH RETURN (UPDATE COUNT) {texts}UID {comb}\r\n");
+        client.send(command.as_bytes()).expect("the server listens");
+        loop {
+            let line = client.hear().expect("an answer");
+            refused += usize::from(line.starts_with(&format!("* NO [NOUPDATE \"s{at}\"]")));
+            if line.starts_with(&format!("s{at} ")) {
+                followed += usize::from(line.starts_with(&format!("s{at} OK")));
+                break;
+            }
+        }
+    }
+    assert_eq!(followed, WISHED, "each is answered");
+    assert!((1..=16).contains(&(WISHED - refused)), "{refused} were not kept up to date");
+    let told = client.must("STORE 1:* +FLAGS.SILENT (\\Seen)").expect("an answer").told;
+    assert!(told.is_empty(), "{told:?}");
+    client.must(&format!("CANCELUPDATE{}", " \"s0\"".repeat(64))).expect("an answer");
+    for command in [format!("CANCELUPDATE{}", " \"s0\"".repeat(65)), format!("CANCELUPDATE \"{}", "s".repeat(60_000))] {
+        let end = client.ask(&command).expect("an answer").end;
+        assert!(end.starts_with("BAD"), "{end}");
+    }
+    let left = memory_kib(server.pid()).saturating_sub(before);
+    eprintln!("searches that are kept up to date leave {left} KiB");
+    assert!(left <= FOLLOWED_MAX_KIB, "searches that are kept up to date leave {left} KiB");
+}
+
+#[test]
 fn messages_that_are_nested_without_end_are_taken_and_shown() {
     const DEPTH: usize = 20_000;
     let server = serve();

@@ -73,35 +73,35 @@ fn with_arguments(verb: Verb, scanner: &mut Scanner<'_>) -> Reading<Command> {
         }
         Verb::Expunge => Command::Expunge(Some(named(scanner)?)),
         Verb::Search => {
-            let returned = returned(scanner)?;
+            let (returned, update) = returned(scanner)?;
             if scanner.eat_word(b"CHARSET ") {
                 if !charset_is_known(scanner)? {
                     return Ok(Command::BadCharset { saves: saves(returned) });
                 }
                 scanner.space()?;
             }
-            Command::Search(Search { returned, program: search::scan(scanner)? })
+            Command::Search(Search { returned, update, program: search::scan(scanner)? })
         }
         Verb::Esearch => {
             let sources = sources(scanner)?;
-            let returned = returned(scanner)?;
+            let (returned, update) = returned(scanner)?;
             if scanner.eat_word(b"CHARSET ") {
                 if !charset_is_known(scanner)? {
                     return Ok(Command::BadCharset { saves: saves(returned) });
                 }
                 scanner.space()?;
             }
-            Command::Esearch(sources, Search { returned, program: search::scan(scanner)? })
+            Command::Esearch(sources, Search { returned, update, program: search::scan(scanner)? })
         }
         Verb::Sort => {
-            let returned = returned(scanner)?;
+            let (returned, update) = returned(scanner)?;
             let keys = sort_keys(scanner)?;
             scanner.space()?;
             if !charset_is_known(scanner)? {
                 return Ok(Command::BadCharset { saves: saves(returned) });
             }
             scanner.space()?;
-            Command::Sort(keys, Search { returned, program: search::scan(scanner)? })
+            Command::Sort(keys, Search { returned, update, program: search::scan(scanner)? })
         }
         Verb::Thread => {
             let algorithm = algorithm(scanner.atom()?)?;
@@ -136,6 +136,7 @@ fn with_arguments(verb: Verb, scanner: &mut Scanner<'_>) -> Reading<Command> {
             Command::ListRights(mailbox, identifier)
         }
         Verb::Notify => Command::Notify(notify::scan(scanner)?),
+        Verb::Cancelupdate => Command::CancelUpdate(tags(scanner)?),
         Verb::Myrights => Command::MyRights(MailboxName::scan(scanner)?),
         // Those without arguments were read above; APPEND and REPLACE are read around their messages.
         _ => return Err(Misread("a message is missing")),
@@ -200,6 +201,25 @@ fn words(scanner: &mut Scanner<'_>) -> Reading<Vec<String>> {
         words.push(String::from_utf8_lossy(scanner.atom()?).into_owned());
         if scanner.is_at_end() {
             return Ok(words);
+        }
+        scanner.space()?;
+    }
+}
+
+/// Tags in quotes, with blanks between them.
+fn tags(scanner: &mut Scanner<'_>) -> Reading<Vec<Vec<u8>>> {
+    let mut tags = Vec::new();
+    loop {
+        if tags.len() == TAGS_MAX {
+            return Err(Misread("too many tags"));
+        }
+        let tag = scanner.string()?.into_owned();
+        if !is_tag(&tag) {
+            return Err(Misread("no command has such a tag"));
+        }
+        tags.push(tag);
+        if scanner.is_at_end() {
+            return Ok(tags);
         }
         scanner.space()?;
     }
@@ -391,11 +411,12 @@ fn sources(scanner: &mut Scanner<'_>) -> Reading<Vec<Source>> {
     Ok(sources)
 }
 
-fn returned(scanner: &mut Scanner<'_>) -> Reading<Option<Results>> {
+/// What is to be returned, and whether it is to be kept up to date.
+fn returned(scanner: &mut Scanner<'_>) -> Reading<(Option<Results>, Option<Vec<Item>>)> {
     if !scanner.eat_word(b"RETURN ") {
-        return Ok(None);
+        return Ok((None, None));
     }
-    let mut results = Results::default();
+    let (mut results, mut update) = (Results::default(), None);
     scanner.list(|scanner| {
         match scanner.atom()?.to_ascii_uppercase().as_slice() {
             b"MIN" => results.min = true,
@@ -403,11 +424,13 @@ fn returned(scanner: &mut Scanner<'_>) -> Reading<Option<Results>> {
             b"ALL" => results.all = true,
             b"COUNT" => results.count = true,
             b"SAVE" => results.save = true,
+            b"CONTEXT" => results.context = true,
+            b"UPDATE" => update = Some(update_items(scanner)?),
             b"PARTIAL" => {
                 scanner.space()?;
                 results.partial = Some(window(scanner)?);
             }
-            _ => return Err(Misread("SEARCH returns MIN, MAX, ALL, COUNT, SAVE, PARTIAL")),
+            _ => return Err(Misread("SEARCH returns MIN, MAX, ALL, COUNT, SAVE, PARTIAL, CONTEXT, UPDATE")),
         }
         Ok(())
     })?;
@@ -416,9 +439,17 @@ fn returned(scanner: &mut Scanner<'_>) -> Reading<Option<Results>> {
     }
     // RFC 9051 §6.4.4: an empty list means ALL.
     let nothing = Results::default();
-    results.all |= results == nothing;
+    results.all |= results == nothing && update.is_none();
     scanner.space()?;
-    Ok(Some(results))
+    Ok((Some(results), update))
+}
+
+/// RFC 5465 §7: what is to be fetched of new messages. The grammar has no blank before it, the example has one.
+fn update_items(scanner: &mut Scanner<'_>) -> Reading<Vec<Item>> {
+    if matches!(scanner.rest(), [b' ', b'(', ..]) {
+        scanner.space()?;
+    }
+    if scanner.peek() == Some(b'(') { Item::scan_all(scanner) } else { Ok(Vec::new()) }
 }
 
 fn saves(returned: Option<Results>) -> bool {

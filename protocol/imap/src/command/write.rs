@@ -124,13 +124,13 @@ impl Line<'_> {
             Command::Status(mailbox, items) => self.raw("STATUS ").mailbox(mailbox).raw(" ").status_items(items),
             Command::Expunge(None) => self.raw("EXPUNGE"),
             Command::Expunge(Some(messages)) => self.raw("EXPUNGE ").named(messages),
-            Command::Search(search) => self.raw("SEARCH ").returned(search.returned.as_ref()).program(&search.program),
+            Command::Search(search) => self.raw("SEARCH ").returned(search).program(&search.program),
             Command::Esearch(sources, search) => {
                 self.raw("ESEARCH IN ").list(sources, |line, source| line.source(source));
-                self.raw(" ").returned(search.returned.as_ref()).program(&search.program)
+                self.raw(" ").returned(search).program(&search.program)
             }
             Command::Sort(keys, search) => {
-                self.raw("SORT ").returned(search.returned.as_ref());
+                self.raw("SORT ").returned(search);
                 self.list(keys, |line, key| {
                     let name = SORT_NAMES.iter().find(|(by, _)| *by == key.by).map_or("", |(_, name)| name);
                     line.raw(if key.reverse { "REVERSE " } else { "" }).raw(name);
@@ -199,6 +199,13 @@ impl Line<'_> {
                 self.raw("LISTRIGHTS ").mailbox(mailbox).raw(" ").string(identifier.as_bytes())
             }
             Command::Notify(notify) => self.notify(notify),
+            Command::CancelUpdate(tags) => {
+                self.raw("CANCELUPDATE");
+                for tag in tags {
+                    Pen(self.out).word(" ").quoted_tag(tag);
+                }
+                self
+            }
             Command::MyRights(mailbox) => self.raw("MYRIGHTS ").mailbox(mailbox),
         };
     }
@@ -286,19 +293,26 @@ impl Line<'_> {
         self.raw(format!("PARTIAL {sign}{}:{sign}{}", window.first, window.last))
     }
 
-    fn returned(&mut self, results: Option<&Results>) -> &mut Self {
-        let Some(results) = results else { return self };
+    fn returned(&mut self, search: &Search) -> &mut Self {
+        let Some(results) = &search.returned else { return self };
         let words = [
             (results.min, "MIN"),
             (results.max, "MAX"),
             (results.all, "ALL"),
             (results.count, "COUNT"),
             (results.save, "SAVE"),
+            (results.context, "CONTEXT"),
+            (search.update.is_some(), "UPDATE"),
         ];
         let mut first = true;
         self.raw("RETURN (");
         for (_, word) in words.into_iter().filter(|(set, _)| *set) {
             Pen(self.out).gap(&mut first).word(word);
+        }
+        if let Some(items) = search.update.as_ref().filter(|items| !items.is_empty()) {
+            self.raw(" ").list(items, |line, item| {
+                Pen(line.out).item(item);
+            });
         }
         if let Some(window) = results.partial {
             Pen(self.out).gap(&mut first);

@@ -826,6 +826,9 @@ pub struct Changes {
     /// The flags of these are others now, or their change numbers; new messages need not be among them. At most some
     /// thousand at a time.
     pub flags: Vec<Flagged>,
+    /// Everything that is new or has changed in the same time, also what the session did itself; may be empty behind the first
+    /// of several answers.
+    pub touched: NumberSet,
     /// The number of the last change that is told here.
     pub highestmodseq: u64,
     /// The UID that comes next.

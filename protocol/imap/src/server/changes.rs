@@ -4,7 +4,7 @@
 //! (MODSEQ, VANISHED); RFC 9586 §3.4 (UIDFETCH); RFC 2180 §3 (a mailbox that goes away).
 //!
 //! ```text
-//! Sync ─Changes→ those gone, piece by piece → EXISTS → flags ─more→ Sync …
+//! Sync ─Changes→ (what they mean to searches, context) → those gone, piece by piece → EXISTS → flags ─more→ Sync …
 //!                                                            ─→ the tagged reply, or IDLE goes on
 //! ```
 //!
@@ -32,11 +32,16 @@ impl Server {
             mailbox.view.lose(&changes.expunged);
             mailbox.untold = mailbox.untold.difference(&changes.expunged).union(&changes.added);
             mailbox.new = mailbox.new.difference(&changes.expunged);
+            let mut touched = changes.touched;
             if member.attention.new {
                 let (before, new) = (mailbox.view.count(), std::mem::take(&mut mailbox.untold));
                 mailbox.view.add(&new);
                 mailbox.exists_due |= mailbox.view.count() != before;
                 mailbox.new = mailbox.new.union(&new);
+                touched = touched.union(&new);
+            }
+            if let Some(contexts) = &mut mailbox.contexts {
+                contexts.touch(&mailbox.view.known(&touched));
             }
             mailbox.highestmodseq = mailbox.highestmodseq.max(changes.highestmodseq);
             if let Some(keywords) = changes.keywords {
@@ -44,7 +49,7 @@ impl Server {
             }
         }
         let flags = if member.attention.flags { changes.flags } else { Vec::new() };
-        self.announce(member, turn, flags, changes.more, then)
+        self.recheck(member, turn, flags, changes.more, then)
     }
 
     pub(super) fn keywords_changed(&mut self, mailbox: &mut Mailbox, keywords: Vec<Keyword>) {

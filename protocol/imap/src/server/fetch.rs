@@ -102,7 +102,12 @@ impl Server {
     }
 
     /// An item or a modifier that belongs to what is not offered.
-    fn fetch_unknown(&self, items: &[Item], changed_since: Option<u64>, window: Option<Window>) -> Option<Reply> {
+    pub(super) fn fetch_unknown(
+        &self,
+        items: &[Item],
+        changed_since: Option<u64>,
+        window: Option<Window>,
+    ) -> Option<Reply> {
         let belongs = |item: &Item| match item {
             Item::ModSeq => Some(C::Condstore),
             Item::EmailId | Item::ThreadId => Some(C::ObjectId),

@@ -153,7 +153,8 @@ impl Server {
     }
 
     /// What follows when everything was told.
-    pub(super) fn go_on(&mut self, member: Box<Member>, turn: Turn, then: Then) -> Stage {
+    pub(super) fn go_on(&mut self, mut member: Box<Member>, turn: Turn, then: Then) -> Stage {
+        self.write_added(&mut member);
         match then {
             Then::Reply(reply) => self.reply(Stage::Member(member), &turn.tag, &reply),
             Then::Idle => Stage::Idling { member, turn },
@@ -161,13 +162,20 @@ impl Server {
         }
     }
 
-    /// RFC 5465 §5.2: of messages that are new in the selected mailbox, what was asked for is fetched unasked.
+    /// RFC 5465 §5.2, §7: of messages that are new in the selected mailbox, what was asked for is fetched unasked, in one FETCH
+    /// each. §5.2 wants ADDTO before it and §7 behind it; it comes behind.
     pub(super) fn fetch_new(&mut self, mut member: Box<Member>, turn: Turn, then: Then) -> Stage {
-        let new = member.mailbox.as_mut().map_or(NumberSet::new(), |mailbox| std::mem::take(&mut mailbox.new));
-        if new.is_empty() || member.attention.items.is_empty() {
+        let Some(mailbox) = &mut member.mailbox else { return self.go_on(member, turn, then) };
+        let mut new = std::mem::take(&mut mailbox.new);
+        let mut items = member.attention.items.clone();
+        if let Some(contexts) = &mailbox.contexts {
+            let (uids, wished) = contexts.wishes(&new);
+            new = if items.is_empty() { uids } else { new };
+            items.extend(wished.into_iter().filter(|item| !member.attention.items.contains(item)));
+        }
+        if new.is_empty() || items.is_empty() {
             return self.go_on(member, turn, then);
         }
-        let items = member.attention.items.clone();
         let fetch = Fetch { uids: NumberSet::new(), items, changed_since: None, mark_seen: false };
         let work = FetchWork::new(new, fetch, Reply::ok("told")).then(then);
         self.fetch_begin(member, turn, work)

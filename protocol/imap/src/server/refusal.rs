@@ -59,7 +59,7 @@ impl Server {
         done: Option<u32>,
         goal: Option<u32>,
     ) -> Stage {
-        if self.offers(Capability::Inprogress) {
+        if self.offers(Capability::Inprogress) && !turn.tag.is_empty() {
             // A goal of nothing, or one that is reached, is not said; without a count a goal means nothing.
             let goal = goal.filter(|goal| done.is_some_and(|done| done < *goal));
             let code = Code::InProgress { tag: turn.tag.clone(), done, goal };

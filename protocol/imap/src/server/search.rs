@@ -7,6 +7,7 @@
 //! Not here: how it is looked for (house).
 
 use super::ask::{Answer, Ask, Found, FoundIn, Hits, Order, SearchIn, SortKey, Source, ThreadAlgorithm, ThreadNode};
+use super::context::{self, Follow};
 use super::stage::{Enabled, Mailbox, Member, Pending, Stage, Turn};
 use super::{Server, ask};
 use crate::capability::Capability as C;
@@ -22,6 +23,8 @@ pub(super) struct SearchWork {
     returned: Option<Results>,
     form: Form,
     modseq: bool,
+    /// It is to be kept up to date.
+    follow: Option<Box<Follow>>,
     /// ESEARCH: what is asked about other mailboxes when the selected one has answered.
     others: Option<Box<SearchIn>>,
 }
@@ -70,7 +73,7 @@ impl Server {
         if !self.offers(offered) {
             return self.finish(member, turn, Reply::bad("threads are not found that way here"));
         }
-        let search = command::Search { returned: None, program };
+        let search = command::Search { returned: None, update: None, program };
         self.look_for(member, turn, search, Order::Threaded(algorithm), Form::Thread, None)
     }
 
@@ -88,21 +91,25 @@ impl Server {
         form: Form,
         others: Option<Box<SearchIn>>,
     ) -> Stage {
-        let command::Search { returned, program } = search;
-        if let Some(reply) = self.search_unknown(&member, &turn, returned, &program) {
+        if let Some(reply) = self.search_unknown(&member, &turn, form, &search) {
             return self.finish(member, turn, reply);
         }
+        let command::Search { returned, update, program } = search;
         let modseq = program.any(&|key| matches!(key, Key::ModSeq(_)));
         member.enabled.condstore |= modseq;
         let Some(mailbox) = &member.mailbox else {
             return self.finish(member, turn, Reply::bad("select a mailbox first"));
         };
+        let follow = update.map(|items| {
+            let order = if let Order::Sorted(keys) = &order { keys.clone() } else { Vec::new() };
+            Box::new(Follow { program: context::kept(mailbox, &program), order, items })
+        });
         let program = match program.map(&mut |messages| resolved(mailbox, &messages)) {
             Ok(program) => program,
             Err(reply) => return self.finish(member, turn, reply),
         };
         let ask = Ask::Search(Box::new(ask::Search { program, order, modseq }));
-        self.await_answer(member, turn, ask, Pending::Search(SearchWork { returned, form, modseq, others }))
+        self.await_answer(member, turn, ask, Pending::Search(SearchWork { returned, form, modseq, follow, others }))
     }
 
     /// RFC 7377 §2: several mailboxes, in UIDs always, and nothing is said of those without a hit.
@@ -115,7 +122,7 @@ impl Server {
     ) -> Stage {
         // A client may have sent ahead what goes by numbers.
         let turn = Turn { uid: true, expunges: false, ..turn };
-        let command::Search { returned, program } = search;
+        let command::Search { returned, update, program } = search;
         let returned = Some(returned.unwrap_or(Results { all: true, ..Results::default() }));
         let saves = returned.is_some_and(|results| results.save);
         let (here, elsewhere): (Vec<_>, Vec<_>) =
@@ -123,12 +130,14 @@ impl Server {
         if saves && !elsewhere.is_empty() {
             return self.finish(member, turn, Reply::bad("only what is in the selected mailbox can be saved"));
         }
-        if !here.is_empty() && member.mailbox.is_none() {
+        if (!here.is_empty() || update.is_some()) && member.mailbox.is_none() {
             return self.finish(member, turn, Reply::bad("select a mailbox first"));
         }
-        if let Some(reply) = self.search_unknown(&member, &turn, returned, &program) {
+        let search = command::Search { returned, update, program };
+        if let Some(reply) = self.search_unknown(&member, &turn, Form::Esearch, &search) {
             return self.finish(member, turn, reply);
         }
+        let command::Search { update, program, .. } = search;
         let modseq = program.any(&|key| matches!(key, Key::ModSeq(_)));
         let others = (!elsewhere.is_empty()).then(|| {
             let (but_selected, program) = (!here.is_empty(), program.clone());
@@ -137,11 +146,15 @@ impl Server {
         match others {
             Some(others) if here.is_empty() => {
                 member.enabled.condstore |= modseq;
-                let work = SearchWork { returned, form: Form::Esearch, modseq, others: None };
+                if update.is_some() {
+                    // RFC 7377 §2.2: of no other mailbox than the selected one.
+                    self.not_followed(turn.tag.clone());
+                }
+                let work = SearchWork { returned, form: Form::Esearch, modseq, follow: None, others: None };
                 self.await_answer(member, turn, Ask::SearchIn(others), Pending::SearchIn(work))
             }
             others => {
-                let search = command::Search { returned, program };
+                let search = command::Search { returned, update, program };
                 self.look_for(member, turn, search, Order::Uid, Form::Esearch, others)
             }
         }
@@ -172,23 +185,28 @@ impl Server {
         }
     }
 
-    fn search_unknown(
-        &self,
-        member: &Member,
-        turn: &Turn,
-        returned: Option<Results>,
-        program: &Program,
-    ) -> Option<Reply> {
+    fn search_unknown(&self, member: &Member, turn: &Turn, form: Form, search: &command::Search) -> Option<Reply> {
+        let command::Search { returned, update, program } = search;
+        if update.is_some() && context::reuses_tag(member, turn) {
+            return Some(Reply::bad("the tag is that of a search that is kept up to date"));
+        }
+        if let Some(reply) = update.as_ref().and_then(|items| self.fetch_unknown(items, None, None)) {
+            return Some(reply);
+        }
         let uses = |wanted: fn(&Program) -> bool| program.any(&wanted);
         let numbers = uses(|key| matches!(key, Key::Among(Messages::Sequence(_))));
         if member.enabled.uid_only && turn.uid && numbers {
             return Some(Reply::bad("UIDONLY is enabled, name messages by UID").coded("UIDREQUIRED"));
         }
         let saves = returned.is_some_and(|results| results.save);
+        let context = if form == Form::Sort { C::ContextSort } else { C::ContextSearch };
+        let partial = if self.offers(context) { context } else { C::Partial };
         let needs = [
             (returned.is_some(), C::Esearch),
+            (update.is_some() || returned.is_some_and(|results| results.context), context),
+            (update.as_ref().is_some_and(|items| !items.is_empty()), C::Notify),
             (saves || uses(|key| matches!(key, Key::Among(Messages::Saved))), C::Searchres),
-            (returned.is_some_and(|results| results.partial.is_some()), C::Partial),
+            (returned.is_some_and(|results| results.partial.is_some()), partial),
             (uses(|key| matches!(key, Key::Older(_) | Key::Younger(_))), C::Within),
             (uses(|key| matches!(key, Key::ModSeq(_))), C::Condstore),
             (uses(|key| matches!(key, Key::EmailId(_) | Key::ThreadId(_))), C::ObjectId),
@@ -231,11 +249,11 @@ impl Server {
             Hits::Threads(_) => {}
             Hits::Sorted(uids) => {
                 let known = uids.into_iter().filter(|uid| mailbox.view.number_of(*uid).is_some()).collect();
-                self.tell(mailbox, &turn, &work, enabled, &Listing::Sorted(known), modseq);
+                self.tell(mailbox, &turn, &mut work, enabled, Listing::Sorted(known), modseq);
             }
             Hits::Set(uids) => {
                 let known = mailbox.view.known(&uids);
-                self.tell(mailbox, &turn, &work, enabled, &Listing::Set(known), modseq);
+                self.tell(mailbox, &turn, &mut work, enabled, Listing::Set(known), modseq);
             }
         }
         if let Some(others) = work.others.take() {
@@ -248,12 +266,12 @@ impl Server {
         &mut self,
         mailbox: &mut Mailbox,
         turn: &Turn,
-        work: &SearchWork,
+        work: &mut SearchWork,
         enabled: Enabled,
-        hits: &Listing,
+        hits: Listing,
         modseq: Option<u64>,
     ) {
-        let told = hits.named(mailbox, turn);
+        let told = hits.named(mailbox, turn.uid);
         let mut pen = Pen(&mut self.said);
         match work.returned {
             None if work.form == Form::Search && enabled.rev2 => {
@@ -272,15 +290,17 @@ impl Server {
             }
             Some(results) => {
                 if results.save {
-                    mailbox.saved = saved(hits, &results);
+                    mailbox.saved = saved(&hits, &results);
                 }
                 let only_save = Results { save: true, ..Results::default() };
-                let origin =
-                    Origin { mailbox: &mailbox.name, uidvalidity: mailbox.uidvalidity, utf8: enabled.names_in_utf8() };
+                let origin = origin_of(mailbox, enabled.names_in_utf8());
                 let several = work.form == Form::Esearch;
                 if results != only_save && !(several && told.is_empty()) {
                     let origin = several.then_some(origin);
                     write_results(&mut pen, turn, origin, &told, &results, modseq);
+                }
+                if let Some(follow) = work.follow.take() {
+                    self.follow(mailbox, turn, several, *follow, hits);
                 }
             }
         }
@@ -317,17 +337,17 @@ fn saved(hits: &Listing, results: &Results) -> NumberSet {
 
 /// What was found, in its order.
 #[derive(Debug)]
-enum Listing {
+pub(super) enum Listing {
     Set(NumberSet),
     Sorted(Vec<u32>),
 }
 
 impl Listing {
     /// The same by numbers, where the command had no UID before it.
-    fn named(&self, mailbox: &Mailbox, turn: &Turn) -> Listing {
+    pub(super) fn named(&self, mailbox: &Mailbox, uid: bool) -> Listing {
         match self {
-            Listing::Set(uids) if turn.uid => Listing::Set(uids.clone()),
-            Listing::Sorted(uids) if turn.uid => Listing::Sorted(uids.clone()),
+            Listing::Set(uids) if uid => Listing::Set(uids.clone()),
+            Listing::Sorted(uids) if uid => Listing::Sorted(uids.clone()),
             Listing::Set(uids) => Listing::Set(mailbox.view.numbers_of(uids)),
             Listing::Sorted(uids) => {
                 Listing::Sorted(uids.iter().filter_map(|uid| mailbox.view.number_of(*uid)).collect())
@@ -360,7 +380,7 @@ impl Listing {
         }
     }
 
-    fn uids(&self) -> NumberSet {
+    pub(super) fn uids(&self) -> NumberSet {
         match self {
             Listing::Set(set) => set.clone(),
             Listing::Sorted(list) => list.iter().copied().collect(),
@@ -386,7 +406,7 @@ impl Listing {
     }
 
     /// As a set on the wire; an order of its own is kept.
-    fn write(&self, pen: &mut Pen<'_>) {
+    pub(super) fn write(&self, pen: &mut Pen<'_>) {
         match self {
             Listing::Set(set) => {
                 pen.set(set);
@@ -408,10 +428,22 @@ impl Listing {
 }
 
 /// Where results are from, if it is to be said (RFC 7377 §2.1).
-struct Origin<'a> {
+pub(super) struct Origin<'a> {
     mailbox: &'a MailboxName,
     uidvalidity: u32,
     utf8: bool,
+}
+
+/// The selected mailbox.
+pub(super) fn origin_of(mailbox: &Mailbox, utf8: bool) -> Origin<'_> {
+    Origin { mailbox: &mailbox.name, uidvalidity: mailbox.uidvalidity, utf8 }
+}
+
+impl Origin<'_> {
+    pub(super) fn write(&self, pen: &mut Pen<'_>) {
+        let Origin { mailbox, uidvalidity, utf8 } = *self;
+        pen.word(" MAILBOX ").mailbox(mailbox, utf8).word(" UIDVALIDITY ").number(uidvalidity);
+    }
 }
 
 fn write_results(
@@ -423,8 +455,8 @@ fn write_results(
     modseq: Option<u64>,
 ) {
     pen.word("* ESEARCH (TAG ").quoted_tag(&turn.tag);
-    if let Some(Origin { mailbox, uidvalidity, utf8 }) = origin {
-        pen.word(" MAILBOX ").mailbox(mailbox, utf8).word(" UIDVALIDITY ").number(uidvalidity);
+    if let Some(origin) = origin {
+        origin.write(pen);
     }
     pen.word(")");
     if turn.uid {

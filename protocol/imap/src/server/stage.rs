@@ -6,6 +6,7 @@
 //! Not here: what leads from one to the next (the other files of this folder).
 
 use super::append::Append;
+use super::context::{Contexts, Recheck};
 use super::fetch::FetchWork;
 use super::list::ListWork;
 use super::mailbox::Resyncing;
@@ -144,6 +145,8 @@ pub(super) struct Mailbox {
     pub untold: NumberSet,
     /// New messages of which something may have to be fetched unasked.
     pub new: NumberSet,
+    /// Searches that are kept up to date.
+    pub contexts: Option<Box<Contexts>>,
 }
 
 impl Mailbox {
@@ -160,6 +163,7 @@ impl Mailbox {
             exists_due: false,
             untold: NumberSet::new(),
             new: NumberSet::new(),
+            contexts: None,
         }
     }
 }
@@ -175,6 +179,8 @@ pub(super) enum Pending {
     Idle,
     /// `Sync` between commands.
     Unasked,
+    /// `Search` for what changes mean to a search that is kept up to date.
+    Recheck(Recheck),
     Watch(NotifyWork),
     WatchStatus(NotifyWork),
     Elsewhere(Then),

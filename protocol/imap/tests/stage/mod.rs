@@ -414,6 +414,7 @@ fn answer(text: &str) -> Result<Answer, String> {
         "changes" => Answer::Changes(Changes {
             expunged: words.set("expunged"),
             added: words.set("added"),
+            touched: words.set("touched"),
             flags: words.get("flags").map(flagged).unwrap_or_default(),
             highestmodseq: words.number("modseq", 0),
             uidnext: words.small("uidnext", 0),

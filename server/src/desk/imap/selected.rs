@@ -115,6 +115,7 @@ impl Selected {
                 .news_of_keywords(&now, &difference.changed)
                 .or_else(|| self.news_of_keywords(&now, &difference.added));
             changes.expunged = set(difference.vanished);
+            changes.touched = set(difference.changed.iter().chain(&difference.added).copied());
             changes.added = set(difference.added);
             let others = |uid: &Uid| {
                 now.index_of(*uid).and_then(|index| now.get(index)).is_some_and(|row| !self.own.contains(&row.modseq))
