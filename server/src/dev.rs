@@ -58,6 +58,7 @@ pub fn settings(data: &Path, listen: IpAddr, port_offset: Option<u16>) -> Settin
         smtp_idle_limit: Duration::from_secs(300),
         pop3_idle_limit: Duration::from_secs(600),
         imap_idle_limit: Duration::from_secs(1800),
+        imap_submitters: Vec::new(),
         ftp: FtpSettings { guests: guests(listen), ..FtpSettings::default() },
         files: FileSettings { spaces: spaces(), ..FileSettings::default() },
         directory: DirectorySettings { catch_all: Some(CATCH_ALL.into()), ..DirectorySettings::default() },

@@ -11,6 +11,7 @@ use crate::settings::{DirectorySettings, Settings};
 use crate::spaces::{SeedError, Spaces};
 use crate::throttles::Throttles;
 use crate::transfer_log::TransferLog;
+use crate::url_keys::UrlKeys;
 use directory::{Directory, Doorkeeper, InstallationSecret};
 use message::address::Domain;
 use std::collections::HashSet;
@@ -78,6 +79,8 @@ pub struct House {
     pub judgement: Arc<Judgement>,
     /// When app passwords were used.
     pub app_password_uses: LastUses,
+    /// Keys of URLs that are made and changed.
+    pub url_keys: UrlKeys,
     /// The lines of transfers.
     pub transfer_log: TransferLog,
     /// What others still must be told.
@@ -135,6 +138,7 @@ impl House {
             judgement: Arc::new(judgement),
             app_password_uses: LastUses::default(),
             hooks,
+            url_keys: UrlKeys::default(),
             transfer_log,
             directory: RwLock::new(Arc::new(directory)),
             settings: RwLock::new(Arc::new(settings)),

@@ -30,6 +30,7 @@ mod spaces;
 mod tapping;
 mod throttles;
 pub mod transfer_log;
+mod url_keys;
 
 pub use serve::{Listening, Ports, Running, StartError, open_ports};
 pub use settings::{Purpose, Settings};

@@ -42,6 +42,8 @@ pub struct Settings {
     pub pop3_idle_limit: Duration,
     /// How long an IMAP client may be silent.
     pub imap_idle_limit: Duration,
+    /// Who may use URLs that are meant for submission (RFC 4467 §3), by the names of their accounts.
+    pub imap_submitters: Vec<String>,
     /// What is particular to FTP.
     pub ftp: FtpSettings,
     /// Which files there are for whom.

@@ -14,6 +14,7 @@ mod ftp_shell;
 mod imap;
 mod imap_sessions;
 mod imap_sharing;
+mod imap_urls;
 mod receiving;
 mod relaying;
 mod spaces;

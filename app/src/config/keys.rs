@@ -258,6 +258,12 @@ pub const KEYS: &[Key] = &[
         "How long a client may say nothing, also in IDLE. RFC 9051 §5.4 says at least thirty minutes.",
     ),
     key(
+        "imap.submitters",
+        Kind::List,
+        Fallback::List(&[]),
+        "Accounts of submission servers: by IMAP they may use URLs that people have made for submission, `URLAUTH=submit+…` (RFC 4467).",
+    ),
+    key(
         "ftp.passive_ports",
         Kind::Text,
         Fallback::Text("50000-50999"),

@@ -66,6 +66,7 @@ impl Builder {
             smtp_idle_limit: secs(values, "smtp.idle_limit_secs"),
             pop3_idle_limit: secs(values, "pop3.idle_limit_secs"),
             imap_idle_limit: secs(values, "imap.idle_limit_secs"),
+            imap_submitters: values.list("imap.submitters").to_vec(),
             ftp: FtpSettings { guests, ..self.ftp(values) },
             files,
             directory: self.directory(values),

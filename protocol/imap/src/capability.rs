@@ -72,12 +72,14 @@ pub enum Capability {
     Multisearch,
     ContextSearch,
     ContextSort,
+    Urlauth,
+    UrlPartial,
 }
 
 use Capability as C;
 
 /// All of them with their names, in the order they are announced.
-const TABLE: [(Capability, &str); 61] = [
+const TABLE: [(Capability, &str); 63] = [
     (C::Imap4rev2, "IMAP4rev2"),
     (C::Imap4rev1, "IMAP4rev1"),
     (C::LiteralPlus, "LITERAL+"),
@@ -139,6 +141,8 @@ const TABLE: [(Capability, &str); 61] = [
     (C::Multisearch, "MULTISEARCH"),
     (C::ContextSearch, "CONTEXT=SEARCH"),
     (C::ContextSort, "CONTEXT=SORT"),
+    (C::Urlauth, "URLAUTH"),
+    (C::UrlPartial, "URL-PARTIAL"),
 ];
 
 impl Capability {

@@ -45,6 +45,10 @@ pub const ENTRY_NAME_MAX: usize = 256;
 pub const LIMITS_MAX: usize = 16;
 /// So many tags may one CANCELUPDATE name.
 pub const TAGS_MAX: usize = 64;
+/// So many URLs may one GENURLAUTH or URLFETCH name.
+pub const URLS_MAX: usize = 64;
+/// So many mechanisms may one RESETKEY name.
+pub const MECHANISMS_MAX: usize = 16;
 
 /// A command.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,6 +187,12 @@ pub enum Command {
     Notify(notify::Notify),
     /// CANCELUPDATE (RFC 5267): the tags of searches.
     CancelUpdate(Vec<Vec<u8>>),
+    /// GENURLAUTH (RFC 4467): URLs, and by which mechanism each is to be authorized.
+    GenUrlAuth(Vec<(String, String)>),
+    /// RESETKEY (RFC 4467): of which mailbox, or of all; for which mechanisms.
+    ResetKey(Option<MailboxName>, Vec<String>),
+    /// URLFETCH (RFC 4467)
+    UrlFetch(Vec<Vec<u8>>),
 }
 
 /// Messages that a command names.

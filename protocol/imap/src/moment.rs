@@ -1,6 +1,6 @@
 //! Dates and times as IMAP writes them.
 //!
-//! RFC 9051 §9 (`date-time`: `"17-Jul-1996 02:44:25 -0700"`; `date`: `1-Feb-1994`).
+//! RFC 9051 §9 (`date-time`: `"17-Jul-1996 02:44:25 -0700"`; `date`: `1-Feb-1994`); RFC 3339 §5.6 (in URLs).
 //!
 //! Invariants: a day exists in the calendar; a moment is a number of seconds, its zone only how it is written.
 //! Not here: clocks.
@@ -101,6 +101,35 @@ impl Moment {
             return None;
         }
         let zone = i64::from(zone_hours * 60 + zone_mins) * if *sign == b'-' { -1 } else { 1 };
+        let local = day.number() * DAY_SECS + i64::from(hour * 3600 + minute * 60 + second);
+        Some(Moment { unix_secs: local - zone * 60, zone_minutes: i16::try_from(zone).ok()? })
+    }
+
+    /// Reads `1996-12-19T16:39:57.52-08:00` (RFC 3339 §5.6). Parts of seconds are left out.
+    pub fn parse_internet(text: &[u8]) -> Option<Self> {
+        let (date, rest) = text.split_at_checked(10)?;
+        let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = date else { return None };
+        let year = u16::try_from(digits(&[*y1, *y2, *y3, *y4], 4)?).ok()?;
+        let day = Day::new(year, u8::try_from(pair(*m1, *m2)?).ok()?, u8::try_from(pair(*d1, *d2)?).ok()?)?;
+        let [b'T' | b't', h1, h2, b':', m1, m2, b':', s1, s2, rest @ ..] = rest else { return None };
+        let (hour, minute, second) = (pair(*h1, *h2)?, pair(*m1, *m2)?, pair(*s1, *s2)?);
+        let rest = match rest {
+            [b'.', rest @ ..] if rest.first().is_some_and(u8::is_ascii_digit) => {
+                &rest[rest.iter().take_while(|octet| octet.is_ascii_digit()).count()..]
+            }
+            rest => rest,
+        };
+        let (sign, zone_hours, zone_mins) = match rest {
+            [b'Z' | b'z'] => (1, 0, 0),
+            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+                (if *sign == b'-' { -1 } else { 1 }, pair(*h1, *h2)?, pair(*m1, *m2)?)
+            }
+            _ => return None,
+        };
+        if hour > 23 || minute > 59 || second > 60 || zone_hours > 23 || zone_mins > 59 {
+            return None;
+        }
+        let zone = i64::from(zone_hours * 60 + zone_mins) * sign;
         let local = day.number() * DAY_SECS + i64::from(hour * 3600 + minute * 60 + second);
         Some(Moment { unix_secs: local - zone * 60, zone_minutes: i16::try_from(zone).ok()? })
     }

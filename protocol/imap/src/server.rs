@@ -40,6 +40,7 @@ mod search;
 mod settings;
 mod stage;
 mod store;
+mod urls;
 
 pub use ask::{Answer, Ask, News};
 pub use settings::{IDLE_LIMIT_MIN, Settings};
@@ -466,6 +467,9 @@ impl Server {
             Command::Unselect => self.unselect(member, turn),
             Command::Expunge(messages) => self.expunge(member, turn, messages.as_ref()),
             Command::Search(search) => self.search(member, turn, search),
+            Command::GenUrlAuth(urls) => self.gen_url_auth(member, turn, urls),
+            Command::ResetKey(mailbox, mechanisms) => self.reset_key(member, turn, mailbox, &mechanisms),
+            Command::UrlFetch(urls) => self.url_fetch(member, turn, urls),
             Command::CancelUpdate(tags) => self.cancel_update(member, turn, &tags),
             Command::Esearch(sources, search) => self.esearch(member, turn, sources, search),
             Command::Sort(keys, search) => self.sort(member, turn, keys, search),
@@ -503,6 +507,7 @@ impl Server {
             Flow::Changes { flags, more, then } => self.announce(member, turn, flags, more, then),
             Flow::Fetch(work) => self.fetch_on(member, turn, *work),
             Flow::List(work) => self.list_on(member, turn, work),
+            Flow::Urls(work) => self.url_fetch_on(member, turn, work),
         }
     }
 
@@ -703,6 +708,9 @@ impl Server {
             (Pending::Idle, Answer::Changes(changes)) => self.changed(member, turn, changes, Then::Idle),
             (Pending::Unasked, Answer::Changes(changes)) => self.changed(member, turn, changes, Then::Nothing),
             (Pending::Unasked, _) => Stage::Member(member),
+            (Pending::AuthorizeUrls(rumps), answer) => self.urls_authorized(member, turn, &rumps, answer),
+            (Pending::FetchUrl(work), answer) => self.url_fetched(member, turn, work, answer),
+            (Pending::ReadUrl(work), Answer::Octets(octets)) => self.url_read(member, turn, work, octets),
             (Pending::Recheck(recheck), answer) => self.rechecked(member, turn, recheck, answer),
             (Pending::Watch(work), Answer::Watching(mailboxes)) => self.watching(member, turn, work, mailboxes),
             (Pending::WatchStatus(work), answer) => self.watch_status(member, turn, work, answer),
@@ -750,7 +758,7 @@ impl Server {
             (Pending::Fetch(work), answer) => self.not_fetched(member, turn, work, answer),
             (Pending::Read(work), Answer::Octets(octets)) => self.read(member, turn, work, octets),
             // The client was promised more octets, and there are none.
-            (Pending::Read(_), _) => Stage::Closing,
+            (Pending::Read(_) | Pending::ReadUrl(_), _) => Stage::Closing,
             (Pending::Store(work), Answer::Stored(stored)) => self.stored(member, turn, work, stored),
             (Pending::Copy { removed }, Answer::Copied(copied)) => self.copied(member, turn, removed, copied),
             (Pending::Search(work), Answer::Found(found)) => self.found(member, turn, work, found),
@@ -769,7 +777,7 @@ fn newcomer(account: String) -> Stage {
     Stage::Member(Box::new(Member { account, enabled, attention, mailbox: None }))
 }
 
-/// What a log may show of a line that came: not the words behind LOGIN, not what an exchange says.
+/// What a log may show of a line that came: not the words behind LOGIN, not what an exchange says, no URL that grants access.
 fn exposure_of(bytes: &[u8], in_secret: bool) -> Exposure {
     if in_secret {
         return Exposure::SecretAfter(0);
@@ -779,7 +787,7 @@ fn exposure_of(bytes: &[u8], in_secret: bool) -> Exposure {
     let shown = line.len() - opening.rest.len();
     let mechanism = opening.rest.iter().skip(1).take_while(|&&octet| octet != b' ').count() + 1;
     match opening.row.verb {
-        Verb::Login => Exposure::SecretAfter(shown),
+        Verb::Login | Verb::Urlfetch => Exposure::SecretAfter(shown),
         Verb::Authenticate if mechanism < opening.rest.len() => Exposure::SecretAfter(shown + mechanism + 1),
         _ => Exposure::Open,
     }

@@ -60,6 +60,9 @@ pub enum Verb {
     Notify,
     Esearch,
     Cancelupdate,
+    Genurlauth,
+    Resetkey,
+    Urlfetch,
 }
 
 /// When a command may be said.
@@ -126,7 +129,7 @@ const fn row(
 
 /// The table.
 #[rustfmt::skip]
-pub const TABLE: [Row; 49] = {
+pub const TABLE: [Row; 52] = {
     use Expunges::{HeldForNumbers as Held, Told};
     use UidForm::{No, Yes};
     use When::{Any, Member, Selected, Stranger};
@@ -181,6 +184,9 @@ pub const TABLE: [Row; 49] = {
     row(Verb::Notify,         "NOTIFY",         Member,   No,  false,  Told,    Some(C::Notify)),
     row(Verb::Esearch,        "ESEARCH",        Member,   No,  false,  Told,    Some(C::Multisearch)),
     row(Verb::Cancelupdate,   "CANCELUPDATE",   Selected, No,  false,  Told,    Some(C::ContextSearch)),
+    row(Verb::Genurlauth,     "GENURLAUTH",     Member,   No,  false,  Told,    Some(C::Urlauth)),
+    row(Verb::Resetkey,       "RESETKEY",       Member,   No,  false,  Told,    Some(C::Urlauth)),
+    row(Verb::Urlfetch,       "URLFETCH",       Member,   No,  false,  Told,    Some(C::Urlauth)),
     ]
 };
 

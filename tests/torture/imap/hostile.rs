@@ -136,6 +136,11 @@ fn sets_trees_and_nesting_are_bounded() {
         format!("CREATE {}", "a/".repeat(20_000)),
         format!("SORT ({}) UTF-8 ALL", "REVERSE ".repeat(8_000).trim_end()),
         format!("NOTIFY SET {}", "(INBOXES (MessageNew)) ".repeat(2_000).trim_end()),
+        format!("GENURLAUTH imap://bob@h/{}/;uid=1;urlauth=anonymous INTERNAL", "a".repeat(50_000)),
+        format!("GENURLAUTH {}", "imap://bob@h/a/;uid=1;urlauth=anonymous INTERNAL ".repeat(65).trim_end()),
+        format!("GENURLAUTH \"imap://bob@h/a/;uid=1{};urlauth=anonymous\" INTERNAL", "/;section=1".repeat(500)),
+        format!("URLFETCH {}", "x ".repeat(65).trim_end()),
+        format!("RESETKEY INBOX {}", "INTERNAL ".repeat(17).trim_end()),
         "(".repeat(60_000),
         "x".repeat(60_000),
     ] {
@@ -143,6 +148,10 @@ fn sets_trees_and_nesting_are_bounded() {
         assert!(end.starts_with("BAD") || end.starts_with("NO"), "{}…: {end}", &command[..40]);
         client.must("NOOP").expect("the session goes on");
     }
+    // RFC 4467 §7: a URL that cannot be is NIL, however long it is.
+    let url = format!("imap://bob@h/{}/;uid=1;urlauth=anonymous:internal:{}", "a/".repeat(8_000), "0".repeat(40_000));
+    let told = client.must(&format!("URLFETCH \"{url}\" \"{}\"", ";urlauth=".repeat(200))).expect("an answer").told;
+    assert!(told.len() == 2 && told.iter().all(|line| line.ends_with(" NIL")), "{told:?}");
     let left = memory_kib(server.pid()).saturating_sub(before);
     eprintln!("hostile commands leave {left} KiB");
     assert!(left <= LEFT_MAX_KIB, "hostile commands leave {left} KiB");

@@ -1,6 +1,6 @@
 //! Reading the arguments of each command.
 //!
-//! RFC 9051 §9; RFC 2971, RFC 4314, RFC 5256, RFC 5464, RFC 6154, RFC 7162, RFC 9208, RFC 9394, RFC 9590.
+//! RFC 9051 §9; RFC 2971, RFC 4314, RFC 4467, RFC 5256, RFC 5267, RFC 5464, RFC 6154, RFC 7162, RFC 9208, RFC 9394, RFC 9590.
 
 use super::*;
 use crate::fetch::Item;
@@ -10,6 +10,7 @@ use crate::search;
 use crate::server::ask::SortBy;
 use crate::table::Verb;
 use crate::words::Reading;
+use std::borrow::Cow;
 
 pub(super) fn command(verb: Verb, uid: bool, scanner: &mut Scanner<'_>) -> Reading<Command> {
     let command = arguments(verb, uid, scanner)?;
@@ -33,6 +34,7 @@ fn arguments(verb: Verb, uid: bool, scanner: &mut Scanner<'_>) -> Reading<Comman
         Verb::Close => Command::Close,
         Verb::Unselect => Command::Unselect,
         Verb::Expunge if !uid => Command::Expunge(None),
+        Verb::Resetkey if scanner.is_at_end() => Command::ResetKey(None, Vec::new()),
         _ => {
             scanner.space()?;
             return with_arguments(verb, scanner);
@@ -136,7 +138,23 @@ fn with_arguments(verb: Verb, scanner: &mut Scanner<'_>) -> Reading<Command> {
             Command::ListRights(mailbox, identifier)
         }
         Verb::Notify => Command::Notify(notify::scan(scanner)?),
-        Verb::Cancelupdate => Command::CancelUpdate(tags(scanner)?),
+        Verb::Cancelupdate => Command::CancelUpdate(row_of(scanner, TAGS_MAX, tag)?),
+        Verb::Genurlauth => Command::GenUrlAuth(row_of(scanner, URLS_MAX, |scanner| {
+            let url = scanner.text()?;
+            scanner.space()?;
+            Ok((url, mechanism(scanner)?))
+        })?),
+        Verb::Resetkey => {
+            let mailbox = MailboxName::scan(scanner)?;
+            let mechanisms = match scanner.eat(b' ') {
+                true => row_of(scanner, MECHANISMS_MAX, mechanism)?,
+                false => Vec::new(),
+            };
+            Command::ResetKey(Some(mailbox), mechanisms)
+        }
+        Verb::Urlfetch => {
+            Command::UrlFetch(row_of(scanner, URLS_MAX, |scanner| scanner.astring().map(Cow::into_owned))?)
+        }
         Verb::Myrights => Command::MyRights(MailboxName::scan(scanner)?),
         // Those without arguments were read above; APPEND and REPLACE are read around their messages.
         _ => return Err(Misread("a message is missing")),
@@ -193,35 +211,40 @@ fn authenticate(scanner: &mut Scanner<'_>) -> Reading<Command> {
 
 /// Words with blanks between them.
 fn words(scanner: &mut Scanner<'_>) -> Reading<Vec<String>> {
-    let mut words = Vec::new();
+    row_of(scanner, ENABLE_MAX, |scanner| Ok(String::from_utf8_lossy(scanner.atom()?).into_owned()))
+}
+
+/// At least one of something, with blanks between them, to the end of the command.
+fn row_of<T>(
+    scanner: &mut Scanner<'_>,
+    max: usize,
+    mut item: impl FnMut(&mut Scanner<'_>) -> Reading<T>,
+) -> Reading<Vec<T>> {
+    let mut items = Vec::new();
     loop {
-        if words.len() == ENABLE_MAX {
-            return Err(Misread("too many words"));
+        if items.len() == max {
+            return Err(Misread("there are too many at once"));
         }
-        words.push(String::from_utf8_lossy(scanner.atom()?).into_owned());
+        items.push(item(scanner)?);
         if scanner.is_at_end() {
-            return Ok(words);
+            return Ok(items);
         }
         scanner.space()?;
     }
 }
 
-/// Tags in quotes, with blanks between them.
-fn tags(scanner: &mut Scanner<'_>) -> Reading<Vec<Vec<u8>>> {
-    let mut tags = Vec::new();
-    loop {
-        if tags.len() == TAGS_MAX {
-            return Err(Misread("too many tags"));
-        }
-        let tag = scanner.string()?.into_owned();
-        if !is_tag(&tag) {
-            return Err(Misread("no command has such a tag"));
-        }
-        tags.push(tag);
-        if scanner.is_at_end() {
-            return Ok(tags);
-        }
-        scanner.space()?;
+/// A tag in quotes.
+fn tag(scanner: &mut Scanner<'_>) -> Reading<Vec<u8>> {
+    let tag = scanner.string()?.into_owned();
+    if is_tag(&tag) { Ok(tag) } else { Err(Misread("no command has such a tag")) }
+}
+
+/// RFC 4467 §9.
+fn mechanism(scanner: &mut Scanner<'_>) -> Reading<String> {
+    let legal = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.');
+    match scanner.take_while(legal) {
+        b"" => Err(Misread("a mechanism is missing, such as INTERNAL")),
+        word => Ok(String::from_utf8_lossy(word).into_owned()),
     }
 }
 

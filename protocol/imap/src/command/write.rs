@@ -199,6 +199,30 @@ impl Line<'_> {
                 self.raw("LISTRIGHTS ").mailbox(mailbox).raw(" ").string(identifier.as_bytes())
             }
             Command::Notify(notify) => self.notify(notify),
+            Command::GenUrlAuth(urls) => {
+                self.raw("GENURLAUTH");
+                for (url, mechanism) in urls {
+                    self.raw(" ").string(url.as_bytes()).raw(" ").raw(mechanism);
+                }
+                self
+            }
+            Command::ResetKey(mailbox, mechanisms) => {
+                self.raw("RESETKEY");
+                if let Some(mailbox) = mailbox {
+                    self.raw(" ").mailbox(mailbox);
+                }
+                for mechanism in mechanisms {
+                    self.raw(" ").raw(mechanism);
+                }
+                self
+            }
+            Command::UrlFetch(urls) => {
+                self.raw("URLFETCH");
+                for url in urls {
+                    self.raw(" ").string(url);
+                }
+                self
+            }
             Command::CancelUpdate(tags) => {
                 self.raw("CANCELUPDATE");
                 for tag in tags {

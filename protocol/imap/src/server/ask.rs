@@ -36,7 +36,8 @@ use crate::moment::Moment;
 use crate::name::MailboxName;
 use crate::search::{Key, Program};
 use crate::set::NumberSet;
-use crate::url::MessageUrl;
+use crate::url::{AuthorizedUrl, MessageUrl};
+use line::Secret;
 
 /// So many messages one [`Ask::Fetch`] names at most.
 pub const FETCH_BATCH_MAX: u32 = 1_000;
@@ -167,6 +168,14 @@ pub enum Ask {
 
     /// ESEARCH in other mailboxes. [`Answer::FoundIn`]
     SearchIn(Box<SearchIn>),
+
+    /// GENURLAUTH: tokens for URLs of the account's own, all or none. [`Answer::UrlTokens`]
+    AuthorizeUrls(Vec<AuthorizedUrl>),
+    /// RESETKEY: a new key for this mailbox, or for all; URLs that were authorized until now mean nothing any more.
+    /// [`Answer::Done`]
+    ResetUrlKeys(Option<MailboxName>),
+    /// URLFETCH: what a URL names, if its token is right and the session may use it. [`Answer::FetchedUrl`]
+    FetchUrl(Box<AuthorizedUrl>),
 
     /// NOTIFY: what the session wants to hear of other mailboxes, in place of what it wanted before; of none, if there is
     /// nothing here. The mailbox that happens to be selected is never meant. [`Answer::Watching`]
@@ -636,6 +645,10 @@ pub enum Answer {
         /// There may be more.
         more: bool,
     },
+    /// To [`Ask::AuthorizeUrls`], in their order.
+    UrlTokens(Vec<Secret>),
+    /// To [`Ask::FetchUrl`]: octets, a stretch, or nothing, whatever the reason.
+    FetchedUrl(Content),
     /// To [`Ask::Watch`]: the mailboxes there are whose messages or flags are watched.
     Watching(Vec<MailboxName>),
     /// To [`Ask::Elsewhere`].
@@ -837,6 +850,8 @@ pub struct Changes {
     pub keywords: Option<Vec<Keyword>>,
     /// There is more: ask again.
     pub more: bool,
+    /// The key by which URLs of this mailbox are authorized is another one now, and another session did it.
+    pub url_key_reset: bool,
     /// The mailbox is gone, or is another one now; the session ends.
     pub lost: bool,
 }

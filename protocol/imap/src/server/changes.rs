@@ -15,6 +15,7 @@
 use super::ask::{Ask, Changes, Flagged};
 use super::stage::{Flow, Mailbox, Member, Pending, Stage, Then, Turn};
 use super::{PIECE, Server};
+use crate::capability::Capability;
 use crate::flag::{Keyword, SystemFlags};
 use crate::reply::{Pen, Reply};
 use crate::server::ask::Permanent;
@@ -47,6 +48,9 @@ impl Server {
             if let Some(keywords) = changes.keywords {
                 self.keywords_changed(mailbox, keywords);
             }
+        }
+        if changes.url_key_reset && self.offers(Capability::Urlauth) {
+            self.write_url_mechanisms();
         }
         let flags = if member.attention.flags { changes.flags } else { Vec::new() };
         self.recheck(member, turn, flags, changes.more, then)

@@ -114,6 +114,9 @@ impl Server {
             let code = Code::MailboxId(selected.id.as_str().to_owned());
             Reply::ok("its name for ever").with(code).write(None, &mut self.said);
         }
+        if self.settings.capabilities.has(Capability::Urlauth) {
+            self.write_url_mechanisms();
+        }
         if !rev1 {
             Pen(&mut self.said).word("* LIST () \"/\" ").mailbox(&mailbox.name, true).end();
         }

@@ -13,6 +13,7 @@ use super::mailbox::Resyncing;
 use super::notify::NotifyWork;
 use super::search::SearchWork;
 use super::store::StoreWork;
+use super::urls::UrlWork;
 use crate::command::{GetMetadata, Select, StatusItem};
 use crate::fetch::Item;
 use crate::flag::Keyword;
@@ -228,6 +229,11 @@ pub(super) enum Pending {
     },
     Search(SearchWork),
     SearchIn(SearchWork),
+    /// GENURLAUTH: the URLs as they came.
+    AuthorizeUrls(Vec<String>),
+    FetchUrl(UrlWork),
+    /// `Read` of what a URL names.
+    ReadUrl(UrlWork),
     Quota,
     QuotaRoots(MailboxName),
     Metadata(GetMetadata),
@@ -247,6 +253,7 @@ pub(super) enum Flow {
     },
     Fetch(Box<FetchWork>),
     List(ListWork),
+    Urls(UrlWork),
 }
 
 /// What follows when everything was announced.

@@ -17,7 +17,8 @@ use imap::name::MailboxName;
 use imap::server::ask::*;
 use imap::server::{Server, Settings};
 use imap::set::{NumberSet, SequenceSet};
-use line::{Secured, Session, Step};
+use imap::url::{AuthorizedUrl, MessageUrl};
+use line::{Secret, Secured, Session, Step};
 use sasl::server::{Denied, Proof};
 use sasl::{Mechanism, ScramKeys};
 use std::collections::HashMap;
@@ -211,6 +212,11 @@ fn question(ask: &Ask) -> String {
             let modseq = if wish.modseq { " modseq" } else { "" };
             format!("search in {sources}{but}: {:?}{modseq}", wish.program)
         }
+        Ask::AuthorizeUrls(urls) => format!("authorize{}", urls.iter().map(url_text).collect::<String>()),
+        Ask::ResetUrlKeys(mailbox) => {
+            format!("reset {}", mailbox.as_ref().map_or("all".into(), MailboxName::to_string))
+        }
+        Ask::FetchUrl(url) => format!("url{}", url_text(url)),
         Ask::Watch(watches) => {
             let one = |watch: &Watch| format!(" {} {}", among(&watch.among), events(&watch.events));
             format!("watch{}", watches.iter().map(one).collect::<String>())
@@ -248,6 +254,15 @@ fn question(ask: &Ask) -> String {
         Ask::GrantableRights { mailbox, identifier } => format!("grantable {mailbox} {identifier}"),
         Ask::MyRights(mailbox) => format!("my rights {mailbox}"),
     }
+}
+
+/// ` joe INBOX uid=20 BODY[1.2] for Submitter("fred")`
+fn url_text(url: &AuthorizedUrl) -> String {
+    let MessageUrl { mailbox, uid, section, .. } = &url.message;
+    let item = imap::fetch::Item::Section(section.clone());
+    let expires = url.expires.map(|time| format!(" until {time}")).unwrap_or_default();
+    let token = url.token.as_ref().map(|token| format!(" token={}", token.reveal().escape_ascii())).unwrap_or_default();
+    format!(" {} {mailbox} uid={uid} {item}{expires} for {:?}{token}", url.owner, url.access)
 }
 
 fn among(among: &Among) -> String {
@@ -420,6 +435,7 @@ fn answer(text: &str) -> Result<Answer, String> {
             uidnext: words.small("uidnext", 0),
             keywords: words.keywords(),
             more: words.get("more") == Some("yes"),
+            url_key_reset: words.get("url_key") == Some("reset"),
             lost: words.get("lost") == Some("yes"),
         }),
         "fetched" => {
@@ -469,6 +485,10 @@ fn answer(text: &str) -> Result<Answer, String> {
             happened: split(rest, '|').into_iter().filter(|part| *part != "more").map(happening).collect(),
             more: rest.ends_with("| more"),
         },
+        "tokens" => Answer::UrlTokens(words.plain.iter().map(|token| Secret::new(unescaped(token))).collect()),
+        "url" => {
+            Answer::FetchedUrl(words.in_order.first().and_then(|(key, it)| content(key, it)).unwrap_or(Content::Nil))
+        }
         "namespaces" => {
             let prefixes = |key: &str| {
                 words.in_order.iter().filter(|(it, _)| it == key).map(|(_, prefix)| prefix.clone()).collect()

@@ -61,6 +61,11 @@ impl Source {
 }
 
 impl Readers {
+    /// One message, which has number 0.
+    pub(super) fn of(reader: MessageReader) -> Self {
+        Readers(vec![Arc::new(Source::Message(reader))])
+    }
+
     pub(super) fn clear(&mut self) {
         if !self.0.is_empty() {
             // An idle connection keeps no table.

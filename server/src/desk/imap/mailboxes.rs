@@ -24,6 +24,14 @@ const QUOTA_ROOT: &str = "";
 /// Annotations that only who made them sees.
 const PRIVATE: &str = "/private/";
 
+/// Annotations that all see who see the mailbox.
+const SHARED: &str = "/shared/";
+
+/// Whether clients can name an annotation; others are ours.
+pub(super) fn is_nameable(name: &str) -> bool {
+    name.starts_with(PRIVATE) || name.starts_with(SHARED)
+}
+
 /// RFC 9208 §5.1: STORAGE counts units of 1024 octets.
 const STORAGE_UNIT: u64 = 1024;
 
@@ -70,7 +78,7 @@ impl Desk {
         self.selected = None;
         let Place { row, access } = self.selectable(name, "r").await?;
         let open = self.read(move |store| store.open_mailbox(row.id)).await?;
-        let selected = Selected::new(open, access).ok_or(Refusal::NoSuchMailbox)?;
+        let selected = Selected::new(open, access, self.house.url_keys.count()).ok_or(Refusal::NoSuchMailbox)?;
         let described = selected.describe(read_only);
         self.selected = Some(Box::new(selected));
         Ok(described)

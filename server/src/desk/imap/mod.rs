@@ -25,6 +25,7 @@ mod section;
 mod selected;
 mod sharing;
 mod thread;
+mod url;
 mod watch;
 
 use super::door::{self, Caller};
@@ -33,7 +34,7 @@ use append::Append;
 use fetch::{Ahead, Readers};
 use futures_util::FutureExt;
 use imap::capability::{Capabilities, Capability};
-use imap::server::ask::Refusal;
+use imap::server::ask::{Changes, Refusal};
 use imap::server::{Answer, Ask, News, Server};
 use multisearch::SearchingIn;
 use search::Searching;
@@ -210,8 +211,10 @@ impl Desk {
                 Ok(Answer::Done)
             }
             Ask::Sync => {
+                let account = self.account()?;
                 let selected = self.selected.as_deref_mut().ok_or(Refusal::Unavailable)?;
-                Ok(Answer::Changes(selected.sync()))
+                let url_key_reset = selected.url_key_is_another(&self.house.url_keys, account);
+                Ok(Answer::Changes(Changes { url_key_reset, ..selected.sync() }))
             }
             Ask::Fetch(fetch) => self.fetch(fetch).await.map(Answer::Fetched),
             Ask::Vanished { since, uids } => self.vanished(since, uids).await.map(Answer::Vanished),
@@ -229,6 +232,9 @@ impl Desk {
             Ask::SetAcl { mailbox, identifier, change } => self.set_acl(&mailbox, &identifier, change).await,
             Ask::GrantableRights { mailbox, identifier } => self.grantable_rights(&mailbox, &identifier).await,
             Ask::MyRights(mailbox) => self.my_rights(&mailbox).await,
+            Ask::AuthorizeUrls(urls) => self.authorize_urls(urls).await,
+            Ask::ResetUrlKeys(mailbox) => self.reset_url_keys(mailbox.as_ref()).await,
+            Ask::FetchUrl(url) => self.fetch_url(*url).await,
             Ask::Watch(watches) => self.watch(watches).await,
             Ask::Elsewhere => self.elsewhere().await,
             // Not offered: limits are the administrator's.

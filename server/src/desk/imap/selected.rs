@@ -8,11 +8,12 @@
 
 use super::convert::{self, keywords, modseq, set, told_flags};
 use super::sharing::Access;
+use crate::url_keys::UrlKeys;
 use imap::flag::Keyword;
 use imap::server::ask::{Changes, Flagged};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use store::{Flags, MailboxId, ModSeq, OpenMailbox, Snapshot, Uid};
+use store::{AccountId, Flags, MailboxId, ModSeq, OpenMailbox, Snapshot, Uid};
 
 /// So many changes of flags are told in one answer.
 const FLAGS_AT_ONCE: usize = 2_000;
@@ -35,15 +36,17 @@ pub(super) struct Selected {
     /// Keywords it knows of, in lower case.
     known: HashSet<String>,
     woken: bool,
+    /// So many changes of the keys of URLs it knows of.
+    pub(super) url_keys_seen: u64,
 }
 
 impl Selected {
     /// Begins with what there is; `None` if the mailbox has just gone.
-    pub(super) fn new(open: OpenMailbox, access: Access) -> Option<Self> {
+    pub(super) fn new(open: OpenMailbox, access: Access, url_keys_seen: u64) -> Option<Self> {
         let told = open.now()?;
         let known = told.keywords().iter().map(|word| word.to_ascii_lowercase()).collect();
         let (untold, own) = (VecDeque::new(), HashSet::new());
-        Some(Selected { mailbox: told.mailbox, open, access, told, untold, own, known, woken: false })
+        Some(Selected { mailbox: told.mailbox, open, access, told, untold, own, known, woken: false, url_keys_seen })
     }
 
     /// What SELECT says.
@@ -73,6 +76,12 @@ impl Selected {
 
     pub(super) fn wake(&mut self) {
         self.woken = true;
+    }
+
+    /// RFC 4467 §8: whether the key of this account for URLs of the mailbox has changed since this was asked last.
+    pub(super) fn url_key_is_another(&mut self, keys: &UrlKeys, account: AccountId) -> bool {
+        let seen = std::mem::replace(&mut self.url_keys_seen, keys.count());
+        seen != self.url_keys_seen && keys.changed_since(seen, account, self.mailbox)
     }
 
     /// Remembers that a change was the session's own.

@@ -195,20 +195,27 @@ fn shown_identifier(directory: &Directory, kept: &str) -> Option<String> {
 
 impl Desk {
     fn me(&self) -> Verdict<Guest> {
-        let account = self.account()?;
+        self.guest(self.account()?)
+    }
+
+    fn guest(&self, account: AccountId) -> Verdict<Guest> {
         self.house.directory().account(account.0).map(Guest::new).ok_or(Refusal::NoPermission)
     }
 
     /// Whose mailbox a name means. Whether there is one is not said.
     pub(super) fn located(&self, name: &MailboxName) -> Verdict<Located> {
+        self.located_for(self.account()?, name)
+    }
+
+    fn located_for(&self, account: AccountId, name: &MailboxName) -> Verdict<Located> {
         let Some(rest) = name.as_str().strip_prefix(OTHERS) else {
-            return Ok(Located { owner: self.account()?, name: name.clone(), guest: None });
+            return Ok(Located { owner: account, name: name.clone(), guest: None });
         };
         let (owner, name) = rest.split_once(imap::name::SEPARATOR).ok_or(Refusal::NoSuchMailbox)?;
         let name = MailboxName::new(name).ok_or(Refusal::NoSuchMailbox)?;
         let directory = self.house.directory();
         let owner = directory.account_named(owner).ok_or(Refusal::NoSuchMailbox)?;
-        let guest = self.me()?;
+        let guest = self.guest(account)?;
         match AccountId(owner.id) {
             // What is one's own has one name.
             owner if owner == guest.account => Err(Refusal::NoSuchMailbox),
@@ -218,7 +225,11 @@ impl Desk {
 
     /// The mailbox of a name, if it is there and the session has some right in it.
     pub(super) async fn found(&self, name: &MailboxName) -> Verdict<Option<Place>> {
-        let located = self.located(name)?;
+        self.found_for(self.account()?, name).await
+    }
+
+    async fn found_for(&self, account: AccountId, name: &MailboxName) -> Verdict<Option<Place>> {
+        let located = self.located_for(account, name)?;
         let place = self
             .read(move |store| {
                 let Some(row) = store.mailbox_named(located.owner, located.name.as_str())? else { return Ok(None) };
@@ -231,7 +242,12 @@ impl Desk {
 
     /// The mailbox of a name, for whoever has all of these rights in it.
     pub(super) async fn place(&self, name: &MailboxName, rights: &str) -> Verdict<Place> {
-        let place = self.found(name).await?.ok_or(Refusal::NoSuchMailbox)?;
+        self.place_for(self.account()?, name, rights).await
+    }
+
+    /// The same in the eyes of another account.
+    pub(super) async fn place_for(&self, account: AccountId, name: &MailboxName, rights: &str) -> Verdict<Place> {
+        let place = self.found_for(account, name).await?.ok_or(Refusal::NoSuchMailbox)?;
         // RFC 4314 §6: who may not see it in lists is told nothing of it.
         match place.access.rights {
             granted if granted.has(rights) => Ok(place),

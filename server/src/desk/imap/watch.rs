@@ -11,7 +11,7 @@
 //! (RFC 4314) nothing is told that LIST and STATUS would not tell.
 //! Not here: the selected mailbox (selected), how it is told (imap).
 
-use super::mailboxes::figures;
+use super::mailboxes::{self, figures};
 use super::sharing::OTHERS;
 use super::{Desk, Verdict};
 use imap::name::MailboxName;
@@ -338,8 +338,10 @@ impl Watching {
             None => self.watches.iter().any(|watch| watch.events.server_metadata),
             Some(name) => name.is_some_and(|name| self.wants(name, |events| events.metadata)),
         };
-        if wanted && !own {
-            self.waiting.push_back(Event::Metadata { mailbox, entries: entries.to_vec() });
+        // What clients cannot name is ours.
+        let entries: Vec<String> = entries.iter().filter(|name| mailboxes::is_nameable(name)).cloned().collect();
+        if wanted && !own && !entries.is_empty() {
+            self.waiting.push_back(Event::Metadata { mailbox, entries });
         }
     }
 
