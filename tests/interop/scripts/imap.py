@@ -8,9 +8,10 @@ import sys
 import time
 import zlib
 
-function, imap, imaps, certificate, bob, token = sys.argv[1:]
+function, imap, imaps, certificate, bob, alice, token = sys.argv[1:]
 letter = sys.stdin.buffer.read()
 bob, password = bob.split(":")
+alice, alices_password = alice.split(":")
 HOST = "localhost"
 PATIENCE = 50
 
@@ -219,6 +220,46 @@ def hears_of_others():
     assert line.startswith(tag + b" OK "), line
     one.logout()
     two.logout()
+
+
+def shares():
+    """Bob lets Alice see a mailbox, then work in it, and takes it back."""
+    one, two = entered(), connect()
+    ok(two.login(alice, alices_password))
+    theirs = f'"Other Users/{bob}/Work"'
+    ok(one.create("Work"))
+    ok(one.append("Work", None, None, b"Subject: shared\r\n\r\nx\r\n"))
+    no(two.select(theirs))
+    assert ok(two.list('""', '"Other Users*"')) == [None]
+    ok(one.setacl("Work", alice, "lr"))
+    acl = ok(one.getacl("Work"))[0].split()
+    assert acl[0] == b"Work" and acl[acl.index(alice.encode()) + 1] == b"lr", acl
+    assert acl[acl.index(bob.encode()) + 1].startswith(b"lrswipkxtea"), acl
+    assert ok(two.myrights(theirs))[0].endswith(b" lr")
+    assert b"/Work" in ok(two.list('""', '"Other Users*"'))[-1]
+    assert ok(two.select(theirs, readonly=True)) == [b"1"]
+    (_, text), _ = ok(two.fetch("1", "(BODY.PEEK[TEXT])"))
+    assert text == b"x\r\n"
+    no(two.append(theirs, None, None, b"Subject: not yet\r\n\r\nx\r\n"))
+    no(two.getacl(theirs))
+    no(two.setacl(theirs, alice, "lrswi"))
+    ok(one.setacl("Work", alice, "+swite"))
+    assert set(ok(two.myrights(theirs))[0].split()[-1].decode()) >= set("lrswite")
+    ok(two.append(theirs, r"(\Seen)", None, b"Subject: by Alice\r\n\r\ny\r\n"))
+    assert ok(one.select("Work")) == [b"2"]
+    assert ok(two.select(theirs)) == [b"2"]
+    ok(two.store("1", "+FLAGS", r"(\Deleted)"))
+    assert ok(two.expunge()) == [b"1"]
+    ok(one.noop())
+    assert one.response("EXPUNGE") == ("EXPUNGE", [b"1"])
+    assert ok(one.search(None, "SEEN")) == [b"1"]
+    no(two.delete(theirs))
+    no(one.setacl("Work", "nobody-of-that-name@hamburger.test", "lr"))
+    ok(one.deleteacl("Work", alice))
+    assert ok(one.getacl("Work"))[0].split()[1::2] == [bob.encode()]
+    assert two.search(None, "ALL")[0] != "OK", "what is taken back is gone at once"
+    no(two.status(theirs, "(MESSAGES)"))
+    one.logout()
 
 
 def utf8():

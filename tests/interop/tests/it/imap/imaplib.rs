@@ -2,7 +2,7 @@
 
 use super::with_letters;
 use crate::{certificate, port};
-use interop::{bob, foreign};
+use interop::{alice, bob, foreign};
 
 const SCRIPT: &str = include_str!("../../../scripts/imap.py");
 
@@ -12,7 +12,8 @@ fn run(function: &str) {
     let file = python.write("imap.py", SCRIPT);
     let [imap, imaps] = ["imap", "imaps"].map(|service| port(&server, service));
     let letter = letters.last().expect("three letters");
-    let arguments = [&file, function, &imap, &imaps, &certificate(&server), &bob().credentials(), &letter.token];
+    let (certificate, bob, alice) = (certificate(&server), bob().credentials(), alice().credentials());
+    let arguments = [&file, function, &imap, &imaps, &certificate, &bob, &alice, &letter.token];
     python.run(&arguments, letter.text().as_bytes()).succeeded();
 }
 
@@ -54,6 +55,11 @@ fn imaplib_appends_fetches_searches_and_files() {
 #[test]
 fn imaplib_hears_of_others() {
     run("hears_of_others");
+}
+
+#[test]
+fn imaplib_shares_a_mailbox_between_two() {
+    run("shares");
 }
 
 #[test]
