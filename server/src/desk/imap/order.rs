@@ -66,9 +66,9 @@ fn value(by: SortBy, row: &Row, front: &Front) -> Value {
     }
 }
 
-/// As letters are compared: without their case.
+/// As letters are compared: the same way as in SEARCH.
 pub(super) fn folded(text: &str) -> Box<str> {
-    text.to_lowercase().into()
+    message::find::fold(text).into()
 }
 
 /// RFC 5256 §3: what stands before the `@` of the first address; the name of a group that stands first.
@@ -91,4 +91,16 @@ fn display(list: &[Entry]) -> Box<str> {
 
 fn plain(mailbox: &Mailbox) -> String {
     format!("{}@{}", String::from_utf8_lossy(&mailbox.local), String::from_utf8_lossy(&mailbox.domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_stand_where_rfc_5051_has_them() {
+        // By title case, and what is put together is taken apart.
+        assert!(folded("zebra") < folded("_zebra") && folded("Apple") < folded("banana"));
+        assert_eq!(folded("\u{c4}nne"), folded("a\u{308}NNE"));
+    }
 }
