@@ -229,3 +229,20 @@ fn what_others_share_is_watched() {
     bob.play("C: e DELETEACL Play alice@crepes.test\nS: e OK ~\nC: f APPEND Play {3+}\nC: abc\nS: f OK ~");
     alice.play(&format!("S: * LIST (\\NonExistent) \"/\" \"{BOBS}/Play\"\nC: b NOOP\nS: b OK ~"));
 }
+
+#[test]
+fn nothing_of_one_s_own_is_called_as_if_it_were_another_s() {
+    let (_server, mut bob, _alice) = two();
+    bob.play(
+        "C: a CREATE \"Other Users\"
+         S: a NO [NOPERM] ~
+         C: b CREATE \"Other Users/x\"
+         S: b NO [NOPERM] ~
+         C: c RENAME Work \"Other Users\"
+         S: c NO [NOPERM] ~
+         C: d RENAME Work \"Other Users/Work\"
+         S: d NO [NOPERM] ~
+         C: e CREATE \"Other Users of the club\"
+         S: e OK ~",
+    );
+}

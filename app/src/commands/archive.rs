@@ -55,11 +55,15 @@ fn carry_out(at: &Where, request: &Request, what: &str) -> Result<(), Failure> {
 }
 
 fn tell(summary: &Summary, what: &str) -> Result<(), Failure> {
-    let Summary { mailboxes, messages, octets, known, unreadable, troubles, dry_run } = summary;
+    let Summary { mailboxes, messages, octets, known, renamed, unreadable, troubles, dry_run } = summary;
     let verb = if *dry_run { format!("would be {what}") } else { what.to_owned() };
     output::say(&format!("{messages} messages ({}) in {mailboxes} mailboxes {verb}.", output::size(*octets)))?;
     if *known > 0 {
         output::say(&format!("{known} had been {what} before."))?;
+    }
+    for name in renamed {
+        let why = "it has this name here, because IMAP shows the mailboxes of others below the other";
+        output::say(&format!("- {}: {why}", output::printable(name)))?;
     }
     if *unreadable > 0 {
         output::say(&format!("{unreadable} things were left out, entirely or in part:"))?;

@@ -6,6 +6,7 @@
 
 use super::record::{Mark, Marker, Record};
 use super::{Format, Progress, Stopped, Summary, Tell, tell, to_flags};
+use crate::desk::imap::OTHERS_LEVEL;
 use archive::lines::ToCrlf;
 use archive::maildir::{self, Keywords};
 use archive::survey::{self, Folder, Survey};
@@ -108,15 +109,28 @@ fn extent(path: &Path, format: survey::Format) -> u64 {
 
 /// Where a folder's messages come to.
 fn mailbox_of(folder: &Folder, source: &Path, into: Option<&str>) -> Result<MailboxName, Stopped> {
-    let own = match (into, folder.mailbox.as_str()) {
+    let plain = plain_name(folder, source, into);
+    let name = apart_from_others(&plain).unwrap_or(plain);
+    MailboxName::parse(&name).map_err(|why| Stopped::Name(name, why))
+}
+
+/// What a folder is called.
+fn plain_name(folder: &Folder, source: &Path, into: Option<&str>) -> String {
+    match (into, folder.mailbox.as_str()) {
         (None, "") if source.is_file() => top_of_file(source),
         (None, "") => "INBOX".into(),
         (None, name) => name.to_owned(),
         (Some(into), "") => into.to_owned(),
         (Some(into), name) if name.eq_ignore_ascii_case("INBOX") => into.to_owned(),
         (Some(into), name) => format!("{into}/{name}"),
-    };
-    MailboxName::parse(&own).map_err(|why| Stopped::Name(own, why))
+    }
+}
+
+/// Another name for what is called as if it were another's: IMAP shows the mailboxes of others below one level, where one's own
+/// could not be reached.
+fn apart_from_others(name: &str) -> Option<String> {
+    let below = name.strip_prefix(OTHERS_LEVEL)?;
+    (below.is_empty() || below.starts_with(store::SEPARATOR)).then(|| format!("{OTHERS_LEVEL} (imported){below}"))
 }
 
 /// A single file is a mailbox of its name; a system's spool and mutt's `mbox` are the inbox.
@@ -200,6 +214,9 @@ impl Importer<'_> {
         };
         mailbox.as_str().clone_into(&mut self.progress.mailbox);
         self.summary.mailboxes += 1;
+        if apart_from_others(&plain_name(folder, source, self.order.into.as_deref())).is_some() {
+            self.summary.renamed.push(mailbox.as_str().to_owned());
+        }
         self.make(&mailbox)?;
         let marker = Marker::new(&folder.path, mailbox.as_str());
         match format {

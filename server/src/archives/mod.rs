@@ -68,6 +68,9 @@ pub struct Summary {
     pub octets: u64,
     /// Messages that had been brought over before.
     pub known: u64,
+    /// Mailboxes that could not keep their name, by the one they have now.
+    #[serde(default)]
+    pub renamed: Vec<String>,
     /// Things that could not be brought over.
     pub unreadable: u64,
     /// The first of them.

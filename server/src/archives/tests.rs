@@ -94,6 +94,24 @@ fn message(store: &Store, kept: &store::Kept) -> (String, i64, u32, Vec<String>)
 }
 
 #[test]
+fn what_is_called_like_the_mailboxes_of_others_gets_another_name() {
+    let stage = Stage::new();
+    stage.write("mail/Other Users/joe/Work", "From joe@a.test Thu Jan  1 00:00:00 1970\nSubject: a\n\nb\n");
+    stage.write("mail/Other Users of the club", "From joe@a.test Thu Jan  1 00:00:00 1970\nSubject: a\n\nb\n");
+    let summary = stage.import("mail");
+    let names: Vec<String> = stage.contents().into_keys().collect();
+    assert!(names.contains(&"Other Users (imported)/joe/Work".to_owned()), "{names:?}");
+    assert!(names.contains(&"Other Users of the club".to_owned()), "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("Other Users/")), "{names:?}");
+    assert_eq!(summary.renamed, ["Other Users (imported)/joe/Work"]);
+    assert_eq!((stage.import("mail").messages, stage.import("mail").known), (0, 2), "it is known again");
+    let mut order = stage.order("mail");
+    order.into = Some("Other Users".into());
+    let summary = stage.import_with(&order);
+    assert!(summary.renamed.iter().all(|name| name.starts_with("Other Users (imported)/")), "{summary:?}");
+}
+
+#[test]
 fn a_maildir_comes_in_with_flags_dates_folders_and_subscriptions() {
     let stage = Stage::new();
     stage.write("mail/cur/1.a:2,FSa", "Subject: one\n\nhello\n");

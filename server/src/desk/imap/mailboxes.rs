@@ -85,7 +85,7 @@ impl Desk {
     }
 
     pub(super) async fn create(&self, name: &MailboxName, uses: &[SpecialUse]) -> Verdict<ObjectId> {
-        let located = self.located(name).map_err(|_| Refusal::NoPermission)?;
+        let located = self.located_for_new(name)?;
         if located.guest.is_some() && !uses.is_empty() {
             return Err(Refusal::UseAttr);
         }
@@ -112,7 +112,7 @@ impl Desk {
     }
 
     pub(super) async fn rename(&self, from: &MailboxName, to: &MailboxName) -> Verdict<Answer> {
-        let (source, target) = (self.located(from)?, self.located(to).map_err(|_| Refusal::NoPermission)?);
+        let (source, target) = (self.located(from)?, self.located_for_new(to)?);
         if source.owner != target.owner {
             return Err(Refusal::Policy("a mailbox stays with whose it is; copy the messages".into()));
         }

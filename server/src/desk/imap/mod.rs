@@ -44,6 +44,8 @@ use store::{AccountId, Commit, CommitError, Committed, Op, ReadError};
 use tracing::{debug, info, warn};
 use watch::Watching;
 
+pub use sharing::OTHERS_LEVEL;
+
 /// What the whole system does entirely: all that the dialogue can, but for limits set by clients.
 pub fn capabilities() -> Capabilities {
     use Capability as C;

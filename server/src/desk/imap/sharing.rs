@@ -19,6 +19,9 @@ use imap::server::ask::{Permanent, Refusal, RightsChange};
 use store::{AccountId, FlagMask, Flags, MailboxId, MailboxRef, MailboxRow, Op, ReadError, SharedMailbox, Store};
 use tracing::info;
 
+/// The level below which others' mailboxes are shown. Nothing of one's own is called so, or below it.
+pub const OTHERS_LEVEL: &str = "Other Users";
+
 /// Before the names of others' mailboxes: then comes whose, then what he calls it.
 pub(super) const OTHERS: &str = "Other Users/";
 
@@ -205,6 +208,12 @@ impl Desk {
     /// Whose mailbox a name means. Whether there is one is not said.
     pub(super) fn located(&self, name: &MailboxName) -> Verdict<Located> {
         self.located_for(self.account()?, name)
+    }
+
+    /// Where a mailbox of this name would be, if it were made: what is one's own is not shown among others'.
+    pub(super) fn located_for_new(&self, name: &MailboxName) -> Verdict<Located> {
+        let located = self.located(name).map_err(|_| Refusal::NoPermission)?;
+        if located.guest.is_none() && name.as_str() == OTHERS_LEVEL { Err(Refusal::NoPermission) } else { Ok(located) }
     }
 
     fn located_for(&self, account: AccountId, name: &MailboxName) -> Verdict<Located> {
