@@ -11,7 +11,7 @@ use std::path::PathBuf;
 #[command(
     name = "packetboat",
     version,
-    about = "Mail and files from one binary: SMTP and POP3, a durable store, an outgoing queue",
+    about = "Mail and files from one binary: SMTP, IMAP, POP3 and FTP, a durable store, an outgoing queue",
     after_help = "Examples:
   packetboat dev                          everything on loopback, to try it or to test your software
   packetboat init mail.example.org        write a configuration and show the DNS records to publish

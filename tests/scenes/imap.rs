@@ -44,6 +44,19 @@ pub fn letters(server: &Server, count: u32) {
 }
 
 #[test]
+fn an_account_without_limits_has_no_quota_root() {
+    let server = dev();
+    let mut imap = bob(&server);
+    imap.play("C: a GETQUOTAROOT INBOX\nS: * QUOTAROOT INBOX\nS: a OK ~\nC: b GETQUOTA \"\"\nS: * QUOTA \"\" ()\nS: b OK ~");
+    let limited = server.command(&["account", "quota", "bob@hamburger.test", "--bytes", "5MiB"]);
+    assert!(limited.status.success(), "{limited:?}");
+    imap.play(
+        "C: c GETQUOTAROOT INBOX\nS: * QUOTAROOT INBOX \"\"\nS: * QUOTA \"\" (STORAGE 0 5120)\nS: c OK ~
+         C: d GETQUOTA nothing\nS: d NO [NONEXISTENT] ~",
+    );
+}
+
+#[test]
 fn mail_stays_at_the_server_in_folders_with_its_state() {
     let server = dev();
     letters(&server, 2);

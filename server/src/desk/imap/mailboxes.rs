@@ -141,6 +141,10 @@ impl Desk {
         if root != QUOTA_ROOT {
             return Err(Refusal::NoSuchRoot);
         }
+        Ok(Answer::Quotas(vec![self.quota_root().await?]))
+    }
+
+    async fn quota_root(&self) -> Verdict<QuotaRoot> {
         let account = self.account()?;
         let directory = self.house.directory();
         let quota = directory.account(account.0).map(|account| account.record.quota).unwrap_or_default();
@@ -149,17 +153,19 @@ impl Desk {
             quota.bytes.map(|most| (Resource::Storage, holding.octets.div_ceil(STORAGE_UNIT), most / STORAGE_UNIT));
         let messages = quota.messages.map(|most| (Resource::Message, holding.messages, most));
         let resources = storage.into_iter().chain(messages).collect();
-        Ok(Answer::Quotas(vec![QuotaRoot { name: QUOTA_ROOT.into(), resources }]))
+        Ok(QuotaRoot { name: QUOTA_ROOT.into(), resources })
     }
 
+    /// RFC 9208 §4.2.2: none where nothing limits. An empty list of limits would be as right, but Thunderbird 153 takes it for an error, logs
+    /// out of empty mailboxes and never hears of the first mail.
     pub(super) async fn quota_roots(&self, mailbox: &MailboxName) -> Verdict<Answer> {
         let place = self.selectable(mailbox, "r").await?;
         // How much others may have is not told.
-        if place.access.owner == self.account()? {
-            self.quota(QUOTA_ROOT).await
-        } else {
-            Ok(Answer::Quotas(Vec::new()))
+        if place.access.owner != self.account()? {
+            return Ok(Answer::Quotas(Vec::new()));
         }
+        let root = self.quota_root().await?;
+        Ok(Answer::Quotas(if root.resources.is_empty() { Vec::new() } else { vec![root] }))
     }
 
     /// Whose annotations are meant, and of which mailbox.
