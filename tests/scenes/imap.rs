@@ -47,7 +47,9 @@ pub fn letters(server: &Server, count: u32) {
 fn an_account_without_limits_has_no_quota_root() {
     let server = dev();
     let mut imap = bob(&server);
-    imap.play("C: a GETQUOTAROOT INBOX\nS: * QUOTAROOT INBOX\nS: a OK ~\nC: b GETQUOTA \"\"\nS: * QUOTA \"\" ()\nS: b OK ~");
+    imap.play(
+        "C: a GETQUOTAROOT INBOX\nS: * QUOTAROOT INBOX\nS: a OK ~\nC: b GETQUOTA \"\"\nS: * QUOTA \"\" ()\nS: b OK ~",
+    );
     let limited = server.command(&["account", "quota", "bob@hamburger.test", "--bytes", "5MiB"]);
     assert!(limited.status.success(), "{limited:?}");
     imap.play(
