@@ -39,4 +39,4 @@ pub use dns::{Dns, DnsError, Mx, Resolver, Table};
 pub use drive::{Begin, Desk, Ended, Pace, Security, Setup, Why, converse};
 pub use listen::{Door, Listener, Refusal, Seats, Visitor, tell};
 pub use proxy::Proxy;
-pub use tls::{ClientTls, Identity, ServerTls, TlsError, Trust};
+pub use tls::{ClientCa, ClientTls, Identity, ServerTls, TlsError, Trust};

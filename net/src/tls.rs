@@ -24,11 +24,11 @@ use line::Secured;
 use rustls::crypto::CryptoProvider;
 use rustls::{AlertDescription, CertificateError, CommonState, Error, InvalidMessage};
 
-pub use certificate::{end_point_hash, fingerprint};
+pub use certificate::{addresses, end_point_hash, fingerprint};
 pub use client::{ClientTls, Trust};
 pub use identity::{Identity, IdentityError, self_signed};
 pub use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-pub use server::ServerTls;
+pub use server::{ClientCa, ServerTls};
 
 /// RFC 9266 §2: the label of the channel binding `tls-exporter`.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";

@@ -47,6 +47,7 @@ pub fn settings(data: &Path, listen: IpAddr, port_offset: Option<u16>) -> Settin
         data_dir: std::path::absolute(data).unwrap_or_else(|_| data.to_path_buf()),
         listeners: Purpose::ALL.into_iter().map(listen_at).collect(),
         certificate: None,
+        client_ca: None,
         proxy_networks: Vec::new(),
         trusted_networks: Vec::new(),
         connections_max: 20_000,

@@ -18,7 +18,8 @@ use net::dns::{Dns, Resolver};
 use net::tap::Side;
 use net::tls::{IdentityError, self_signed};
 use net::{
-    Begin, ClientTls, Door, Ended, Identity, Listener, Pace, Refusal, Seats, Security, ServerTls, Setup, Trust, Visitor,
+    Begin, ClientCa, ClientTls, Door, Ended, Identity, Listener, Pace, Refusal, Seats, Security, ServerTls, Setup,
+    Trust, Visitor,
 };
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -79,6 +80,7 @@ pub struct Listening {
 pub struct Ports {
     listeners: Vec<(Purpose, Listener)>,
     tls: ServerTls,
+    client_ca: Option<ClientCa>,
     identity: Identity,
     certificate: PathBuf,
 }
@@ -91,7 +93,8 @@ pub fn open_ports(settings: &Settings) -> Result<Ports, StartError> {
     let (identity, certificate) = identity(settings)?;
     let open = |at: &ListenAt| Ok((at.purpose, Listener::bind(at.address)?));
     let listeners = settings.listeners.iter().map(open).collect::<Result<_, StartError>>()?;
-    Ok(Ports { listeners, tls: ServerTls::new(vec![identity.clone()])?, identity, certificate })
+    let client_ca = settings.client_ca.as_deref().map(ClientCa::from_pem_file).transpose()?;
+    Ok(Ports { listeners, tls: ServerTls::new(vec![identity.clone()])?, client_ca, identity, certificate })
 }
 
 fn identity(settings: &Settings) -> Result<(Identity, PathBuf), StartError> {
@@ -110,7 +113,7 @@ impl Ports {
     /// # Errors
     /// When the store or something it needs cannot be opened.
     pub async fn serve(self, settings: Settings) -> Result<Running, StartError> {
-        let Ports { listeners, tls, identity, certificate } = self;
+        let Ports { listeners, tls, client_ca, identity, certificate } = self;
         let data_dir = settings.data_dir.clone();
         let tapping = if settings.show_dialogue { Tapping::printing() } else { Tapping::default() };
         let dns: Arc<dyn Dns> = Arc::new(resolver(&settings)?);
@@ -123,6 +126,7 @@ impl Ports {
         let serving = Arc::new(Serving {
             house: Arc::clone(&house),
             tls: tls.clone(),
+            client_ca,
             tapping: tapping.clone(),
             own_name,
             leaving: leaving.clone(),
@@ -289,6 +293,7 @@ impl Running {
 struct Serving {
     house: Arc<House>,
     tls: ServerTls,
+    client_ca: Option<ClientCa>,
     tapping: Tapping,
     own_name: Arc<ftp_desk::OwnName>,
     leaving: watch::Receiver<bool>,
@@ -377,10 +382,19 @@ impl Serving {
         net::converse(&mut session, &mut desk, visitor.stream, setup).await
     }
 
+    /// Where people log in by SASL they may show a certificate. Other servers are not asked for theirs: they have one of
+    /// somebody else, who is none of our business.
+    fn tls_of(&self, purpose: Purpose) -> ServerTls {
+        match purpose {
+            Purpose::Smtp | Purpose::Ftp | Purpose::Ftps => self.tls.clone(),
+            _ => self.tls.asking_clients(self.client_ca.as_ref()),
+        }
+    }
+
     fn setup(&self, purpose: Purpose, caller: Caller, visitor: &Visitor) -> Setup {
         let begin = if purpose.is_tls_implicit() { Begin::AtOnce } else { Begin::WhenAsked };
         Setup {
-            security: Security::Server { tls: self.tls.clone(), begin },
+            security: Security::Server { tls: self.tls_of(purpose), begin },
             tap: self.tapping.on(caller.session, purpose.name(), visitor.local.port(), Side::Server),
             pace: Pace::default(),
             leaving: self.leaving.clone(),

@@ -20,6 +20,8 @@ pub struct Settings {
     pub listeners: Vec<ListenAt>,
     /// The certificate, if it is not to be self-signed.
     pub certificate: Option<CertificateFiles>,
+    /// The authorities that vouch for people, who may log in by their certificates then (PEM).
+    pub client_ca: Option<PathBuf>,
     /// Networks whose connections begin with the PROXY protocol.
     pub proxy_networks: Vec<net::listen::Network>,
     /// Networks that may relay without login.

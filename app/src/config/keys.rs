@@ -106,6 +106,12 @@ pub const KEYS: &[Key] = &[
         Fallback::Unset,
         "The certificate chain in PEM form, read again on SIGHUP. Unset: a self-signed one is made in data_dir, which other servers accept and mail readers warn of.",
     ),
+    key(
+        "tls.client_ca",
+        Kind::Path,
+        Fallback::Unset,
+        "Authorities, in PEM form, whose certificates let people log in by IMAP, POP3 and submission without a password (SASL EXTERNAL), as the account that is a mail address in the certificate. Unset: nobody is asked for a certificate.",
+    ),
     key("tls.key", Kind::Path, Fallback::Unset, "The private key in PEM form that belongs to tls.certificate."),
     key(
         "listen.smtp",

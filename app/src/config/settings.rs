@@ -46,6 +46,7 @@ impl Builder {
             data_dir,
             listeners: self.listeners(values),
             certificate: self.certificate(values),
+            client_ca: values.path("tls.client_ca"),
             proxy_networks: self.networks(values, "listen.proxy_networks", net::listen::Network::new),
             trusted_networks: self.trusted(values),
             connections_max: count(values, "limits.connections_max"),

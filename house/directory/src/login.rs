@@ -89,6 +89,15 @@ impl Directory {
         }
     }
 
+    /// Whom a certificate lets in that TLS has verified and that is for this address. Aliases do not count: a certificate
+    /// proves to be somebody, not to get his mail.
+    ///
+    /// # Errors
+    /// [`Denied::UnknownAccount`], [`Denied::Disabled`].
+    pub fn certified(&self, address: &str) -> Result<Login, Denied> {
+        self.account_named(address).ok_or(Denied::UnknownAccount).and_then(|account| self.admit(account))
+    }
+
     /// Whether the account, or its domain, is disabled: nobody is in by it.
     pub fn is_closed(&self, account: &Account) -> bool {
         account.record.disabled || self.key_domain(account.domain()).is_some_and(|domain| domain.disabled)
@@ -162,6 +171,17 @@ mod tests {
         assert_eq!(Some(alice.keys), town.account(1).and_then(|account| account.record.scram.clone()));
         assert_eq!(alice.whom, Err(Denied::Disabled));
         assert_eq!(town.scram("bob").whom, Err(Denied::NoPassword));
+    }
+
+    #[test]
+    fn a_certificate_lets_in_whose_address_it_is_for() {
+        let town = Town::new().alias("sales@crepes.test", &["alice@crepes.test"]).edit(2, |bob| bob.disabled = true);
+        let town = town.build();
+        assert_eq!(town.certified("Alice@crepes.TEST").expect("she is in").account, 1);
+        for nobody in ["alice", "sales@crepes.test", "eve@crepes.test", ""] {
+            assert_eq!(town.certified(nobody), Err(Denied::UnknownAccount), "{nobody}");
+        }
+        assert_eq!(town.certified("bob@hamburger.test"), Err(Denied::Disabled));
     }
 
     proptest! {

@@ -1,6 +1,6 @@
-//! What we read of a certificate ourselves: a fingerprint, and the hash that channel binding wants.
+//! What we read of a certificate ourselves: a fingerprint, the hash that channel binding wants, and mail addresses.
 //!
-//! RFC 5929 §4.1 (tls-server-end-point), RFC 5280 §4.1 (the outer shape of a certificate), RFC 4055 §3.1 (PSS).
+//! RFC 5929 §4.1 (tls-server-end-point), RFC 5280 §4.1 (the outer shape of a certificate), §4.2.1.6 (subjectAltName), RFC 4055 §3.1 (PSS).
 //!
 //! Invariants: hostile octets give `None`, never a panic; nothing is trusted because of what is read here.
 //! Not here: verification (rustls).
@@ -36,6 +36,19 @@ static HASHES: &[(&[u8], &Algorithm)] = &[
     (b"\x60\x86\x48\x01\x65\x03\x04\x02\x04", &SHA224),
 ];
 
+/// Object identifier of subjectAltName, 2.5.29.17.
+const SUBJECT_ALT_NAME: &[u8] = b"\x55\x1d\x11";
+
+/// So many addresses of one certificate are looked at: more than anybody has.
+const ADDRESSES_MAX: usize = 16;
+
+/// RFC 5321 §4.5.3.1: no address is longer, in octets.
+const ADDRESS_MAX: usize = 320;
+
+const BOOLEAN: u8 = 0x01;
+const OCTET_STRING: u8 = 0x04;
+const EXTENSIONS: u8 = 0xa3;
+const RFC822_NAME: u8 = 0x81;
 const SEQUENCE: u8 = 0x30;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const EXPLICIT_0: u8 = 0xa0;
@@ -51,6 +64,46 @@ pub fn end_point_hash(certificate: &[u8]) -> Option<Vec<u8>> {
 pub fn fingerprint(certificate: &[u8]) -> String {
     let hash = digest::digest(&SHA256, certificate);
     hash.as_ref().iter().map(|octet| format!("{octet:02X}")).collect::<Vec<_>>().join(":")
+}
+
+/// The mail addresses that a certificate in DER is for: `rfc822Name` of its subjectAltName. Those in the subject's name do
+/// not count (RFC 5280 §4.1.2.6).
+pub fn addresses(certificate: &[u8]) -> Vec<String> {
+    let Some(mut names) = alternative_names(certificate) else { return Vec::new() };
+    let mut found = Vec::new();
+    while let Some((tag, name, rest)) = any_element(names).filter(|_| found.len() < ADDRESSES_MAX) {
+        names = rest;
+        let legal = name.len() <= ADDRESS_MAX && name.contains(&b'@') && name.iter().all(u8::is_ascii_graphic);
+        if tag == RFC822_NAME && legal {
+            found.push(String::from_utf8_lossy(name).into_owned());
+        }
+    }
+    found
+}
+
+/// GeneralNames of the extension. TBSCertificate ::= SEQUENCE { …, extensions [3] EXPLICIT SEQUENCE OF Extension }
+fn alternative_names(certificate: &[u8]) -> Option<&[u8]> {
+    let (certificate, _) = element(certificate, SEQUENCE)?;
+    let (mut signed, _) = element(certificate, SEQUENCE)?;
+    let extensions = loop {
+        let (tag, content, rest) = any_element(signed)?;
+        if tag == EXTENSIONS {
+            break content;
+        }
+        signed = rest;
+    };
+    let (mut extensions, _) = element(extensions, SEQUENCE)?;
+    while let Some((extension, rest)) = element(extensions, SEQUENCE) {
+        extensions = rest;
+        let (identifier, value) = element(extension, OBJECT_IDENTIFIER)?;
+        if identifier == SUBJECT_ALT_NAME {
+            // It may say that it is critical.
+            let value = element(value, BOOLEAN).map_or(value, |(_, rest)| rest);
+            let (value, _) = element(value, OCTET_STRING)?;
+            return element(value, SEQUENCE).map(|(names, _)| names);
+        }
+    }
+    None
 }
 
 /// Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm AlgorithmIdentifier, signatureValue }
@@ -82,10 +135,12 @@ fn look_up(table: &[(&[u8], &'static Algorithm)], identifier: &[u8]) -> Option<&
 
 /// The content of the element at the front, if it has this tag, and what stands behind it.
 fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = der.split_first()?;
-    if found != tag {
-        return None;
-    }
+    any_element(der).filter(|(found, ..)| *found == tag).map(|(_, content, rest)| (content, rest))
+}
+
+/// The tag and the content of the element at the front, and what stands behind it.
+fn any_element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&tag, rest) = der.split_first()?;
     let (&first, rest) = rest.split_first()?;
     let (len, rest) = match first {
         0..=0x7f => (usize::from(first), rest),
@@ -96,7 +151,7 @@ fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
         }
         _ => return None,
     };
-    rest.split_at_checked(len)
+    rest.split_at_checked(len).map(|(content, rest)| (tag, content, rest))
 }
 
 #[cfg(test)]
@@ -128,6 +183,35 @@ mod tests {
         assert_eq!(hash_len(b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d", b"\x05\x00"), Some(64));
     }
 
+    fn with_names(names: &[(u8, &[u8])], critical: bool) -> Vec<u8> {
+        let names: Vec<u8> = names.iter().flat_map(|(tag, name)| der(*tag, name)).collect();
+        let critical = if critical { der(BOOLEAN, b"\xff") } else { Vec::new() };
+        let value = der(OCTET_STRING, &der(SEQUENCE, &names));
+        let other = der(SEQUENCE, &[der(OBJECT_IDENTIFIER, b"\x55\x1d\x0f"), der(OCTET_STRING, b"x")].concat());
+        let extension = der(SEQUENCE, &[der(OBJECT_IDENTIFIER, SUBJECT_ALT_NAME), critical, value].concat());
+        let extensions = der(EXTENSIONS, &der(SEQUENCE, &[other, extension].concat()));
+        der(SEQUENCE, &der(SEQUENCE, &[der(0xa0, b"\x02\x01\x02"), der(2, b"\x07"), extensions].concat()))
+    }
+
+    #[test]
+    fn addresses_are_those_of_the_subject() {
+        let long = [&[b'a'; 400][..], b"@a.test"].concat();
+        let names: [(u8, &[u8]); 6] = [
+            (0x82, b"laptop.a.test"),
+            (RFC822_NAME, b"joe@a.test"),
+            (RFC822_NAME, b"nobody"),
+            (RFC822_NAME, b"a\0b@a.test"),
+            (RFC822_NAME, &long),
+            (RFC822_NAME, b"sales@b.test"),
+        ];
+        for critical in [false, true] {
+            assert_eq!(addresses(&with_names(&names, critical)), ["joe@a.test", "sales@b.test"]);
+        }
+        let many = [(RFC822_NAME, &b"a@b"[..]); 100];
+        assert_eq!(addresses(&with_names(&many, false)).len(), ADDRESSES_MAX);
+        assert!(addresses(&certificate(PSS, b"")).is_empty());
+    }
+
     #[test]
     fn md5_and_sha1_become_sha256() {
         assert_eq!(hash_len(b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04", b"\x05\x00"), Some(32));
@@ -157,7 +241,11 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_hostile_panics(octets in proptest::collection::vec(any::<u8>(), 0..200), at in 0usize..420, octet: u8) {
-            let _ = end_point_hash(&octets);
+            let _ = (end_point_hash(&octets), addresses(&octets));
+            let mut named = with_names(&[(RFC822_NAME, b"joe@a.test")], true);
+            let place = at % named.len();
+            named[place] = octet;
+            let _ = (addresses(&named), addresses(&named[..place]));
             let mut near = certificate(PSS, &der(SEQUENCE, b""));
             let at = at % near.len();
             near[at] = octet;

@@ -177,7 +177,7 @@ fn sign(names: &[String]) -> Result<(String, String), rcgen::Error> {
     Ok((wanted.self_signed(&pair)?.pem(), pair.serialize_pem()))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
     fs::read(path).map_err(|error| IdentityError::File { path: path.into(), error })
 }
 

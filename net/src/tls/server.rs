@@ -1,24 +1,31 @@
 //! TLS as a server: several identities, chosen by name and by what the client can verify; replaced while we run.
 //!
-//! RFC 6066 §3 (SNI), RFC 7301 (ALPN), RFC 8446 §2.2 and RFC 5077 (tickets).
+//! RFC 6066 §3 (SNI), RFC 7301 (ALPN), RFC 8446 §2.2 and RFC 5077 (tickets), RFC 8446 §4.3.2 (clients' certificates).
 //!
 //! Invariants: an identity that is replaced serves its connections to their end; tickets outlive a reload.
 //! Not here: reading certificates (identity), when TLS begins (drive).
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use line::Secured;
-use rustls::ServerConfig;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     Acceptor, ClientHello, NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, StoresServerSessions,
+    WebPkiClientVerifier,
 };
 use rustls::sign::SingleCertAndKey;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpStream;
 use tokio_rustls::{LazyConfigAcceptor, TlsStream};
 
-use super::identity::{Identity, IdentityError};
-use super::{EXPORTER_LABEL, EXPORTER_LEN, TlsError, VERSIONS, end_point_hash, may_export, provider, secured};
+use super::identity::{Identity, IdentityError, read};
+use super::{
+    EXPORTER_LABEL, EXPORTER_LEN, TlsError, VERSIONS, addresses, end_point_hash, may_export, provider, secured,
+};
 
 /// A server's side of TLS. Clones share identities and tickets.
 #[derive(Clone)]
@@ -26,8 +33,33 @@ pub struct ServerTls {
     shared: Arc<Shared>,
     /// Names of protocols in order of preference; empty means that ALPN is not looked at.
     alpn: Protocols,
+    /// Who may vouch for clients, which are asked for a certificate then.
+    clients: Option<ClientCa>,
     /// What one session has of its own, made when it is first needed; with `None` it shares what all have.
     own: Option<Arc<OnceLock<Own>>>,
+}
+
+/// Authorities that vouch for clients. A client without a certificate is welcome; one with a certificate of somebody else
+/// is not.
+#[derive(Debug, Clone)]
+pub struct ClientCa(Arc<dyn ClientCertVerifier>);
+
+impl ClientCa {
+    /// From a file with the authorities' certificates in PEM form.
+    ///
+    /// # Errors
+    /// [`IdentityError::File`], [`IdentityError::BadCertificate`].
+    pub fn from_pem_file(path: &Path) -> Result<Self, IdentityError> {
+        let bad = |reason: String| IdentityError::BadCertificate { place: path.display().to_string(), reason };
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&read(path)?) {
+            let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+            roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        let verifier = verifier.allow_unauthenticated().build().map_err(|error| bad(error.to_string()))?;
+        Ok(ClientCa(verifier))
+    }
 }
 
 /// What one session's connections resume from.
@@ -52,8 +84,9 @@ struct Shared {
 struct Shown {
     identity: Identity,
     end_point: Option<Vec<u8>>,
-    /// One configuration for each list of protocols that was asked for so far; there are as many as protocols.
-    configs: Mutex<Vec<(Protocols, Arc<ServerConfig>)>>,
+    /// One configuration for each list of protocols that was asked for so far, with and without clients' certificates; there
+    /// are as many as protocols.
+    configs: Mutex<Vec<(Protocols, bool, Arc<ServerConfig>)>>,
 }
 
 impl fmt::Debug for ServerTls {
@@ -72,14 +105,19 @@ impl ServerTls {
         let tickets =
             rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| IdentityError::Unfit(error.to_string()))?;
         let shared = Shared { identities: RwLock::new(shown(identities)?), tickets };
-        Ok(ServerTls { shared: Arc::new(shared), alpn: Arc::new([]), own: None })
+        Ok(ServerTls { shared: Arc::new(shared), alpn: Arc::new([]), clients: None, own: None })
     }
 
     /// The same identities and tickets, for clients that speak these protocols (RFC 7301, `imap`, `pop3`, `ftp`).
     /// Clients without ALPN are welcome; those that only offer others are refused.
     pub fn speaking(&self, protocols: &[&str]) -> Self {
         let alpn = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
-        ServerTls { shared: self.shared.clone(), alpn, own: self.own.clone() }
+        ServerTls { alpn, ..self.clone() }
+    }
+
+    /// The same, for clients that may show who they are by a certificate of these authorities.
+    pub fn asking_clients(&self, authorities: Option<&ClientCa>) -> Self {
+        ServerTls { clients: authorities.cloned(), ..self.clone() }
     }
 
     /// The same identities with tickets that nobody else has: who resumes one of them was here, on a connection of this
@@ -111,6 +149,11 @@ impl ServerTls {
         let facts = Secured {
             server_name: connection.server_name().map(str::to_owned),
             server_end_point: shown.end_point.clone(),
+            client_names: connection
+                .peer_certificates()
+                .and_then(<[_]>::first)
+                .map(|own| addresses(own))
+                .unwrap_or_default(),
             ..secured(connection, exporter)
         };
         Ok((Box::new(stream.into()), facts))
@@ -127,7 +170,7 @@ impl ServerTls {
     }
 
     fn config(&self, shown: &Shown) -> Result<Arc<ServerConfig>, TlsError> {
-        let config = shown.config(&self.alpn, &self.shared.tickets)?;
+        let config = shown.config(&self.alpn, self.clients.as_ref(), &self.shared.tickets)?;
         let Some(own) = &self.own else { return Ok(config) };
         let own = match own.get() {
             Some(own) => own,
@@ -170,22 +213,32 @@ impl Shown {
         Shown { identity, end_point, configs: Mutex::new(Vec::new()) }
     }
 
-    fn config(&self, alpn: &Protocols, tickets: &Arc<dyn ProducesTickets>) -> Result<Arc<ServerConfig>, TlsError> {
+    fn config(
+        &self,
+        alpn: &Protocols,
+        clients: Option<&ClientCa>,
+        tickets: &Arc<dyn ProducesTickets>,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, config)) = configs.iter().find(|(known, _)| known == alpn) {
+        let asks = clients.is_some();
+        if let Some((.., config)) = configs.iter().find(|(known, asking, _)| known == alpn && *asking == asks) {
             return Ok(config.clone());
         }
         let config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(VERSIONS)
             .map_err(|error| TlsError::Failed(error.to_string()))?;
         let resolver = Arc::new(SingleCertAndKey::from(self.identity.key().clone()));
-        let mut config = config.with_no_client_auth().with_cert_resolver(resolver);
+        let config = match clients {
+            Some(ClientCa(verifier)) => config.with_client_cert_verifier(verifier.clone()),
+            None => config.with_no_client_auth(),
+        };
+        let mut config = config.with_cert_resolver(resolver);
         config.alpn_protocols = alpn.to_vec();
         config.ticketer = tickets.clone();
         // Tickets carry all there is; a cache beside them would only cost memory.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         let config = Arc::new(config);
-        configs.push((alpn.clone(), config.clone()));
+        configs.push((alpn.clone(), asks, config.clone()));
         Ok(config)
     }
 }

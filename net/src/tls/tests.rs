@@ -182,6 +182,65 @@ async fn other_protocols_are_refused_and_none_is_welcome() {
     assert!(matches!(theirs, Err(TlsError::Refused(reason)) if reason.contains("another protocol")));
 }
 
+/// An authority, and a certificate of its for these addresses, as a client shows it.
+fn certified(names: &[&str]) -> (rcgen::Certificate, Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    let authority_key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).expect("an authority");
+    let issuer = rcgen::Issuer::new(params, authority_key);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(["laptop.example.org".to_owned()]).expect("a name");
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    let address = |name: &&str| rcgen::SanType::Rfc822Name((*name).try_into().expect("ASCII"));
+    params.subject_alt_names.extend(names.iter().map(address));
+    let own = params.signed_by(&key, &issuer).expect("a certificate");
+    (authority, vec![own.der().clone()], PrivateKeyDer::try_from(key.serialize_der()).expect("a key"))
+}
+
+/// A client that shows this certificate, or none.
+fn showing(server: &Identity, shown: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>) -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(server.certificate().clone()).expect("a root");
+    let config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(super::VERSIONS)
+        .expect("versions")
+        .with_root_certificates(roots);
+    let config = match shown {
+        Some((chain, key)) => config.with_client_auth_cert(chain, key).expect("they fit"),
+        None => config.with_no_client_auth(),
+    };
+    TlsConnector::from(Arc::new(config))
+}
+
+#[tokio::test]
+async fn a_client_is_whom_its_certificate_is_for_if_an_authority_says_so() {
+    let one = identity(&["one.example.org"]);
+    let (authority, chain, key) = certified(&["joe@a.test", "sales@b.test"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("ca.pem");
+    fs::write(&file, authority.pem()).expect("written");
+    let server = server(&[&one]);
+    let asking = server.asking_clients(Some(&ClientCa::from_pem_file(&file).expect("an authority")));
+    let shown = || Some((chain.clone(), key.clone_key()));
+    let (_, others, others_key) = certified(&["joe@a.test"]);
+    for (server, shown, names) in [
+        (&asking, shown(), Some(&["joe@a.test", "sales@b.test"][..])),
+        (&asking, None, Some(&[][..])),
+        (&server, shown(), Some(&[][..])),
+        (&asking, Some((others, others_key)), None),
+    ] {
+        let (theirs, ours) = pair().await;
+        let name = ServerName::try_from("one.example.org").expect("a name");
+        let connector = showing(&one, shown);
+        let (ours, _) = tokio::join!(server.accept(ours), connector.connect(name, theirs));
+        let found = ours.ok().map(|(_, facts)| facts.client_names);
+        assert_eq!(found, names.map(|names| names.iter().map(|name| (*name).to_owned()).collect()));
+    }
+    fs::write(&file, "nothing").expect("written");
+    assert!(matches!(ClientCa::from_pem_file(&file), Err(IdentityError::BadCertificate { .. })));
+}
+
 #[tokio::test]
 async fn tls_1_2_has_no_exporter_binding() {
     let one = identity(&["one.example.org"]);

@@ -121,6 +121,9 @@ pub struct Secured {
     pub exporter: Option<Vec<u8>>,
     /// Channel binding `tls-server-end-point` (RFC 5929 §4): the hash of the server's certificate.
     pub server_end_point: Option<Vec<u8>>,
+    /// For a server: the mail addresses that the client's certificate is for, where it was asked for one and an authority
+    /// that we trust for it has issued it.
+    pub client_names: Vec<String>,
     /// For a client: whether the server's certificate was verified, and under which rule.
     pub verified: bool,
 }

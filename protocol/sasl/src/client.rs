@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Invariants: a server that cannot prove that it knows the password is not believed, even when it says yes.
-//! Not here: base64, sending the initial response late where a protocol has no room for it (the dialogues).
+//! Not here: EXTERNAL, for which we have no certificate; base64, sending the initial response late where a protocol has no room for it (the dialogues).
 
 use crate::scram::{self, ClientFinal, ClientFirst, Flag, Hash, Salted, ServerFinal, ServerFirst};
 use crate::{Mechanism, prepared};
@@ -121,6 +121,8 @@ impl Exchange {
         assert!(scram::is_nonce(terms.nonce) && terms.nonce.len() >= 16, "a nonce is printable and long");
         let (state, initial) = match mechanism {
             Mechanism::Plain => (State::Said, Some(plain(&credentials)?)),
+            // We have no certificate to show.
+            Mechanism::External => return Err(Failure::ChannelBinding),
             Mechanism::Login => (State::AwaitingNamePrompt(sendable(credentials)?), None),
             Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => scram_start(mechanism, credentials, terms)?,
         };

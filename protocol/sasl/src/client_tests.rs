@@ -18,6 +18,10 @@ fn clear() -> Terms<'static> {
     Terms { channel: None, offered: &[], nonce: NONCE }
 }
 
+/// All mechanisms but EXTERNAL.
+const BY_PASSWORD: [Mechanism; 4] =
+    [Mechanism::ScramSha256Plus, Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login];
+
 fn tls(exporter: Option<u8>, end_point: Option<u8>) -> Secured {
     let octets = |octet: Option<u8>| octet.map(|octet| vec![octet; 32]);
     Secured { exporter: octets(exporter), server_end_point: octets(end_point), ..Secured::default() }
@@ -189,6 +193,7 @@ fn house(ask: server::Ask, known: &str) -> server::Answer {
             let right = match proof {
                 server::Proof::Password(password) => password == crate::prepared_password(known.as_bytes()),
                 server::Proof::Scram { proved } => proved,
+                server::Proof::Certificate => true,
             };
             server::Answer::Login(if right { Ok(login) } else { Err(server::Denied::Credentials) })
         }
@@ -213,7 +218,7 @@ proptest! {
 
     #[test]
     fn who_knows_the_password_gets_in_and_nobody_else(
-        mechanism in proptest::sample::select(&Mechanism::ALL[..]), login in "[a-z=,@.\u{e9}]{1,20}",
+        mechanism in proptest::sample::select(&BY_PASSWORD[..]), login in "[a-z=,@.\u{e9}]{1,20}",
         password in "[ -~\u{e9}\u{4e2d}]{1,30}", known in proptest::option::of("[ -~]{1,30}"),
         exporter in proptest::option::of(any::<u8>()), initial: bool,
     ) {
@@ -231,7 +236,7 @@ proptest! {
 
     #[test]
     fn noise_makes_neither_side_stumble(
-        mechanism in proptest::sample::select(&Mechanism::ALL[..]),
+        mechanism in proptest::sample::select(&BY_PASSWORD[..]),
         messages in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 1..4),
     ) {
         let channel = tls(Some(1), None);

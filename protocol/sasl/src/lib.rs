@@ -1,6 +1,6 @@
 //! SASL: proving who one is, both sides, without knowing which protocol carries the messages.
 //!
-//! RFC 4422 (framework), 4616 (PLAIN), 5802 and 7677 (SCRAM-SHA-256, -PLUS), 5929 §4 (tls-server-end-point),
+//! RFC 4422 (framework; EXTERNAL in its App. A), 4616 (PLAIN), 5802 and 7677 (SCRAM-SHA-256, -PLUS), 5929 §4 (tls-server-end-point),
 //! 9266 (tls-exporter), 4013 (SASLprep). LOGIN has no RFC; we speak what Outlook and everybody else does.
 //!
 //! ```text

@@ -1,6 +1,6 @@
 //! The mechanisms we speak, and which of them may be offered on which channel.
 //!
-//! RFC 4422 §3.1 (names), RFC 8314 §3 and RFC 2595 §2.3 (no password in clear), RFC 5802 §6 (-PLUS needs a channel).
+//! RFC 4422 §3.1 (names), App. A (EXTERNAL: nothing without a certificate), RFC 8314 §3 and RFC 2595 §2.3 (no password in clear), RFC 5802 §6 (-PLUS needs a channel).
 //!
 //! Not here: what their messages look like (server, client).
 
@@ -17,12 +17,14 @@ pub enum Mechanism {
     ScramSha256,
     /// The same, bound to the TLS channel (RFC 7677).
     ScramSha256Plus,
+    /// The certificate that the client has shown (RFC 4422 App. A).
+    External,
 }
 
 impl Mechanism {
     /// All of them, best first.
-    pub const ALL: [Mechanism; 4] =
-        [Mechanism::ScramSha256Plus, Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login];
+    pub const ALL: [Mechanism; 5] =
+        [Mechanism::External, Mechanism::ScramSha256Plus, Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login];
 
     /// The name on the wire.
     pub fn name(self) -> &'static str {
@@ -31,6 +33,7 @@ impl Mechanism {
             Mechanism::Plain => "PLAIN",
             Mechanism::ScramSha256 => "SCRAM-SHA-256",
             Mechanism::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Mechanism::External => "EXTERNAL",
         }
     }
 
@@ -41,7 +44,7 @@ impl Mechanism {
 
     /// Whether it means nothing without TLS.
     pub fn needs_tls_channel(self) -> bool {
-        self == Mechanism::ScramSha256Plus
+        matches!(self, Mechanism::ScramSha256Plus | Mechanism::External)
     }
 
     /// Whether the password itself travels.
@@ -53,9 +56,13 @@ impl Mechanism {
 /// What of `supported` may be offered on this channel; `clear_login` allows passwords without TLS.
 pub fn available(supported: &[Mechanism], channel: Option<&Secured>, clear_login: bool) -> Vec<Mechanism> {
     let bindable = channel.is_some_and(|tls| tls.exporter.is_some() || tls.server_end_point.is_some());
+    let certified = channel.is_some_and(|tls| !tls.client_names.is_empty());
     let private = channel.is_some() || clear_login;
-    let fits = |mechanism: &Mechanism| {
-        (!mechanism.needs_tls_channel() || bindable) && (!mechanism.sends_password() || private)
+    let fits = |mechanism: &Mechanism| match mechanism {
+        Mechanism::External => certified,
+        Mechanism::ScramSha256Plus => bindable,
+        Mechanism::ScramSha256 => true,
+        Mechanism::Plain | Mechanism::Login => private,
     };
     supported.iter().copied().filter(fits).collect()
 }
@@ -82,6 +89,8 @@ mod tests {
         let unbindable = Secured::default();
         assert_eq!(available(&all, Some(&unbindable), false), available(&all, None, true));
         let tls = Secured { exporter: Some(vec![0; 32]), ..Secured::default() };
-        assert_eq!(available(&all, Some(&tls), false), all);
+        assert_eq!(available(&all, Some(&tls), false), all[1..]);
+        let certified = Secured { client_names: vec!["joe@a.test".into()], ..tls };
+        assert_eq!(available(&all, Some(&certified), false), all);
     }
 }

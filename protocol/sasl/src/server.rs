@@ -1,9 +1,10 @@
 //! The server's side of an exchange.
 //!
-//! RFC 4422 §5 (mechanisms), RFC 4616 §2 (PLAIN), RFC 5802 §5 and §6 (SCRAM, channel binding).
+//! RFC 4422 §5 (mechanisms), App. A (EXTERNAL), RFC 4616 §2 (PLAIN), RFC 5802 §5 and §6 (SCRAM, channel binding).
 //!
 //! ```text
 //! AwaitingPlain ────────────────────respond────────────────────→ AwaitingVerdict ─answer→ granted
+//! AwaitingIdentity ─────────────────respond────────────────────→ AwaitingVerdict ─answer→ granted   (EXTERNAL)
 //! AwaitingName ─respond→ AwaitingPassword ──────respond────────→ AwaitingVerdict
 //! AwaitingFirst ─respond→ AwaitingKeys ─answer→ AwaitingFinal ─respond→ AwaitingProven ─answer→ AwaitingEmpty ─respond→ granted
 //! ```
@@ -71,6 +72,8 @@ pub enum Proof {
         /// `false` must be refused, after counting.
         proved: bool,
     },
+    /// By the certificate that TLS has verified: the login is a mail address in it, and no short name of one.
+    Certificate,
 }
 
 /// What the house answers.
@@ -125,13 +128,29 @@ pub struct Exchange {
 #[derive(Debug)]
 enum State {
     AwaitingPlain,
+    /// EXTERNAL: whom the certificate is for.
+    AwaitingIdentity {
+        names: Vec<String>,
+    },
     AwaitingName,
-    AwaitingPassword { login: String },
+    AwaitingPassword {
+        login: String,
+    },
     AwaitingFirst(Scram),
-    AwaitingKeys { first: ClientFirst, login: String, bound: Vec<u8>, nonce: String },
+    AwaitingKeys {
+        first: ClientFirst,
+        login: String,
+        bound: Vec<u8>,
+        nonce: String,
+    },
     AwaitingFinal(Halfway),
-    AwaitingProven { login: String, proved: Option<Hash> },
-    AwaitingVerdict { login: String },
+    AwaitingProven {
+        login: String,
+        proved: Option<Hash>,
+    },
+    AwaitingVerdict {
+        login: String,
+    },
     AwaitingEmpty(Granted),
     Over,
 }
@@ -186,6 +205,7 @@ impl Exchange {
         }
         let step = match std::mem::replace(&mut self.state, State::Over) {
             State::AwaitingPlain => plain(message),
+            State::AwaitingIdentity { names } => external(&names, message),
             State::AwaitingName => name(message),
             State::AwaitingPassword { login } => password(login, message),
             State::AwaitingFirst(scram) => first(scram, message),
@@ -238,6 +258,9 @@ fn opening(mechanism: Mechanism, terms: Terms<'_>) -> State {
     match mechanism {
         Mechanism::Plain => State::AwaitingPlain,
         Mechanism::Login => State::AwaitingName,
+        Mechanism::External => State::AwaitingIdentity {
+            names: terms.channel.map(|channel| channel.client_names.clone()).unwrap_or_default(),
+        },
         Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => State::AwaitingFirst(Scram {
             channel: terms.channel.cloned(),
             plus: mechanism == Mechanism::ScramSha256Plus,
@@ -261,6 +284,21 @@ fn plain(message: &[u8]) -> Next {
         name => Some(login_name(name)?),
     };
     ask_password(login, acting_for, password)
+}
+
+/// RFC 4422 App. A.2: the client says whom it wants to be, or nothing and leaves it to its certificate. Of several names in
+/// that the one it asks for counts, and the first otherwise.
+fn external(names: &[String], message: &[u8]) -> Next {
+    let wanted = match message {
+        b"" => None,
+        name => Some(login_name(name)?),
+    };
+    let asked_for = wanted.as_ref().and_then(|wanted| names.iter().find(|name| name.eq_ignore_ascii_case(wanted)));
+    let acting_for = if asked_for.is_some() { None } else { wanted };
+    let name = asked_for.or(names.first()).ok_or(Failure::Denied(Denied::Credentials))?;
+    let login = login_name(name.as_bytes())?;
+    let ask = Ask::Login { login: login.clone(), acting_for, proof: Proof::Certificate };
+    Ok((State::AwaitingVerdict { login }, Move::Ask(ask)))
 }
 
 fn name(message: &[u8]) -> Next {

@@ -6,7 +6,7 @@ use super::*;
 use std::num::NonZeroU32;
 
 const NONCE: &str = "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
-const ALL: [Mechanism; 4] = Mechanism::ALL;
+const ALL: [Mechanism; 5] = Mechanism::ALL;
 
 fn clear() -> Terms<'static> {
     Terms { channel: None, offered: &[], nonce: NONCE }
@@ -43,6 +43,33 @@ fn plain_with_and_without_initial_response() {
     assert_eq!(first, challenge(""));
     assert_eq!(exchange.respond(message), ask_password("bob", None, "hungry"));
     assert_eq!(exchange.answer(Answer::Login(Ok("7".into()))), granted("7", "bob"));
+}
+
+#[test]
+fn external_is_whom_the_certificate_is_for() {
+    let certified = |message: Option<&[u8]>, names: &[&str]| {
+        let tls = Secured { client_names: names.iter().map(|name| (*name).to_owned()).collect(), ..Secured::default() };
+        let terms = Terms { channel: Some(&tls), offered: &ALL, nonce: NONCE };
+        Exchange::start(Mechanism::External, message, terms)
+    };
+    let ask = |login: &str, acting_for: Option<&str>| {
+        let acting_for = acting_for.map(Into::into);
+        Move::Ask(Ask::Login { login: login.into(), acting_for, proof: Proof::Certificate })
+    };
+    let names = ["joe@a.test", "sales@b.test"];
+    // RFC 4422 App. A.4: the client speaks first, and may say nothing.
+    let (mut exchange, first) = certified(None, &names);
+    assert_eq!(first, challenge(""));
+    assert_eq!(exchange.respond(b""), ask("joe@a.test", None));
+    assert_eq!(exchange.answer(Answer::Login(Ok("7".into()))), granted("7", "joe@a.test"));
+    assert_eq!(certified(Some(b"Sales@b.test"), &names).1, ask("sales@b.test", None));
+    assert_eq!(certified(Some(b"fred@example.com"), &names).1, ask("joe@a.test", Some("fred@example.com")));
+    let denied = Move::Failed(Failure::Denied(Denied::Credentials));
+    assert_eq!(certified(Some(b"joe@a.test"), &[]).1, denied);
+    assert_eq!(start(Mechanism::External, Some(b"")).1, denied);
+    for malformed in [&b"\0"[..], b"\xff", &[b'x'; crate::LOGIN_MAX + 1]] {
+        assert_eq!(certified(Some(malformed), &names).1, Move::Failed(Failure::Malformed));
+    }
 }
 
 #[test]

@@ -441,6 +441,7 @@ fn secured(facts: &[(String, String)]) -> Secured {
         server_name: fact("name"),
         exporter: fact("exporter").map(String::into_bytes),
         server_end_point: fact("end_point").map(String::into_bytes),
+        client_names: fact("client").map(|names| names.split(',').map(str::to_owned).collect()).unwrap_or_default(),
         verified: fact("verified").as_deref() == Some("yes"),
     }
 }

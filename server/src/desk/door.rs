@@ -64,6 +64,7 @@ async fn admit(
         // A proof does not tell which password it was made from.
         Proof::Scram { proved: true } => (directory.scram(login).whom, None),
         Proof::Scram { proved: false } => (Err(Denied::WrongPassword), None),
+        Proof::Certificate => (directory.certified(login), None),
     };
     let verdict = verdict.and_then(|login| only_for_itself(&directory, login, acting_for.as_deref()));
     match verdict {

@@ -238,6 +238,7 @@ pub fn tls() -> Secured {
         server_name: Some("hamburger.test".to_owned()),
         exporter: Some(vec![7; 32]),
         server_end_point: Some(vec![8; 32]),
+        client_names: vec!["bob@hamburger.test".to_owned()],
         verified: true,
     }
 }

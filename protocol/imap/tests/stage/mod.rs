@@ -315,6 +315,7 @@ fn login_question(ask: &sasl::server::Ask) -> String {
                 Proof::Password(password) => format!("password={}", String::from_utf8_lossy(password.reveal())),
                 Proof::Scram { proved: true } => "proved=yes".into(),
                 Proof::Scram { proved: false } => "proved=no".into(),
+                Proof::Certificate => "certified".into(),
             };
             format!("login {login}{acting_for} {proof}")
         }

@@ -39,6 +39,7 @@ impl Stage for Port {
                 let proof = match proof {
                     Proof::Password(password) => String::from_utf8_lossy(password.reveal()).into_owned(),
                     Proof::Scram { proved } => format!("proved={proved}"),
+                    Proof::Certificate => "certified".into(),
                 };
                 let acting_for = acting_for.as_ref().map(|name| format!(" for {name}")).unwrap_or_default();
                 format!("login {login} {proof}{acting_for}")

@@ -2,7 +2,8 @@
 
 use super::with_letters;
 use crate::{certificate, port};
-use interop::{alice, bob, foreign};
+use harness::Server;
+use interop::{alice, binary, bob, foreign};
 
 const SCRIPT: &str = include_str!("../../../scripts/imap.py");
 
@@ -70,6 +71,27 @@ fn imaplib_speaks_utf8() {
 #[test]
 fn imaplib_is_told_of_nonsense() {
     run("is_told_of_nonsense");
+}
+
+#[test]
+fn imaplib_and_poplib_show_a_certificate_instead_of_a_password() {
+    let Some(python) = foreign("python3") else { return };
+    let account = "bob@hamburger.test";
+    let authority_key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).expect("an authority");
+    let issuer = rcgen::Issuer::new(params, authority_key);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::default();
+    params.subject_alt_names.push(rcgen::SanType::Rfc822Name(account.try_into().expect("ASCII")));
+    let own = params.signed_by(&key, &issuer).expect("a certificate");
+    let ca = python.write("ca.pem", &authority.pem());
+    let (chain, key) = (python.write("own.pem", &own.pem()), python.write("own.key", &key.serialize_pem()));
+    let server = Server::serve_files(binary(), "127.0.0.1", &format!("[tls]\nclient_ca = '{ca}'\n"));
+    let file = python.write("external.py", include_str!("../../../scripts/external.py"));
+    let [imap, pop3] = ["imap", "pop3"].map(|service| port(&server, service));
+    python.run(&[&file, &imap, &pop3, &certificate(&server), &chain, &key, account], b"").succeeded();
 }
 
 #[test]
