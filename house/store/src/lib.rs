@@ -75,6 +75,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use message::outline::Glance;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::broadcast;
 use tracing::{error, warn};
@@ -320,6 +321,20 @@ impl Store {
         })
     }
 
+    /// Looks at what lists say of messages, in an order of its own, and keeps none of it. May block, as [`Store::list`].
+    pub fn glance(
+        &self,
+        mailbox: MailboxId,
+        uids: &[Uid],
+        mut look: impl FnMut(Uid, &Glance<'_>),
+    ) -> Result<(), ReadError> {
+        for uids in uids.chunks(LISTED_AT_ONCE) {
+            let left = self.read(|conn| read::glance(conn, mailbox, uids, &mut look))?;
+            self.list(mailbox, &left)?.iter().for_each(|listed| look(listed.kept.uid, &listed.glance()));
+        }
+        Ok(())
+    }
+
     /// Begins to look for messages in a mailbox as it was at a moment. Looks through the rows in memory at once; what needs a closer
     /// look is done by [`Search::step`], from a thread that may block.
     pub fn search(&self, snapshot: Arc<Snapshot>, query: &Query) -> Search {
@@ -472,6 +487,9 @@ impl Shared {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// So many messages are taken out of the index at once.
+const LISTED_AT_ONCE: usize = 250;
 
 const DATABASE: &str = "store.db";
 const SEGMENTS: &str = "seg";

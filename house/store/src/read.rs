@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use message::outline::{Front, Outline, VERSION};
+use message::outline::{Front, Glance, Outline, Top, VERSION};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::Shared;
@@ -182,9 +182,20 @@ impl Listed {
         self.kept.span.body
     }
 
+    /// The same, borrowed: for those who want a little of it from many messages.
+    pub fn glance(&self) -> Glance<'_> {
+        Glance::at(&self.outline).unwrap_or_default()
+    }
+
     /// Its envelope, preview and keys.
     pub fn front(&self) -> Front {
         Front::decode(&self.outline).unwrap_or_default()
+    }
+
+    /// Where its header and its body are, in the same octets as those of [`Listed::outline`].
+    pub fn top(&self) -> Top {
+        let top = self.glance().top();
+        top.map_or_else(|| Top::of(self.outline().tree.root()), |top| top.behind(self.shift))
     }
 
     /// Its front and its parts; offsets are those of the whole message as [`MessageReader`] gives it.
@@ -436,6 +447,26 @@ pub(crate) fn outlines_of(conn: &Connection, mailbox: MailboxId, uids: &[Uid]) -
     Ok(found)
 }
 
+/// Looks at stored outlines where they are, and tells of which messages there is none that holds.
+pub(crate) fn glance(
+    conn: &Connection,
+    mailbox: MailboxId,
+    uids: &[Uid],
+    mut look: impl FnMut(Uid, &Glance<'_>),
+) -> Result<Vec<Uid>, ReadError> {
+    let mut left = Vec::new();
+    each_of(conn, SELECT_GLANCE, mailbox, uids, |row| {
+        let (uid, outline) = (Uid(row.get(0)?), row.get_ref(2)?.as_blob_or_null()?);
+        let is_alone = row.get_ref(1)?.as_blob()?.is_empty();
+        match outline.and_then(Glance::at).filter(|glance| glance.has_header || is_alone) {
+            Some(glance) => look(uid, &glance),
+            None => left.push(uid),
+        }
+        Ok(())
+    })?;
+    Ok(left)
+}
+
 /// How far two UIDs may be apart to be read in one go, with what lies between them.
 const GAP_MAX: u32 = 16;
 
@@ -477,6 +508,8 @@ const SELECT_KEPT: &str = "SELECT m.uid, m.size, m.received_at, m.flags, m.keywo
 const SELECT_OUTLINED: &str = "SELECT m.uid, m.size, m.received_at, m.flags, m.keywords, m.prefix, \
      b.id, b.segment, b.offset, b.length, m.saved_at, m.modseq, m.email, m.thread, b.outline \
      FROM messages m JOIN bodies b ON b.id = m.body";
+
+const SELECT_GLANCE: &str = "SELECT m.uid, m.prefix, b.outline FROM messages m JOIN bodies b ON b.id = m.body";
 
 const OUTLINE_COLUMN: usize = 14;
 

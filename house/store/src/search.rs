@@ -16,11 +16,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use message::Date;
-use message::address::{Entry, Mailbox};
 use message::find::{Pattern, Scope, find, shown as shown_field};
 use message::header::Fields;
 use message::mime::words;
-use message::outline::Front;
+use message::outline::Glance;
+use message::outline::glance::{Address, Addresses, MailboxGlance};
 
 use crate::Store;
 use crate::error::ReadError;
@@ -92,12 +92,12 @@ pub enum People {
 }
 
 impl People {
-    fn of(self, front: &Front) -> &[Entry] {
+    fn of<'a>(self, front: &Glance<'a>) -> Addresses<'a> {
         match self {
-            People::From => &front.envelope.from,
-            People::To => &front.envelope.to,
-            People::Cc => &front.envelope.cc,
-            People::Bcc => &front.envelope.bcc,
+            People::From => front.envelope.from,
+            People::To => front.envelope.to,
+            People::Cc => front.envelope.cc,
+            People::Bcc => front.envelope.bcc,
         }
     }
 
@@ -229,7 +229,7 @@ impl Search {
         let Some(row) = self.snapshot.index_of(kept.uid).and_then(|index| self.snapshot.get(index)) else {
             return Ok(false);
         };
-        let front = listed.front();
+        let front = listed.glance();
         let known = Known { kept: Some(kept), front: Some(&front), ..Known::of(row, &self.snapshot) };
         if let Some(holds) = self.node.holds(&known) {
             return Ok(holds);
@@ -279,7 +279,7 @@ struct Known<'a> {
     row: &'a Row,
     snapshot: &'a Snapshot,
     kept: Option<&'a Kept>,
-    front: Option<&'a Front>,
+    front: Option<&'a Glance<'a>>,
     header: Option<&'a [u8]>,
     /// Which texts are surely not inside.
     absent: Option<&'a [bool]>,
@@ -380,13 +380,13 @@ fn is_among(ranges: &[(Uid, Uid)], uid: Uid) -> bool {
 }
 
 /// What the clock of the sender showed.
-fn sent_at(front: &Front) -> Option<i64> {
-    Date::parse(front.envelope.date.as_deref()?).map(|date| date.local_secs())
+fn sent_at(front: &Glance<'_>) -> Option<i64> {
+    Date::parse(front.envelope.date?).map(|date| date.local_secs())
 }
 
 fn in_subject(pattern: &Pattern, known: &Known<'_>) -> Option<bool> {
     let front = known.front?;
-    let subject = front.envelope.subject.as_deref().map(words::decode);
+    let subject = front.envelope.subject.map(words::decode);
     match subject.is_some_and(|subject| pattern.is_in(&subject)) {
         true => Some(true),
         // What was too long to be kept is in the header still.
@@ -397,27 +397,37 @@ fn in_subject(pattern: &Pattern, known: &Known<'_>) -> Option<bool> {
 
 fn among(people: People, pattern: &Pattern, known: &Known<'_>) -> Option<bool> {
     let front = known.front?;
-    match people.of(front).iter().any(|entry| pattern.is_in(&shown(entry))) {
+    match shown(people.of(front)).any(|entry| pattern.is_in(&entry)) {
         true => Some(true),
         false if front.is_cut => known.header.map(|header| pattern.is_in_field(header, people.field())),
         false => Some(false),
     }
 }
 
-/// An entry of a list as people write it.
-fn shown(entry: &Entry) -> String {
-    match entry {
-        Entry::Mailbox(mailbox) => address(mailbox),
-        Entry::Group { name, members } => {
-            let members: Vec<String> = members.iter().map(address).collect();
-            format!("{}: {};", words::decode(name), members.join(", "))
+/// The entries of a list as people write them.
+fn shown(mut list: Addresses<'_>) -> impl Iterator<Item = String> {
+    std::iter::from_fn(move || match list.next()? {
+        Address::Mailbox(mailbox) => Some(address(mailbox)),
+        Address::Group(name) => {
+            let members: Vec<String> = list.by_ref().map_while(member).collect();
+            Some(format!("{}: {};", words::decode(name), members.join(", ")))
         }
+        // It ended the group before.
+        Address::GroupEnd => Some(String::new()),
+    })
+}
+
+/// What stands in a group; nothing at its end.
+fn member(address_or_end: Address<'_>) -> Option<String> {
+    match address_or_end {
+        Address::Mailbox(mailbox) => Some(address(mailbox)),
+        Address::Group(_) | Address::GroupEnd => None,
     }
 }
 
-fn address(mailbox: &Mailbox) -> String {
-    let (local, domain) = (String::from_utf8_lossy(&mailbox.local), String::from_utf8_lossy(&mailbox.domain));
-    match mailbox.display_name() {
+fn address(mailbox: MailboxGlance<'_>) -> String {
+    let (local, domain) = (String::from_utf8_lossy(mailbox.local), String::from_utf8_lossy(mailbox.domain));
+    match mailbox.name.map(words::decode) {
         Some(name) => format!("{name} <{local}@{domain}>"),
         None => format!("{local}@{domain}"),
     }

@@ -8,37 +8,41 @@
 //! Not here: finding out what a message consists of (message).
 
 use message::Outline;
-use message::address::{Entry, Mailbox};
 use message::mime::params::{Disposition, Params};
 use message::mime::{Content, Part};
 use message::outline::Envelope;
+use message::outline::glance::{Address, Addresses, EnvelopeGlance, MailboxGlance};
 
 /// Longer text is written as a literal: some clients read lines into buffers.
 const QUOTED_MAX: usize = 1_000;
 
 /// Appends an ENVELOPE, from `(` to `)`.
-pub fn write_envelope(envelope: &Envelope, out: &mut Vec<u8>) {
+pub fn write_envelope(envelope: &EnvelopeGlance<'_>, out: &mut Vec<u8>) {
+    let EnvelopeGlance { from, sender, reply_to, to, cc, bcc, .. } = *envelope;
     out.push(b'(');
-    write_nstring(envelope.date.as_deref(), out);
+    write_nstring(envelope.date, out);
     out.push(b' ');
-    write_nstring(envelope.subject.as_deref(), out);
-    let Envelope { from, to, cc, bcc, .. } = envelope;
+    write_nstring(envelope.subject, out);
     out.push(b' ');
     let from_at = out.len();
     write_addresses(from, out);
     let written = from_at..out.len();
-    for list in [envelope.sender_or_from(), envelope.reply_to_or_from(), to, cc, bcc] {
+    for list in [sender, reply_to] {
         out.push(b' ');
-        match std::ptr::eq(list, from.as_slice()) {
-            // Most often the sender is the author, and answers go to him.
+        match list.is_empty() {
+            // RFC 9051 §7.5.2: where it is missing or empty, From stands for it.
             true => out.extend_from_within(written.clone()),
             false => write_addresses(list, out),
         }
     }
+    for list in [to, cc, bcc] {
+        out.push(b' ');
+        write_addresses(list, out);
+    }
     out.push(b' ');
-    write_nstring(envelope.in_reply_to.as_deref(), out);
+    write_nstring(envelope.in_reply_to, out);
     out.push(b' ');
-    write_nstring(envelope.message_id.as_deref(), out);
+    write_nstring(envelope.message_id, out);
     out.push(b')');
 }
 
@@ -52,38 +56,43 @@ pub fn write_body_structure(outline: &Outline, out: &mut Vec<u8>) {
     Writer { outline, is_extended: true }.part(0, out);
 }
 
-fn write_addresses(list: &[Entry], out: &mut Vec<u8>) {
+fn write_addresses(list: Addresses<'_>, out: &mut Vec<u8>) {
     if list.is_empty() {
         return out.extend_from_slice(b"NIL");
     }
     out.push(b'(');
-    for entry in list {
-        match entry {
-            Entry::Mailbox(mailbox) => write_address(mailbox, out),
-            Entry::Group { name, members } => {
-                // RFC 9051 §7.5.2: a group begins with its name and no host, and ends with neither.
+    for address in list {
+        match address {
+            Address::Mailbox(mailbox) => write_address(mailbox, out),
+            // RFC 9051 §7.5.2: a group begins with its name and no host, and ends with neither.
+            Address::Group(name) => {
                 out.extend_from_slice(b"(NIL NIL ");
                 write_string(name, out);
                 out.extend_from_slice(b" NIL)");
-                members.iter().for_each(|member| write_address(member, out));
-                out.extend_from_slice(b"(NIL NIL NIL NIL)");
             }
+            Address::GroupEnd => out.extend_from_slice(b"(NIL NIL NIL NIL)"),
         }
     }
     out.push(b')');
 }
 
-fn write_address(mailbox: &Mailbox, out: &mut Vec<u8>) {
+fn write_address(mailbox: MailboxGlance<'_>, out: &mut Vec<u8>) {
     out.push(b'(');
-    write_nstring(mailbox.name.as_deref(), out);
+    write_nstring(mailbox.name, out);
     out.push(b' ');
-    write_nstring(mailbox.route.as_deref(), out);
+    write_nstring(mailbox.route, out);
     // NIL would be a group's beginning or end.
     out.push(b' ');
-    write_string(&mailbox.local, out);
+    write_string(mailbox.local, out);
     out.push(b' ');
-    write_string(&mailbox.domain, out);
+    write_string(mailbox.domain, out);
     out.push(b')');
+}
+
+/// That of a message inside, which is not at hand as it is stored.
+fn write_inner_envelope(envelope: Option<&Envelope>, out: &mut Vec<u8>) {
+    let stored = envelope.map(Envelope::encode).unwrap_or_default();
+    write_envelope(&EnvelopeGlance::at(&stored).unwrap_or_default(), out);
 }
 
 struct Writer<'a> {
@@ -142,7 +151,7 @@ impl Writer<'_> {
         match &part.content {
             Content::Message(inner) => {
                 out.push(b' ');
-                write_envelope(self.outline.envelope(*inner).unwrap_or(&Envelope::default()), out);
+                write_inner_envelope(self.outline.envelope(*inner), out);
                 out.push(b' ');
                 self.part(*inner, out);
                 write_number(part.lines, out);
@@ -150,7 +159,7 @@ impl Writer<'_> {
             // Its type promises an envelope and a body; encoded or nested too deeply, nobody has looked into it.
             _ if is_message(part) => {
                 out.push(b' ');
-                write_envelope(&Envelope::default(), out);
+                write_inner_envelope(None, out);
                 out.push(b' ');
                 out.extend_from_slice(NO_PART);
                 write_number(part.lines, out);
@@ -229,7 +238,9 @@ fn write_nstring(text: Option<&[u8]>, out: &mut Vec<u8>) {
 
 /// RFC 9051 §4.3. A literal may not hold NUL either; it becomes U+FFFD.
 fn write_string(text: &[u8], out: &mut Vec<u8>) {
-    if text.len() <= QUOTED_MAX && text.iter().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) {
+    // To the end in any case: many octets are looked at in one go.
+    let may_be_quoted = |may, octet: &u8| may & matches!(octet, b'\t' | b' '..=b'~');
+    if text.len() <= QUOTED_MAX && text.iter().fold(true, may_be_quoted) {
         out.push(b'"');
         let mut rest = text;
         while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
@@ -264,7 +275,7 @@ mod tests {
     }
 
     fn envelope(outline: &Outline, out: &mut Vec<u8>) {
-        write_envelope(&outline.front.envelope, out);
+        write_inner_envelope(outline.envelope(0), out);
     }
 
     /// The message of the examples in RFC 9051 §7.5.2 and §8.

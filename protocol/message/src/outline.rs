@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Read in this order: [`Envelope`] is what the header says, [`subject`] and [`ids`] make keys of it, [`Outline`] joins it with
-//! the part tree, `binary` is the stored form.
+//! the part tree, `binary` is the stored form, [`Glance`] what it says without being taken apart.
 //!
 //! Invariants: never fails, never panics; values are raw octets as they stood, unfolded; an outline is bounded by [`TEXT_MAX`],
 //! [`tree::PARAMS_OCTETS_MAX`] and [`tree::PARTS_MAX`], whatever the message; what is encoded is decoded to the same.
@@ -23,15 +23,18 @@ pub mod ids;
 
 mod binary;
 
+pub mod glance;
+
 use std::ops::Range;
 
 use crate::date::Date;
 use crate::header::{Fields, begins_with_header};
 use crate::mime::text;
-use crate::mime::tree::{self, FIELDS_MAX, Tree, Watch};
+use crate::mime::tree::{self, FIELDS_MAX, Part, Tree, Watch};
 
 pub use binary::VERSION;
 pub use envelope::Envelope;
+pub use glance::Glance;
 
 /// How many characters a preview has at most (RFC 8970 §3.1: SHOULD be no more than 200; RFC 8621 allows 256).
 pub const PREVIEW_CHARS_MAX: usize = 200;
@@ -72,6 +75,15 @@ pub struct Front {
     pub has_header: bool,
     /// Whether a limit kept something out.
     pub is_cut: bool,
+}
+
+/// Where the header and the body of a message are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Top {
+    /// The header with the blank line behind it.
+    pub header: Range<usize>,
+    /// The body.
+    pub body: Range<usize>,
 }
 
 /// What a part says about itself, besides its type, encoding and disposition. Values raw, unfolded.
@@ -131,6 +143,19 @@ impl Outline {
             part.body = part.body.start + octets..part.body.end + octets;
         }
         self
+    }
+}
+
+impl Top {
+    /// Of a message that is part of a tree, or all of it.
+    pub fn of(part: &Part) -> Top {
+        Top { header: part.header.clone(), body: part.body.clone() }
+    }
+
+    /// As [`Outline::behind`].
+    #[must_use]
+    pub fn behind(self, octets: usize) -> Top {
+        Top { header: 0..self.header.end + octets, body: self.body.start + octets..self.body.end + octets }
     }
 }
 

@@ -20,6 +20,18 @@ fn assert_lists_as_it_reads(store: &Store, listed: &Listed) {
     let truth = message::Outline::of(&octets);
     assert_eq!(listed.outline(), truth);
     assert_eq!(listed.front(), truth.front);
+    assert_eq!(listed.top(), message::outline::Top::of(truth.tree.root()));
+}
+
+/// What is looked at where it is stored is what lists say, and nothing is left out.
+fn assert_glances_are_the_same(store: &Store, account: AccountId) {
+    let listed = list(store, account);
+    let uids: Vec<Uid> = (1..=100).map(Uid).collect();
+    let mut seen = Vec::new();
+    let look = |uid, glance: &message::outline::Glance<'_>| seen.push((uid, message::outline::Front::from(*glance)));
+    store.glance(inbox_id(store, account), &uids, look).unwrap();
+    seen.sort_by_key(|(uid, _)| *uid);
+    assert_eq!(seen, listed.iter().map(|listed| (listed.kept.uid, listed.front())).collect::<Vec<_>>());
 }
 
 #[test]
@@ -35,6 +47,7 @@ fn lists_say_what_the_message_says() {
     assert_eq!(listed.len(), 3);
     listed.iter().for_each(|listed| assert_lists_as_it_reads(&store, listed));
     assert_eq!(listed[0].front().base_subject, "pickles");
+    assert_glances_are_the_same(&store, bob);
     store.close();
     assert_sound(dir.path());
 }
@@ -50,6 +63,7 @@ fn a_prefix_in_front_of_no_header_makes_it_another_message() {
     draft.append(b"Do you like ketchup?\r\nA: b\r\n\r\nyes\r\n").unwrap();
     store.commit_blocking(Commit::with_body(vec![place(bob)], Vec::new(), draft)).unwrap();
     assert_lists_as_it_reads(&store, &list(&store, bob)[0]);
+    assert_glances_are_the_same(&store, bob);
 }
 
 #[test]
@@ -72,6 +86,7 @@ fn a_missing_or_damaged_outline_is_made_anew_and_kept() {
     crate::repair(dir.path()).unwrap();
     assert_sound(dir.path());
     let store = open_swiftly(dir.path());
+    assert_glances_are_the_same(&store, bob);
     list(&store, bob).iter().for_each(|listed| assert_lists_as_it_reads(&store, listed));
     store.close();
     let conn = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();

@@ -12,11 +12,13 @@
 //! `decode` gives back. The format is changed by a new [`VERSION`], and words are only ever added at the end.
 //! Not here: checksums (the store's).
 
-use super::{Details, Envelope, Front, Outline};
+use super::glance::{Address, Addresses, EnvelopeGlance, Glance, Ids, MailboxGlance};
+use super::{Details, Envelope, Front, Outline, Top};
 use crate::address::{Entry, Mailbox};
 use crate::mime::params::{ContentType, Disposition, Params};
 use crate::mime::transfer::Encoding;
 use crate::mime::tree::{Content, Part, Tree};
+use std::ops::Range;
 
 /// The version written here.
 pub const VERSION: u8 = 1;
@@ -107,18 +109,24 @@ pub(super) fn encode(outline: &Outline) -> Vec<u8> {
     writer.out
 }
 
+/// An envelope alone.
+pub(super) fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
+    let mut writer = Writer { out: Vec::new() };
+    writer.envelope(envelope);
+    writer.out
+}
+
 pub(super) fn has_header(octets: &[u8]) -> bool {
     Reader::new(octets).is_some_and(|reader| reader.flags & HAS_HEADER != 0)
 }
 
 pub(super) fn decode_front(octets: &[u8]) -> Option<Front> {
-    let mut reader = Reader::new(octets)?;
-    reader.front()
+    Reader::new(octets)?.front().map(Front::from)
 }
 
 pub(super) fn decode(octets: &[u8]) -> Option<Outline> {
     let mut reader = Reader::new(octets)?;
-    let front = reader.front()?;
+    let front = reader.front()?.into();
     let is_cut = reader.flags & TREE_IS_CUT != 0;
     let count = reader.count()?;
     let mut tree = Tree { parts: Vec::with_capacity(count), is_cut };
@@ -281,17 +289,24 @@ impl Writer {
     }
 }
 
-struct Reader<'a> {
+/// Reads from the front of octets on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Reader<'a> {
     rest: &'a [u8],
     flags: u8,
 }
 
 impl<'a> Reader<'a> {
-    fn new(octets: &'a [u8]) -> Option<Self> {
+    pub(super) fn new(octets: &'a [u8]) -> Option<Self> {
         match octets {
             [VERSION, flags, rest @ ..] => Some(Reader { rest, flags: *flags }),
             _ => None,
         }
+    }
+
+    /// Of what stands in a stored outline without its beginning.
+    pub(super) fn inside(rest: &'a [u8]) -> Self {
+        Reader { rest, flags: 0 }
     }
 
     fn number(&mut self) -> Option<u64> {
@@ -317,29 +332,29 @@ impl<'a> Reader<'a> {
     }
 
     /// How many things follow: each takes at least an octet.
-    fn count(&mut self) -> Option<usize> {
+    pub(super) fn count(&mut self) -> Option<usize> {
         self.length().filter(|&count| count <= self.rest.len())
     }
 
-    fn text(&mut self) -> Option<Option<Vec<u8>>> {
+    fn text(&mut self) -> Option<Option<&'a [u8]>> {
         let number = self.length()?;
         if number == 0 {
             return Some(None);
         }
         if number % 2 == 0 {
-            return Some(Some(WORDS.get(number / 2 - 1)?.as_bytes().to_vec()));
+            return Some(Some(WORDS.get(number / 2 - 1)?.as_bytes()));
         }
         let (text, rest) = self.rest.split_at_checked(number / 2)?;
         self.rest = rest;
-        Some(Some(text.to_vec()))
+        Some(Some(text))
     }
 
-    fn octets(&mut self) -> Option<Vec<u8>> {
+    pub(super) fn octets(&mut self) -> Option<&'a [u8]> {
         self.text()?
     }
 
-    fn string(&mut self) -> Option<String> {
-        String::from_utf8(self.octets()?).ok()
+    pub(super) fn string(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.octets()?).ok()
     }
 
     fn list<T>(&mut self, mut item: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
@@ -347,79 +362,99 @@ impl<'a> Reader<'a> {
         (0..count).map(|_| item(self)).collect()
     }
 
-    fn front(&mut self) -> Option<Front> {
+    pub(super) fn front(&mut self) -> Option<Glance<'a>> {
         let envelope = self.envelope()?;
         let has_sent = self.number()? != 0;
         let sent = self.signed()?;
-        let base_subject = self.base_subject(&envelope)?;
-        Some(Front {
+        Some(Glance {
             envelope,
             sent: has_sent.then_some(sent),
-            base_subject,
+            base_subject: self.base_subject(envelope.subject)?,
             is_reply: self.flags & IS_REPLY != 0,
-            references: self.list(Self::string)?,
+            references: self.ids()?,
             preview: self.string()?,
             has_header: self.flags & HAS_HEADER != 0,
             is_cut: self.flags & IS_CUT != 0,
+            parts: *self,
         })
     }
 
-    fn base_subject(&mut self, envelope: &Envelope) -> Option<String> {
-        let Some(at) = self.length()?.checked_sub(1) else { return self.string() };
-        let len = self.length()?;
-        let raw = envelope.subject.as_deref().unwrap_or_default();
-        String::from_utf8(raw.get(at..at.checked_add(len)?)?.to_vec()).ok()
+    /// What the first of the parts here begins with.
+    pub(super) fn top(mut self) -> Option<Top> {
+        let (_count, _flags, _parent) = (self.count()?, self.number()?, self.length()?);
+        let (header, body) = self.place(0)?;
+        Some(Top { header, body })
     }
 
-    fn envelope(&mut self) -> Option<Envelope> {
-        Some(Envelope {
+    /// Where a part's header and body are; the part before it has its header at `before`.
+    fn place(&mut self, before: usize) -> Option<(Range<usize>, Range<usize>)> {
+        let start = moved(before, self.signed()?)?;
+        let header = start..start.checked_add(self.length()?)?;
+        let start = moved(header.end, self.signed()?)?;
+        let body = start..start.checked_add(self.length()?)?;
+        Some((header, body))
+    }
+
+    fn base_subject(&mut self, subject: Option<&'a [u8]>) -> Option<&'a str> {
+        let Some(at) = self.length()?.checked_sub(1) else { return self.string() };
+        let len = self.length()?;
+        std::str::from_utf8(subject.unwrap_or_default().get(at..at.checked_add(len)?)?).ok()
+    }
+
+    fn ids(&mut self) -> Option<Ids<'a>> {
+        let count = self.count()?;
+        let ids = Ids::new(*self, count);
+        (0..count).try_for_each(|_| self.string().map(|_| ()))?;
+        Some(ids)
+    }
+
+    pub(super) fn envelope(&mut self) -> Option<EnvelopeGlance<'a>> {
+        Some(EnvelopeGlance {
             date: self.text()?,
             subject: self.text()?,
             in_reply_to: self.text()?,
             message_id: self.text()?,
-            from: self.list(Self::entry)?,
-            sender: self.list(Self::entry)?,
-            reply_to: self.list(Self::entry)?,
-            to: self.list(Self::entry)?,
-            cc: self.list(Self::entry)?,
-            bcc: self.list(Self::entry)?,
+            from: self.addresses()?,
+            sender: self.addresses()?,
+            reply_to: self.addresses()?,
+            to: self.addresses()?,
+            cc: self.addresses()?,
+            bcc: self.addresses()?,
         })
     }
 
-    fn entry(&mut self) -> Option<Entry> {
-        let Some(members) = self.count()?.checked_sub(1) else { return Some(Entry::Mailbox(self.mailbox()?)) };
-        let name = self.octets()?;
-        let members = (0..members).map(|_| self.mailbox()).collect::<Option<_>>()?;
-        Some(Entry::Group { name, members })
+    fn addresses(&mut self) -> Option<Addresses<'a>> {
+        let count = self.count()?;
+        let addresses = Addresses::new(*self, count);
+        *self = addresses.passed()?;
+        Some(addresses)
     }
 
-    fn mailbox(&mut self) -> Option<Mailbox> {
-        Some(Mailbox { name: self.text()?, route: self.text()?, local: self.octets()?, domain: self.octets()? })
+    pub(super) fn mailbox(&mut self) -> Option<MailboxGlance<'a>> {
+        Some(MailboxGlance { name: self.text()?, route: self.text()?, local: self.octets()?, domain: self.octets()? })
     }
 
     fn part(&mut self, before: usize) -> Option<(Part, Details)> {
         let flags = self.number()?;
         let parent = self.length()?.checked_sub(1);
-        let start = moved(before, self.signed()?)?;
-        let header = start..start.checked_add(self.length()?)?;
-        let start = moved(header.end, self.signed()?)?;
-        let body = start..start.checked_add(self.length()?)?;
+        let (header, body) = self.place(before)?;
         let lines = self.length()?;
-        let content_type = ContentType { kind: self.string()?, subtype: self.string()?, params: self.params()? };
-        let encoding = Encoding::parse(&self.octets()?);
+        let content_type =
+            ContentType { kind: self.string()?.into(), subtype: self.string()?.into(), params: self.params()? };
+        let encoding = Encoding::parse(self.octets()?);
         let disposition = match flags & HAS_DISPOSITION {
             0 => None,
-            _ => Some(Disposition { kind: self.string()?, params: self.params()? }),
+            _ => Some(Disposition { kind: self.string()?.into(), params: self.params()? }),
         };
         let mut details = Details::default();
         if flags & HAS_DETAILS != 0 {
             for value in [&mut details.id, &mut details.description, &mut details.md5, &mut details.location] {
-                *value = self.text()?;
+                *value = self.text()?.map(Vec::from);
             }
-            details.language = self.list(Self::octets)?;
+            details.language = self.list(|reader| reader.octets().map(Vec::from))?;
         }
         if flags & HAS_ENVELOPE != 0 {
-            details.envelope = Some(Box::new(self.envelope()?));
+            details.envelope = Some(Box::new(self.envelope()?.into()));
         }
         let content = match flags & (IS_MULTIPART | IS_MESSAGE) {
             0 => Content::Leaf,
@@ -432,7 +467,65 @@ impl<'a> Reader<'a> {
     }
 
     fn params(&mut self) -> Option<Params> {
-        Some(Params { raw: self.list(|reader| Some((reader.string()?, reader.octets()?)))? })
+        Some(Params { raw: self.list(|reader| Some((reader.string()?.into(), reader.octets()?.into())))? })
+    }
+}
+
+impl From<Glance<'_>> for Front {
+    fn from(glance: Glance<'_>) -> Front {
+        Front {
+            envelope: glance.envelope.into(),
+            sent: glance.sent,
+            base_subject: glance.base_subject.into(),
+            is_reply: glance.is_reply,
+            references: glance.references.map(String::from).collect(),
+            preview: glance.preview.into(),
+            has_header: glance.has_header,
+            is_cut: glance.is_cut,
+        }
+    }
+}
+
+impl From<EnvelopeGlance<'_>> for Envelope {
+    fn from(glance: EnvelopeGlance<'_>) -> Envelope {
+        let kept = |text: Option<&[u8]>| text.map(Vec::from);
+        Envelope {
+            date: kept(glance.date),
+            subject: kept(glance.subject),
+            from: entries(glance.from),
+            sender: entries(glance.sender),
+            reply_to: entries(glance.reply_to),
+            to: entries(glance.to),
+            cc: entries(glance.cc),
+            bcc: entries(glance.bcc),
+            in_reply_to: kept(glance.in_reply_to),
+            message_id: kept(glance.message_id),
+        }
+    }
+}
+
+fn entries(mut addresses: Addresses<'_>) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    while let Some(address) = addresses.next() {
+        entries.push(match address {
+            Address::Mailbox(mailbox) => Entry::Mailbox(mailbox.into()),
+            Address::Group(name) => {
+                let members = addresses.by_ref().map_while(|member| match member {
+                    Address::Mailbox(mailbox) => Some(mailbox.into()),
+                    Address::Group(_) | Address::GroupEnd => None,
+                });
+                Entry::Group { name: name.into(), members: members.collect() }
+            }
+            // It ended the group above.
+            Address::GroupEnd => continue,
+        });
+    }
+    entries
+}
+
+impl From<MailboxGlance<'_>> for Mailbox {
+    fn from(MailboxGlance { name, route, local, domain }: MailboxGlance<'_>) -> Mailbox {
+        Mailbox { name: name.map(Vec::from), route: route.map(Vec::from), local: local.into(), domain: domain.into() }
     }
 }
 

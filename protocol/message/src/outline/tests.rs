@@ -1,5 +1,6 @@
 //! Outlines of whole messages.
 
+use super::glance::EnvelopeGlance;
 use super::*;
 use crate::address::Entry;
 use crate::mime::Content;
@@ -125,6 +126,11 @@ proptest! {
         let outline = Outline::of(&message);
         let octets = outline.encode();
         prop_assert_eq!(Front::decode(&octets), Some(outline.front.clone()));
+        let glance = Glance::at(&octets).expect("just written");
+        prop_assert_eq!(glance.top(), Some(Top::of(outline.tree.root())));
+        prop_assert_eq!((glance.message_id(), glance.ancestors()), (outline.front.message_id(), outline.front.ancestors()));
+        let envelope = outline.front.envelope.encode();
+        prop_assert_eq!(EnvelopeGlance::at(&envelope).map(Envelope::from), Some(outline.front.envelope.clone()));
         prop_assert_eq!(Outline::decode(&octets), Some(outline));
     }
 

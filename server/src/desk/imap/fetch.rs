@@ -6,7 +6,8 @@
 //! flags, size, date ─→ the snapshot, in memory      everything else ─→ one visit to the store for the whole batch
 //! ```
 //!
-//! While one batch is written the next is looked up, and thrown away if the mailbox has changed by then.
+//! While one batch is written the next is looked up, and thrown away if the mailbox has changed by then. Whole messages that
+//! the system has in memory are read without changing threads instead, once the index has said where they are.
 //!
 //! Invariants: content in one answer is bounded; large sections are read when they are sent; a message that is gone is
 //! left out.
@@ -21,9 +22,10 @@ use imap::server::ask::{Content, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, R
 use imap::structure::{write_body, write_body_structure, write_envelope};
 use message::mime::transfer::{Decoder, Encoding};
 use message::outline::Outline;
+use std::cell::OnceCell;
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use store::{Draft, Flags, Kept, Listed, MailboxId, MessageReader, ReadError, Row, Snapshot, Store, Uid};
 use tokio::task::JoinHandle;
 
@@ -56,6 +58,15 @@ impl Source {
         match self {
             Source::Message(reader) => reader.read(at, buffer),
             Source::Decoded(draft) => draft.read(at, buffer),
+        }
+    }
+
+    fn read_as(&self, reading: Reading, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match (self, reading) {
+            (Source::Message(reader), Reading::AtHand) => {
+                reader.read_cached(at, buffer).ok_or_else(|| io::ErrorKind::WouldBlock.into())
+            }
+            _ => self.read(at, buffer),
         }
     }
 }
@@ -123,7 +134,8 @@ pub(super) struct Ahead {
     batch: Arc<Batch>,
     /// The first of them.
     from: usize,
-    looking: JoinHandle<Result<Looked, ReadError>>,
+    /// `None` where they are most likely in memory, so that there is nothing to be done before they are asked for.
+    looking: Option<JoinHandle<Result<Looked, ReadError>>>,
 }
 
 impl Ahead {
@@ -143,11 +155,12 @@ impl Desk {
         let changed = |row: &&Row| fetch.changed_since.is_none_or(|since| row.modseq > kept_modseq(since));
         let wanted = rows(&now, &fetch.uids).filter(changed).copied().collect();
         let depth = fetch.items.iter().map(depth).max().unwrap_or(Depth::Row);
-        let mut batch = Batch { mailbox, now, wanted, seen_now: Vec::new(), items: fetch.items, depth };
+        let (seen_now, kept) = (Vec::new(), OnceLock::new());
+        let mut batch = Batch { mailbox, now, wanted, seen_now, items: fetch.items, depth, kept };
         let (batch, looked) = match self.ahead.take() {
             Some(ahead) if ahead.is_of(&batch) => {
                 let is_all = batch.wanted.len() == ahead.batch.wanted.len() - ahead.from;
-                let mut looked = self.looked(ahead.looking).await?;
+                let mut looked = self.looked(&ahead.batch, ahead.from, ahead.looking).await?;
                 if !is_all {
                     // The session asks for the others again.
                     let last = ahead.batch.wanted.last().map(|row| row.uid.0);
@@ -166,13 +179,14 @@ impl Desk {
                 }
                 let batch = Arc::new(batch);
                 let looking = self.look(&batch, 0);
-                (batch, self.looked(looking).await?)
+                let looked = self.looked(&batch, 0, Some(looking)).await?;
+                (batch, looked)
             }
         };
-        let Looked { fetched, readers, next } = looked;
+        let Looked { fetched, readers, next, at_hand } = looked;
         self.readers = readers;
         if next < batch.wanted.len() {
-            let looking = self.look(&batch, next);
+            let looking = (!at_hand).then(|| self.look(&batch, next));
             self.ahead = Some(Ahead { batch, from: next, looking });
         }
         Ok(fetched)
@@ -194,13 +208,35 @@ impl Desk {
     /// Begins to look, on a thread that may wait.
     fn look(&self, batch: &Arc<Batch>, from: usize) -> JoinHandle<Result<Looked, ReadError>> {
         let (batch, store) = (Arc::clone(batch), self.house.store.clone());
-        tokio::task::spawn_blocking(move || batch.look(from, &store))
+        tokio::task::spawn_blocking(move || batch.look(from, &store, Reading::Waits))
     }
 
-    async fn looked(&self, looking: JoinHandle<Result<Looked, ReadError>>) -> Verdict<Looked> {
+    /// What has been looked up by then, or can be without waiting.
+    async fn looked(
+        &self,
+        batch: &Arc<Batch>,
+        from: usize,
+        looking: Option<JoinHandle<Result<Looked, ReadError>>>,
+    ) -> Verdict<Looked> {
+        let looking = match looking {
+            Some(looking) => looking,
+            None => match batch.look(from, &self.house.store, Reading::AtHand) {
+                Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => self.look(batch, from),
+                looked => return looked.map_err(|error| self.unread(&error)),
+            },
+        };
         let looked = looking.await.map_err(|_| Refusal::Unavailable)?;
         looked.map_err(|error| self.unread(&error))
     }
+}
+
+/// How octets are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Waiting for the disk.
+    Waits,
+    /// As far as they are in memory, on a thread that may not wait: an error of the kind `WouldBlock` where they are not.
+    AtHand,
 }
 
 /// Messages, and what is wanted of each.
@@ -211,6 +247,8 @@ struct Batch {
     seen_now: Vec<Uid>,
     items: Vec<Item>,
     depth: Depth,
+    /// What stands in their rows, looked up once where that is all there is to be looked up.
+    kept: OnceLock<Vec<Kept>>,
 }
 
 /// What has been looked up of a batch.
@@ -219,6 +257,8 @@ struct Looked {
     readers: Readers,
     /// The first that was not.
     next: usize,
+    /// Whether the others can most likely be looked up without waiting.
+    at_hand: bool,
 }
 
 /// What has been found of one message.
@@ -262,43 +302,63 @@ impl Batch {
         rows.iter().take(LISTED_AT_ONCE).take_while(fits).count()
     }
 
-    /// The same with what has to be looked up. Blocks.
-    fn look(&self, from: usize, store: &Store) -> Result<Looked, ReadError> {
-        let mut progress = Progress { store, messages: Vec::new(), readers: Vec::new(), octets: 0 };
-        let (mut looked_until, mut next) = (None, from);
-        'batch: while next < self.wanted.len() {
+    /// The same with what has to be looked up.
+    fn look(&self, from: usize, store: &Store, reading: Reading) -> Result<Looked, ReadError> {
+        let mut progress = Progress { store, reading, messages: Vec::new(), readers: Vec::new(), octets: 0 };
+        let (looked_until, next) = match self.depth {
+            Depth::Outline => self.look_at_outlines(from, &mut progress)?,
+            Depth::Kept | Depth::Row => self.look_at_rows(from, &mut progress)?,
+        };
+        let readers = progress.readers.into_iter().map(Arc::new).collect();
+        let fetched = Fetched { messages: progress.messages, looked_until };
+        // Where the first had to be waited for nobody knows yet of the others; where later ones had to, the others most likely have to.
+        let at_hand = self.kept.get().is_some() && (reading == Reading::AtHand || from == 0);
+        Ok(Looked { fetched, readers: Readers(readers), next, at_hand })
+    }
+
+    /// Up to where, and the first behind. Blocks.
+    fn look_at_outlines(&self, from: usize, progress: &mut Progress<'_>) -> Result<(Option<u32>, usize), ReadError> {
+        let mut next = from;
+        while next < self.wanted.len() {
             let (begin, rest) = (next, &self.wanted[next..]);
             let rows = &rest[..self.at_once(rest)];
             let uids: Vec<Uid> = rows.iter().map(|row| row.uid).collect();
-            let (mut listed, mut kept) = (Vec::new(), Vec::new());
-            match self.depth {
-                Depth::Outline => listed = store.list(self.mailbox, &uids)?,
-                Depth::Kept | Depth::Row => kept = store.messages_of(self.mailbox, &uids)?,
-            }
-            let listed = listed.iter().map(|listed| (&listed.kept, Some(listed)));
-            for (kept, listed) in kept.iter().map(|kept| (kept, None)).chain(listed) {
-                let Ok(at) = rows.binary_search_by_key(&kept.uid, |row| row.uid) else { continue };
-                let uid = kept.uid.0;
-                match progress.add(self, &Found { row: rows[at], kept, listed }) {
-                    // Expunged meanwhile.
-                    Err(ReadError::NotFound) => {}
-                    done => done?,
-                }
+            for listed in progress.store.list(self.mailbox, &uids)? {
+                let Ok(at) = rows.binary_search_by_key(&listed.kept.uid, |row| row.uid) else { continue };
+                progress.add(self, &Found { row: rows[at], kept: &listed.kept, listed: Some(&listed) })?;
                 if progress.is_enough() {
-                    (looked_until, next) = (Some(uid), begin + at + 1);
-                    break 'batch;
+                    return Ok((Some(listed.kept.uid.0), begin + at + 1));
                 }
             }
             next = begin + rows.len();
         }
-        let readers = progress.readers.into_iter().map(Arc::new).collect();
-        let fetched = Fetched { messages: progress.messages, looked_until };
-        Ok(Looked { fetched, readers: Readers(readers), next })
+        Ok((None, next))
+    }
+
+    /// The same. Blocks the first time.
+    fn look_at_rows(&self, from: usize, progress: &mut Progress<'_>) -> Result<(Option<u32>, usize), ReadError> {
+        let all = match self.kept.get() {
+            Some(all) => all,
+            None => {
+                let uids: Vec<Uid> = self.wanted.iter().map(|row| row.uid).collect();
+                let all = progress.store.messages_of(self.mailbox, &uids)?;
+                self.kept.get_or_init(|| all)
+            }
+        };
+        for (at, row) in self.wanted.iter().enumerate().skip(from) {
+            let Ok(kept) = all.binary_search_by_key(&row.uid, |kept| kept.uid) else { continue };
+            progress.add(self, &Found { row: *row, kept: &all[kept], listed: None })?;
+            if progress.is_enough() {
+                return Ok((Some(row.uid.0), at + 1));
+            }
+        }
+        Ok((None, self.wanted.len()))
     }
 }
 
 struct Progress<'a> {
     store: &'a Store,
+    reading: Reading,
     messages: Vec<Message>,
     readers: Vec<Source>,
     octets: usize,
@@ -309,56 +369,40 @@ impl Progress<'_> {
         self.octets >= FETCH_OCTETS_WISHED || self.readers.len() >= READERS_MAX
     }
 
+    /// One more message, unless it was expunged meanwhile.
     fn add(&mut self, batch: &Batch, found: &Found<'_>) -> Result<(), ReadError> {
-        let mut message = batch.message(&found.row);
-        message.email_id = Some(convert::email_id(found.kept.email));
-        message.thread_id = Some(convert::thread_id(found.kept.thread));
-        message.save_date = Some(Moment::utc(found.kept.saved_at));
-        let wants_parts = batch
-            .items
-            .iter()
-            .any(|item| matches!(item, Item::Body | Item::BodyStructure | Item::Section(_) | Item::BinarySize(_)));
-        match found.listed {
-            Some(listed) if wants_parts => self.describe(&batch.items, &mut message, found, &listed.outline())?,
-            Some(listed) => {
-                let front = listed.front();
-                if batch.items.contains(&Item::Envelope) {
-                    message.envelope = Some(formed(|out| write_envelope(&front.envelope, out)));
-                }
-                message.preview = Some(front.preview);
-            }
-            None => self.describe(&batch.items, &mut message, found, &Outline::of(b""))?,
+        match self.message(batch, found) {
+            Ok(message) => self.messages.push(message),
+            Err(ReadError::NotFound) => {}
+            Err(error) => return Err(error),
         }
-        let formed = [&message.envelope, &message.body, &message.body_structure];
-        self.octets += formed.into_iter().flatten().map(Vec::len).sum::<usize>();
-        self.messages.push(message);
         Ok(())
     }
 
-    fn describe(
-        &mut self,
-        items: &[Item],
-        message: &mut Message,
-        found: &Found<'_>,
-        outline: &Outline,
-    ) -> Result<(), ReadError> {
-        let mut sections = Sections { progress: self, found, outline, reader: None, number: None };
-        for item in items {
+    fn message(&mut self, batch: &Batch, found: &Found<'_>) -> Result<Message, ReadError> {
+        let mut message = batch.message(&found.row);
+        let (kept, glance) = (found.kept, found.listed.map(Listed::glance).unwrap_or_default());
+        let mut sections = Sections { progress: self, found, outline: OnceCell::new(), source: None, number: None };
+        for item in &batch.items {
             match item {
-                Item::Envelope => {
-                    message.envelope = Some(formed(|out| write_envelope(&outline.front.envelope, out)));
-                }
-                Item::Body => message.body = Some(formed(|out| write_body(outline, out))),
+                Item::EmailId => message.email_id = Some(convert::email_id(kept.email)),
+                Item::ThreadId => message.thread_id = Some(convert::thread_id(kept.thread)),
+                Item::SaveDate => message.save_date = Some(Moment::utc(kept.saved_at)),
+                Item::Envelope => message.envelope = Some(formed(|out| write_envelope(&glance.envelope, out))),
+                Item::Preview { .. } => message.preview = Some(glance.preview.into()),
+                Item::Body => message.body = Some(formed(|out| write_body(sections.outline(), out))),
                 Item::BodyStructure => {
-                    message.body_structure = Some(formed(|out| write_body_structure(outline, out)));
+                    message.body_structure = Some(formed(|out| write_body_structure(sections.outline(), out)));
                 }
-                Item::Preview { .. } => message.preview = Some(outline.front.preview.clone()),
                 Item::Section(section) => message.sections.push(sections.content(section)?),
                 Item::BinarySize(part) => message.sections.push(sections.binary_size(part)?),
-                _ => {}
+                // What is in memory is told already.
+                Item::Flags | Item::Uid | Item::InternalDate | Item::Size | Item::ModSeq => {}
             }
         }
-        Ok(())
+        let formed = [&message.envelope, &message.body, &message.body_structure];
+        self.octets += formed.into_iter().flatten().map(Vec::len).sum::<usize>();
+        Ok(message)
     }
 }
 
@@ -372,26 +416,37 @@ fn formed(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 struct Sections<'a, 'b> {
     progress: &'a mut Progress<'b>,
     found: &'a Found<'a>,
-    outline: &'a Outline,
+    /// Taken apart once a section is asked for that needs it.
+    outline: OnceCell<Outline>,
     /// The message, open, until it is among the readers that stay.
-    reader: Option<MessageReader>,
+    source: Option<Source>,
     /// Its number there.
     number: Option<usize>,
 }
 
 impl Sections<'_, '_> {
-    fn content(&mut self, section: &Section) -> Result<Content, ReadError> {
+    fn outline(&self) -> &Outline {
+        self.outline.get_or_init(|| self.found.listed.map_or_else(|| Outline::of(b""), Listed::outline))
+    }
+
+    fn place<'s>(&self, section: &'s Section) -> Place<'s> {
         let size = self.found.kept.size;
-        let place = match section.form {
-            Form::Binary => section::binary_place(self.outline, size, &section.part),
-            Form::Body | Form::Rfc822 => section::place(self.outline, size, section),
-        };
-        match place {
+        match section.form {
+            Form::Binary => section::binary_place(self.outline(), size, &section.part),
+            Form::Body | Form::Rfc822 if section.part.is_empty() => {
+                section::place_in_whole(self.found.listed.map(Listed::top).unwrap_or_default(), size, &section.text)
+            }
+            Form::Body | Form::Rfc822 => section::place(self.outline(), size, section),
+        }
+    }
+
+    fn content(&mut self, section: &Section) -> Result<Content, ReadError> {
+        match self.place(section) {
             Place::Nowhere => Ok(Content::Nil),
             Place::Stretch(range) => self.stretch(section::cut(range, section.partial)),
             Place::Fields { header, names, others } => {
                 let header = self.octets(header)?;
-                let octets = section::fields(&header, &names, others);
+                let octets = section::fields(&header, names, others);
                 Ok(self.at_hand(section::cut_octets(octets, section.partial)))
             }
             Place::Encoded(_, Encoding::Unknown(_)) => Ok(Content::UnknownEncoding),
@@ -407,8 +462,8 @@ impl Sections<'_, '_> {
         let number = match self.number {
             Some(number) => number,
             None => {
-                let reader = self.take_reader()?;
-                self.progress.readers.push(Source::Message(reader));
+                let source = self.take_source()?;
+                self.progress.readers.push(source);
                 self.progress.readers.len() - 1
             }
         };
@@ -441,7 +496,7 @@ impl Sections<'_, '_> {
     }
 
     fn binary_size(&mut self, part: &[u32]) -> Result<Content, ReadError> {
-        match section::binary_place(self.outline, self.found.kept.size, part) {
+        match section::binary_place(self.outline(), self.found.kept.size, part) {
             Place::Stretch(range) => Ok(Content::Size(range.end - range.start)),
             Place::Encoded(_, Encoding::Unknown(_)) => Ok(Content::UnknownEncoding),
             Place::Encoded(range, encoding) => {
@@ -480,10 +535,10 @@ impl Sections<'_, '_> {
         let mut octets = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
         let mut at = 0;
         while at < octets.len() {
-            let from = range.start + at as u64;
+            let (from, rest, reading) = (range.start + at as u64, &mut octets[at..], self.progress.reading);
             let read = match self.number {
-                Some(number) => self.progress.readers[number].read(from, &mut octets[at..])?,
-                None => self.reader()?.read(from, &mut octets[at..])?,
+                Some(number) => self.progress.readers[number].read_as(reading, from, rest)?,
+                None => self.source()?.read_as(reading, from, rest)?,
             };
             if read == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -493,15 +548,15 @@ impl Sections<'_, '_> {
         Ok(octets)
     }
 
-    fn reader(&mut self) -> Result<&MessageReader, ReadError> {
-        let reader = self.take_reader()?;
-        Ok(self.reader.insert(reader))
+    fn source(&mut self) -> Result<&Source, ReadError> {
+        let source = self.take_source()?;
+        Ok(self.source.insert(source))
     }
 
-    fn take_reader(&mut self) -> Result<MessageReader, ReadError> {
-        match self.reader.take() {
-            Some(reader) => Ok(reader),
-            None => self.progress.store.reader(self.found.kept),
+    fn take_source(&mut self) -> Result<Source, ReadError> {
+        match self.source.take() {
+            Some(source) => Ok(source),
+            None => Ok(Source::Message(self.progress.store.reader(self.found.kept)?)),
         }
     }
 }

@@ -67,7 +67,7 @@ pub struct Desk {
     /// What it will ask for next.
     ahead: Option<Ahead>,
     /// What takes longer.
-    searching: Option<Searching>,
+    searching: Option<Box<Searching>>,
     searching_in: Option<Box<SearchingIn>>,
 }
 

@@ -6,63 +6,112 @@
 //! Not here: which messages (search).
 
 use imap::server::ask::{SortBy, SortKey};
-use message::address::{Entry, Mailbox};
-use message::outline::Front;
+use message::mime::words;
+use message::outline::Glance;
+use message::outline::glance::{Address, Addresses, MailboxGlance};
 use std::cmp::Ordering;
 use store::{ReadError, Row, Snapshot, Store, Uid};
 
-/// So many messages are taken out of the index at once.
-const LISTED_AT_ONCE: usize = 500;
+/// From so many messages on they are looked at on two threads at once.
+const HALVED_FROM: usize = 2_000;
 
 /// What one criterion compares.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Value {
     Number(i64),
-    Text(Box<str>),
+    /// A text behind its first octets as a number: most often those tell.
+    Text(u64, Box<str>),
+}
+
+impl Value {
+    fn text(text: Box<str>) -> Value {
+        let mut front = [0; 8];
+        let len = text.len().min(front.len());
+        front[..len].copy_from_slice(&text.as_bytes()[..len]);
+        Value::Text(u64::from_be_bytes(front), text)
+    }
+}
+
+/// A message by what it is sorted by.
+struct Sortable {
+    first: Value,
+    others: Box<[Value]>,
+    uid: u32,
 }
 
 /// Puts messages in order. Blocks.
-pub(super) fn sort(
-    store: &Store,
-    snapshot: &Snapshot,
-    uids: Vec<Uid>,
-    keys: &[SortKey],
-) -> Result<Vec<u32>, ReadError> {
-    let mut all = Vec::with_capacity(uids.len());
-    for uids in uids.chunks(LISTED_AT_ONCE) {
-        let fronts = match keys.iter().all(|key| matches!(key.by, SortBy::Arrival | SortBy::Size)) {
-            true => Vec::new(),
-            false => store.list(snapshot.mailbox, uids)?,
-        };
-        for uid in uids {
-            let Some(row) = snapshot.index_of(*uid).and_then(|index| snapshot.get(index)) else { continue };
-            let front = fronts.binary_search_by_key(uid, |listed| listed.kept.uid).ok().map(|at| fronts[at].front());
-            let front = front.unwrap_or_default();
-            all.push((keys.iter().map(|key| value(key.by, row, &front)).collect::<Box<[Value]>>(), uid.0));
+pub(super) fn sort(store: &Store, snapshot: &Snapshot, uids: &[Uid], keys: &[SortKey]) -> Result<Vec<u32>, ReadError> {
+    let Some((key, others)) = keys.split_first() else { return Ok(uids.iter().map(|uid| uid.0).collect()) };
+    let sortable = |row: &Row, glance: &Glance<'_>| Sortable {
+        first: value(key.by, row, glance),
+        others: others.iter().map(|key| value(key.by, row, glance)).collect(),
+        uid: row.uid.0,
+    };
+    let mut all = match keys.iter().all(|key| matches!(key.by, SortBy::Arrival | SortBy::Size)) {
+        true => {
+            let rows = uids.iter().filter_map(|uid| snapshot.get(snapshot.index_of(*uid)?));
+            rows.map(|row| sortable(row, &Glance::default())).collect()
         }
-    }
-    all.sort_by(|(one, first), (two, second)| {
-        let ordering = keys.iter().zip(one.iter().zip(two)).map(|(key, (one, two))| match key.reverse {
-            false => one.cmp(two),
-            true => two.cmp(one),
-        });
-        ordering.fold(Ordering::Equal, Ordering::then).then(first.cmp(second))
+        false => gathered(store, snapshot, uids, sortable)?,
+    };
+    let in_direction = |key: &SortKey, one: &Value, two: &Value| match key.reverse {
+        false => one.cmp(two),
+        true => two.cmp(one),
+    };
+    all.sort_unstable_by(|one, two| {
+        let rest = others.iter().zip(one.others.iter().zip(&two.others));
+        in_direction(key, &one.first, &two.first)
+            .then_with(|| {
+                let verdicts = rest.map(|(key, (one, two))| in_direction(key, one, two));
+                verdicts.fold(Ordering::Equal, Ordering::then)
+            })
+            .then(one.uid.cmp(&two.uid))
     });
-    Ok(all.into_iter().map(|(_, uid)| uid).collect())
+    Ok(all.into_iter().map(|sortable| sortable.uid).collect())
 }
 
-fn value(by: SortBy, row: &Row, front: &Front) -> Value {
-    let envelope = &front.envelope;
+/// Makes something of each message, in no order. Blocks.
+pub(super) fn gathered<T: Send>(
+    store: &Store,
+    snapshot: &Snapshot,
+    uids: &[Uid],
+    make: impl Fn(&Row, &Glance<'_>) -> T + Sync,
+) -> Result<Vec<T>, ReadError> {
+    let some = |uids: &[Uid]| {
+        let (mut made, mut next) = (Vec::with_capacity(uids.len()), 0);
+        store.glance(snapshot.mailbox, uids, |uid, glance| {
+            // Most often the one behind the last.
+            let here = snapshot.get(next).filter(|row| row.uid == uid).map(|_| next);
+            let Some(index) = here.or_else(|| snapshot.index_of(uid)) else { return };
+            next = index + 1;
+            made.extend(snapshot.get(index).map(|row| make(row, glance)));
+        })?;
+        Ok(made)
+    };
+    if uids.len() < HALVED_FROM {
+        return some(uids);
+    }
+    let (one, two) = uids.split_at(uids.len() / 2);
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| some(two));
+        let mut all = some(one)?;
+        all.append(&mut others.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+        Ok(all)
+    })
+}
+
+fn value(by: SortBy, row: &Row, glance: &Glance<'_>) -> Value {
+    let envelope = &glance.envelope;
     match by {
         SortBy::Arrival => Value::Number(row.received_at),
-        SortBy::Date => Value::Number(front.sent.unwrap_or(row.received_at)),
+        SortBy::Date => Value::Number(glance.sent.unwrap_or(row.received_at)),
         SortBy::Size => Value::Number(row.size.into()),
-        SortBy::Subject => Value::Text(folded(&front.base_subject)),
-        SortBy::Cc => Value::Text(address(&envelope.cc)),
-        SortBy::From => Value::Text(address(&envelope.from)),
-        SortBy::To => Value::Text(address(&envelope.to)),
-        SortBy::DisplayFrom => Value::Text(display(&envelope.from)),
-        SortBy::DisplayTo => Value::Text(display(&envelope.to)),
+        SortBy::Subject => Value::text(folded(glance.base_subject)),
+        SortBy::Cc => Value::text(address(envelope.cc)),
+        SortBy::From => Value::text(address(envelope.from)),
+        SortBy::To => Value::text(address(envelope.to)),
+        SortBy::DisplayFrom => Value::text(display(envelope.from)),
+        SortBy::DisplayTo => Value::text(display(envelope.to)),
     }
 }
 
@@ -72,25 +121,25 @@ pub(super) fn folded(text: &str) -> Box<str> {
 }
 
 /// RFC 5256 §3: what stands before the `@` of the first address; the name of a group that stands first.
-fn address(list: &[Entry]) -> Box<str> {
-    match list.first() {
-        None => "".into(),
-        Some(Entry::Group { name, .. }) => folded(&message::mime::words::decode(name)),
-        Some(Entry::Mailbox(mailbox)) => folded(&String::from_utf8_lossy(&mailbox.local)),
+fn address(mut list: Addresses<'_>) -> Box<str> {
+    match list.next() {
+        None | Some(Address::GroupEnd) => "".into(),
+        Some(Address::Group(name)) => folded(&words::decode(name)),
+        Some(Address::Mailbox(mailbox)) => folded(&String::from_utf8_lossy(mailbox.local)),
     }
 }
 
 /// RFC 5957 §3: the first one's name, or else the address.
-fn display(list: &[Entry]) -> Box<str> {
-    match list.first() {
-        None => "".into(),
-        Some(Entry::Group { name, .. }) => folded(&message::mime::words::decode(name)),
-        Some(Entry::Mailbox(mailbox)) => folded(&mailbox.display_name().unwrap_or_else(|| plain(mailbox))),
+fn display(mut list: Addresses<'_>) -> Box<str> {
+    match list.next() {
+        None | Some(Address::GroupEnd) => "".into(),
+        Some(Address::Group(name)) => folded(&words::decode(name)),
+        Some(Address::Mailbox(mailbox)) => folded(&mailbox.name.map_or_else(|| plain(mailbox), words::decode)),
     }
 }
 
-fn plain(mailbox: &Mailbox) -> String {
-    format!("{}@{}", String::from_utf8_lossy(&mailbox.local), String::from_utf8_lossy(&mailbox.domain))
+fn plain(mailbox: MailboxGlance<'_>) -> String {
+    format!("{}@{}", String::from_utf8_lossy(mailbox.local), String::from_utf8_lossy(mailbox.domain))
 }
 
 #[cfg(test)]

@@ -39,7 +39,7 @@ impl Source {
                     octets.extend_from_slice(piece);
                     Ok(())
                 })?;
-                let fields = section::fields(&octets, &names, others);
+                let fields = section::fields(&octets, names, others);
                 Ok(Source::Octets(section::cut_octets(fields, section.partial)))
             }
             Place::Encoded(..) | Place::Nowhere => Err(ReadError::NotFound),

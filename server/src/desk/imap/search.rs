@@ -34,7 +34,7 @@ impl Desk {
         let (_, snapshot) = self.now()?;
         let query = query(&wish.program, self.house.now());
         let search = self.house.store.search(Arc::clone(&snapshot), &query);
-        self.searching = Some(Searching { search, snapshot, order: wish.order, modseq: wish.modseq });
+        self.searching = Some(Box::new(Searching { search, snapshot, order: wish.order, modseq: wish.modseq }));
         self.search_on().await
     }
 
@@ -46,7 +46,7 @@ impl Desk {
             Step::Halfway(searching) => {
                 let (done, goal) = searching.search.progress();
                 let count = |figure: usize| u32::try_from(figure).ok();
-                self.searching = Some(*searching);
+                self.searching = Some(searching);
                 Ok(Answer::Working { done: count(done), goal: count(goal) })
             }
         }
@@ -85,7 +85,7 @@ impl Searching {
         let modseq = modseq.then(|| highest(&snapshot, &uids)).flatten();
         let hits = match order {
             Order::Uid => Hits::Set(set(uids)),
-            Order::Sorted(keys) => Hits::Sorted(order::sort(store, &snapshot, uids, &keys)?),
+            Order::Sorted(keys) => Hits::Sorted(order::sort(store, &snapshot, &uids, &keys)?),
             Order::Threaded(algorithm) => Hits::Threads(thread::threads(store, &snapshot, &uids, algorithm)?),
         };
         Ok(Step::Over(Found { hits, modseq }))

@@ -5,16 +5,16 @@
 //! Invariants: spans lie inside the message; a part that is not there has none.
 //! Not here: reading them (fetch).
 
-use imap::fetch::{Partial, Section, SectionText};
+use imap::fetch::{FieldName, Partial, Section, SectionText};
 use message::header::Fields;
 use message::mime::transfer::Encoding;
 use message::mime::tree::Content;
-use message::outline::Outline;
+use message::outline::{Outline, Top};
 use std::ops::Range;
 
 /// Where the text of a section is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Place<'a> {
     /// There, as it is.
     Stretch(Range<u64>),
     /// There, and to be decoded.
@@ -24,7 +24,7 @@ pub(super) enum Place {
         /// The header.
         header: Range<u64>,
         /// Their names.
-        names: Vec<String>,
+        names: &'a [FieldName],
         /// All but those.
         others: bool,
     },
@@ -33,37 +33,38 @@ pub(super) enum Place {
 }
 
 /// Where a section of a message with this outline is. Its `partial` is not looked at.
-pub(super) fn place(outline: &Outline, size: u64, section: &Section) -> Place {
+pub(super) fn place<'a>(outline: &Outline, size: u64, section: &'a Section) -> Place<'a> {
     let tree = &outline.tree;
     let Some(at) = tree.section(&section.part) else { return Place::Nowhere };
     let part = &tree.parts[at];
     // The part itself, or the message inside of it, which is what HEADER and TEXT are about (RFC 9051 §6.4.5.1).
     let message = match (section.part.is_empty(), &part.content) {
-        (true, _) => Some(part),
-        (false, Content::Message(inner)) => Some(&tree.parts[*inner]),
+        (true, _) => return place_in_whole(Top::of(part), size, &section.text),
+        (false, Content::Message(inner)) => Some(Top::of(&tree.parts[*inner])),
         (false, _) => None,
     };
-    let fields = |names: &[imap::fetch::FieldName], others| match message {
-        Some(message) => Place::Fields {
-            header: span(&message.header),
-            names: names.iter().map(|name| name.as_str().to_owned()).collect(),
-            others,
-        },
-        None => Place::Nowhere,
-    };
-    match &section.text {
-        SectionText::Whole if section.part.is_empty() => Place::Stretch(0..size),
-        SectionText::Whole => Place::Stretch(span(&part.body)),
-        SectionText::Mime => Place::Stretch(span(&part.header)),
-        SectionText::Header => message.map_or(Place::Nowhere, |message| Place::Stretch(span(&message.header))),
-        SectionText::Text => message.map_or(Place::Nowhere, |message| Place::Stretch(span(&message.body))),
-        SectionText::Fields(names) => fields(names, false),
-        SectionText::FieldsNot(names) => fields(names, true),
+    match (&section.text, message) {
+        (SectionText::Whole, _) => Place::Stretch(span(&part.body)),
+        (SectionText::Mime, _) => Place::Stretch(span(&part.header)),
+        (text, Some(message)) => place_in_whole(message, size, text),
+        (_, None) => Place::Nowhere,
+    }
+}
+
+/// The same in a message, where no part of it is named.
+pub(super) fn place_in_whole(top: Top, size: u64, text: &SectionText) -> Place<'_> {
+    let (header, body) = (span(&top.header), span(&top.body));
+    match text {
+        SectionText::Whole => Place::Stretch(0..size),
+        SectionText::Header | SectionText::Mime => Place::Stretch(header),
+        SectionText::Text => Place::Stretch(body),
+        SectionText::Fields(names) => Place::Fields { header, names, others: false },
+        SectionText::FieldsNot(names) => Place::Fields { header, names, others: true },
     }
 }
 
 /// The same for BINARY: a part that holds no others is to be decoded.
-pub(super) fn binary_place(outline: &Outline, size: u64, part: &[u32]) -> Place {
+pub(super) fn binary_place(outline: &Outline, size: u64, part: &[u32]) -> Place<'static> {
     let Some(at) = outline.tree.section(part) else { return Place::Nowhere };
     let found = &outline.tree.parts[at];
     match (&found.content, &found.encoding) {
@@ -98,10 +99,10 @@ pub(super) fn cut_octets(mut octets: Vec<u8>, partial: Option<Partial>) -> Vec<u
 }
 
 /// Some fields of a header, as they stand, and the blank line that ends a header.
-pub(super) fn fields(header: &[u8], names: &[String], others: bool) -> Vec<u8> {
+pub(super) fn fields(header: &[u8], names: &[FieldName], others: bool) -> Vec<u8> {
     let mut out = Vec::new();
     for field in Fields::new(header) {
-        if names.iter().any(|name| field.is(name)) != others {
+        if names.iter().any(|name| field.is(name.as_str())) != others {
             out.extend_from_slice(&header[field.span.clone()]);
         }
     }
@@ -136,7 +137,7 @@ mod tests {
         let octets = match place(&Outline::of(MESSAGE), MESSAGE.len() as u64, section) {
             Place::Stretch(range) => MESSAGE[range.start as usize..range.end as usize].to_vec(),
             Place::Fields { header, names, others } => {
-                fields(&MESSAGE[header.start as usize..header.end as usize], &names, others)
+                fields(&MESSAGE[header.start as usize..header.end as usize], names, others)
             }
             Place::Encoded(..) => panic!("only BINARY decodes"),
             Place::Nowhere => return None,
@@ -168,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_message_that_ends_within_its_header_has_no_blank_line() {
-        let subject = ["Subject".to_owned()];
+        let subject = [FieldName::parse(b"Subject").expect("a name")];
         assert_eq!(fields(b"Subject: x\r\nTo: y\r\n", &subject, false), b"Subject: x\r\n");
         assert_eq!(fields(b"To: y\r\nSubject: x", &subject, false), b"Subject: x");
         assert_eq!(fields(b"Subject: x\r\n\r\n", &subject, true), b"\r\n");

@@ -9,13 +9,10 @@
 //! Invariants: each message stands in the forest once; nothing is below itself; a walk upwards is bounded by [`DEPTH_MAX`].
 //! Not here: which messages (search).
 
-use super::order::folded;
+use super::order::{folded, gathered};
 use imap::server::ask::{ThreadAlgorithm, ThreadNode};
 use std::collections::HashMap;
 use store::{ReadError, Snapshot, Store, Uid};
-
-/// So many messages are taken out of the index at once.
-const LISTED_AT_ONCE: usize = 500;
 
 /// No discussion is deeper; what would be below begins another one. Without it a forged chain would cost its square.
 const DEPTH_MAX: usize = 1_000;
@@ -41,20 +38,15 @@ pub(super) fn threads(
     uids: &[Uid],
     algorithm: ThreadAlgorithm,
 ) -> Result<Vec<ThreadNode>, ReadError> {
-    let mut letters = Vec::with_capacity(uids.len());
-    for uids in uids.chunks(LISTED_AT_ONCE) {
-        for listed in store.list(snapshot.mailbox, uids)? {
-            let front = listed.front();
-            letters.push(Letter {
-                uid: listed.kept.uid.0,
-                sent: front.sent.unwrap_or(listed.kept.received_at),
-                subject: folded(&front.base_subject),
-                is_reply: front.is_reply,
-                id: front.message_id(),
-                ancestors: front.ancestors(),
-            });
-        }
-    }
+    let mut letters = gathered(store, snapshot, uids, |row, glance| Letter {
+        uid: row.uid.0,
+        sent: glance.sent.unwrap_or(row.received_at),
+        subject: folded(glance.base_subject),
+        is_reply: glance.is_reply,
+        id: glance.message_id(),
+        ancestors: glance.ancestors(),
+    })?;
+    letters.sort_unstable_by_key(|letter| letter.uid);
     Ok(match algorithm {
         ThreadAlgorithm::OrderedSubject => ordered_subject(letters),
         ThreadAlgorithm::References => Forest::grow(letters).by_subject().in_order(Rank::First),
