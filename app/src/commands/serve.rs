@@ -81,6 +81,11 @@ pub fn introduction(running: &Running) -> serde_json::Value {
 /// password is 19 MiB; making a new one costs some 20 µs.
 const IDLE_THREAD_KEPT: Duration = Duration::from_secs(2);
 
+/// So many threads may wait for the disk at once, as many as a fast one has requests under way. Without a limit of ours, clients that
+/// ask and never read made hundreds, and each costs a megabyte. None waits for what another one must do: the store writes on threads
+/// of its own.
+const BLOCKING_THREADS_MAX: usize = 128;
+
 /// The runtime of a server: a thread for each processor, and as many open files as the system lets us have, for each
 /// connection is one.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -89,7 +94,9 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     if let Err(error) = raised {
         warn!(%error, "the limit of open files stays low, and with it the number of connections");
     }
-    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().thread_keep_alive(IDLE_THREAD_KEPT).build()?)
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.enable_all().thread_keep_alive(IDLE_THREAD_KEPT).max_blocking_threads(BLOCKING_THREADS_MAX);
+    Ok(builder.build()?)
 }
 
 /// Logs to standard error. `PACKETBOAT_LOG` overrides the level, for one part of the program if need be.
