@@ -54,8 +54,9 @@ pub const READ_AHEAD_MAX: usize = 64 * 1024;
 /// a protocol allows to be gathered.
 pub const INBOX_MAX: usize = 1024 * 1024;
 
-/// Buffers larger than this are given back when the connection falls idle, in octets. A command and its answer fit.
-pub const KEEP_MAX: usize = 4 * 1024;
+/// Buffers larger than this are given back when the connection falls idle, in octets. A usual command and its answer fit; there
+/// are three of them, and ten thousand connections that wait for mail should not keep what they said at their beginning.
+pub const KEEP_MAX: usize = 512;
 
 /// A peer that takes fewer octets than this within [`Pace::write`] is stalled. Reading an octet now and then
 /// must not hold a connection for ever.

@@ -61,7 +61,7 @@ pub enum Came {
 }
 
 /// Buffers larger than this are given back between commands.
-const KEPT_MAX: usize = 1024;
+const KEPT_MAX: usize = 256;
 
 impl Gather {
     /// For lines of at most this length.

@@ -80,7 +80,7 @@ const BAD_COMMANDS_MAX: u32 = 20;
 const PIECE: usize = 64 * 1024;
 
 /// What a buffer keeps between commands; what is above was for a message and is given back.
-const IDLE_BUFFER_MAX: usize = 1024;
+const IDLE_BUFFER_MAX: usize = 256;
 
 /// The first octet of a TLS record with a handshake (RFC 8446 §5.1); no command begins with it.
 const TLS_HANDSHAKE: u8 = 0x16;

@@ -8,20 +8,22 @@ use aws_lc_rs::hmac;
 
 /// Makes nonces out of a seed. Who has seen some of them cannot tell the next.
 pub struct Nonces {
-    seed: hmac::Key,
+    /// A key made of it is forty times as large: too much for a session that draws once.
+    seed: [u8; 32],
     count: u64,
 }
 
 impl Nonces {
     /// `seed` is 32 octets from the system's random source, fresh for each session.
     pub fn new(seed: &[u8; 32]) -> Self {
-        Nonces { seed: hmac::Key::new(hmac::HMAC_SHA256, seed), count: 0 }
+        Nonces { seed: *seed, count: 0 }
     }
 
     /// The next nonce: 24 characters of base64, 144 bits.
     pub fn draw(&mut self) -> String {
         self.count += 1;
-        let tag = hmac::sign(&self.seed, &self.count.to_be_bytes());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.seed);
+        let tag = hmac::sign(&key, &self.count.to_be_bytes());
         crate::wire::encode(&tag.as_ref()[..18])
     }
 }
