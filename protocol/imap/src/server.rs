@@ -519,9 +519,10 @@ impl Server {
         if self.member().is_some() { self.idle_until } else { self.login_until }
     }
 
-    /// In the middle of a command: before login it is LOGIN.
+    /// In the middle of a command: before login it is LOGIN, behind it perhaps one with URLs that grant access.
     fn gather_holds_secret(&self) -> bool {
-        !self.gather.is_at_start() && self.member().is_none()
+        let fetches = || Opening::read(self.gather.text()).is_ok_and(|opening| opening.row.verb == Verb::Urlfetch);
+        !self.gather.is_at_start() && (self.member().is_none() || fetches())
     }
 }
 

@@ -14,7 +14,7 @@ use imap::search::Key;
 use imap::server::ask::*;
 use imap::server::{Server, Settings};
 use imap::set::NumberSet;
-use line::{Session, Step};
+use line::{Exposure, Session, Step};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -356,6 +356,24 @@ proptest! {
         }
         scene.agree();
     }
+}
+
+#[test]
+fn urls_that_grant_access_are_not_shown() {
+    let mut scene = Scene::new(0, false);
+    let mut input = &b"a URLFETCH {3+}\r\nurl \"another\"\r\n"[..];
+    let mut shown = Vec::new();
+    while !input.is_empty() {
+        let taken = scene.server.receive(input, scene.now);
+        shown.push((&input[..taken], scene.server.exposure()));
+        input = &input[taken..];
+    }
+    let hidden = |(piece, exposure): &(&[u8], Exposure)| match exposure {
+        Exposure::Content => true,
+        Exposure::SecretAfter(octets) => !piece[..*octets].windows(3).any(|word| word == b"url" || word == b"ano"),
+        Exposure::Open => false,
+    };
+    assert!(shown.len() > 1 && shown.iter().all(hidden), "{shown:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use ::imap::pattern::Pattern;
 use ::imap::server::ask::*;
 use ::imap::server::{Server, Settings};
 use ::imap::set::{NumberSet, SequenceSet};
-use ::imap::url::MessageUrl;
+use ::imap::url::{AuthorizedUrl, MessageUrl};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,7 +33,8 @@ pub fn command(input: &[u8]) {
     }
     let _ = append::next(input, input.first() == Some(&b')'));
     let _ = append::parts(input);
-    let _ = std::str::from_utf8(input).map(MessageUrl::parse);
+    let _ = std::str::from_utf8(input).map(|url| (MessageUrl::parse(url), AuthorizedUrl::parse_rump(url)));
+    let _ = AuthorizedUrl::parse(input);
 }
 
 fn read(input: &[u8], utf8: bool) -> Option<(bool, Command)> {
