@@ -6,7 +6,7 @@
 //! Not here: names (dns), TLS (drive).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
@@ -26,7 +26,11 @@ pub async fn connect(address: SocketAddr, limit: Duration, source: Option<IpAddr
             let sentence = format!("cannot reach {address} from {source}: one is IPv4, the other IPv6");
             return Err(io::Error::new(io::ErrorKind::InvalidInput, sentence));
         }
-        socket.bind(SocketAddr::new(source, 0))?;
+        // To bind is to search for a port that no connection had for a minute (TIME_WAIT), whoever it was with: after ten
+        // thousand files nothing costs more. To connect finds one that is free for this peer, at once.
+        if usual_source(address) != Some(source) {
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
     }
     match tokio::time::timeout(limit, socket.connect(address)).await {
         Ok(connected) => connected,
@@ -35,6 +39,14 @@ pub async fn connect(address: SocketAddr, limit: Duration, source: Option<IpAddr
             format!("{address} did not answer within {} s", limit.as_secs_f32()),
         )),
     }
+}
+
+/// From which of its addresses the system would go there. To ask it by UDP sends nothing.
+fn usual_source(address: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let probe = UdpSocket::bind((any, 0)).ok()?;
+    probe.connect(address).ok()?;
+    Some(probe.local_addr().ok()?.ip())
 }
 
 #[cfg(test)]
@@ -47,11 +59,20 @@ mod tests {
     async fn connects_from_the_source_it_is_given() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let address = listener.local_addr().expect("bound");
-        let source: IpAddr = "127.0.0.7".parse().expect("an address");
-        let ours = connect(address, LIMIT, Some(source)).await.expect("connected");
-        let (_theirs, peer) = listener.accept().await.expect("accepted");
-        assert_eq!(peer, ours.local_addr().expect("connected"));
-        assert_eq!(peer.ip(), source);
+        // The one that the system would take itself, and another.
+        for source in ["127.0.0.1", "127.0.0.7"] {
+            let source: IpAddr = source.parse().expect("an address");
+            let ours = connect(address, LIMIT, Some(source)).await.expect("connected");
+            let (_theirs, peer) = listener.accept().await.expect("accepted");
+            assert_eq!(peer, ours.local_addr().expect("connected"));
+            assert_eq!(peer.ip(), source);
+        }
+    }
+
+    #[test]
+    fn the_system_has_a_source_for_each_peer() {
+        let source = usual_source("127.0.0.9:9".parse().expect("an address"));
+        assert_eq!(source, Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     }
 
     #[tokio::test]
