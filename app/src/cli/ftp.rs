@@ -3,6 +3,9 @@
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
+/// Nobody means to wait longer than a month, and the clock has to know when that ends.
+pub const TIMEOUT_MAX_SECS: u64 = 30 * 24 * 60 * 60;
+
 /// Fetch, send, list and mirror files by FTP; without a command, at a prompt.
 #[derive(Debug, Args)]
 #[command(
@@ -125,9 +128,10 @@ pub struct Access {
     /// No faster than so much in a second, such as 500k or 2M.
     #[arg(long, value_name = "RATE", value_parser = rate, help_heading = "Connection")]
     pub limit_rate: Option<std::num::NonZeroU64>,
-    /// Seconds in which something must move.
-    #[arg(long, value_name = "SECS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..), help_heading = "Connection")]
-    pub timeout: u64,
+    /// Seconds in which something must move, and the server must answer [default: 60 for data, 120 for an answer, 600 for the one
+    /// behind the last octet of a file]
+    #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MAX_SECS), help_heading = "Connection")]
+    pub timeout: Option<u64>,
     /// Print results as JSON, one object a line.
     #[arg(long, help_heading = "Output")]
     pub json: bool,

@@ -8,7 +8,7 @@ use crate::charset::Charset;
 use crate::error::Error;
 use crate::url::{Scheme, Url};
 use ftp::address::Family;
-use ftp::client::{Settings, Tls, Way};
+use ftp::client::{REPLY_LIMIT, Settings, Tls, VERDICT_LIMIT, Way};
 use line::Secret;
 use net::{ClientTls, Proxy, Throttle, Trust};
 use std::net::IpAddr;
@@ -61,6 +61,10 @@ pub struct Site {
     pub connect_limit: Duration,
     /// How long nothing may move.
     pub stall_limit: Duration,
+    /// How long the server may take to answer.
+    pub reply_limit: Duration,
+    /// How long it may take behind the last octet of a file: it may sync it, and look for viruses.
+    pub verdict_limit: Duration,
     /// How fast files may travel.
     pub throttle: Throttle,
     /// Where to go after the login; nothing for where it leads.
@@ -101,6 +105,12 @@ impl std::fmt::Debug for Tap {
     }
 }
 
+/// A connection across the world takes a second; three lost packets, seven.
+const CONNECT_LIMIT: Duration = Duration::from_secs(20);
+
+/// Whoever moves nothing so long has usually gone.
+const STALL_LIMIT: Duration = Duration::from_secs(60);
+
 /// What anonymous users are called (RFC 1635), and what they say for a password.
 pub const ANONYMOUS: (&str, &str) = ("anonymous", "guest");
 
@@ -136,9 +146,10 @@ impl Site {
             pipelining: true,
             proxy: None,
             family: None,
-            // A connection across the world takes a second; three lost packets, seven.
-            connect_limit: Duration::from_secs(20),
-            stall_limit: Duration::from_secs(60),
+            connect_limit: CONNECT_LIMIT,
+            stall_limit: STALL_LIMIT,
+            reply_limit: REPLY_LIMIT,
+            verdict_limit: VERDICT_LIMIT,
             throttle: Throttle::default(),
             directory: Vec::new(),
             way: ProvenWay::default(),
@@ -155,6 +166,15 @@ impl Site {
             safety => safety,
         };
         Site { proxy: Some(proxy), safety, ..self }
+    }
+
+    /// Waits as long as somebody wishes, for whatever it is: data, answers, the verdict on an upload. Without a wish, as long as
+    /// each of them usually takes.
+    pub fn wait_at_most(&mut self, limit: Option<Duration>) {
+        self.connect_limit = limit.unwrap_or(CONNECT_LIMIT).min(CONNECT_LIMIT);
+        self.stall_limit = limit.unwrap_or(STALL_LIMIT);
+        self.reply_limit = limit.unwrap_or(REPLY_LIMIT);
+        self.verdict_limit = limit.unwrap_or(VERDICT_LIMIT);
     }
 
     /// A server cannot dial us behind a proxy. What has worked before comes first.
@@ -185,6 +205,8 @@ impl Site {
             pipelining: self.pipelining,
             utf8: self.charset.is_none(),
             ways: self.ways(family),
+            reply_limit: self.reply_limit,
+            verdict_limit: self.verdict_limit,
         }
     }
 }

@@ -181,7 +181,7 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// A session that begins now.
     pub fn new(settings: Settings, now: Instant) -> Self {
-        let ways = settings.ways.clone();
+        let (ways, reply_limit) = (settings.ways.clone(), settings.reply_limit);
         Client {
             settings,
             replies: Replies::new(),
@@ -201,7 +201,7 @@ impl Client {
             words: Vec::new(),
             words_exposure: Exposure::Open,
             question: None,
-            deadline: now + REPLY_LIMIT,
+            deadline: now + reply_limit,
             exposure: Exposure::Open,
         }
     }
@@ -352,7 +352,7 @@ impl Session for Client {
                     // While data move the control connection may be silent as long as it likes.
                     State::Busy(_) => {}
                     State::Aborting(..) => self.deadline = now + ABORT_LIMIT,
-                    _ => self.deadline = now + REPLY_LIMIT,
+                    _ => self.deadline = now + self.settings.reply_limit,
                 }
                 self.reply(reply, now);
             }
@@ -374,7 +374,7 @@ impl Session for Client {
 
     fn secured(&mut self, _tls: Secured, now: Instant) {
         self.secured = true;
-        self.deadline = now + REPLY_LIMIT;
+        self.deadline = now + self.settings.reply_limit;
         // RFC 4217 §4.2: whatever was said in clear counts no more, half a reply neither.
         self.replies = Replies::new();
         if let State::Securing(greeting) = std::mem::replace(&mut self.state, State::Greeting) {
@@ -383,7 +383,7 @@ impl Session for Client {
     }
 
     fn answer(&mut self, answer: Answer, now: Instant) {
-        self.deadline = now + REPLY_LIMIT;
+        self.deadline = now + self.settings.reply_limit;
         match (std::mem::replace(&mut self.state, State::Closing), answer) {
             (State::Order, Answer::Order(order)) => self.obey(order),
             (State::Reaching(errand), Answer::Dialled) => self.reached(errand),

@@ -52,7 +52,7 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
         (_, true) => Some(ftp_client::Family::V6),
         _ => None,
     };
-    site.stall_limit = Duration::from_secs(access.timeout);
+    site.wait_at_most(access.timeout.map(Duration::from_secs));
     site.throttle = throttle(access);
     if access.show_dialogue {
         let colours = crate::output::colours(&stderr());

@@ -3,6 +3,7 @@
 use super::order::Way;
 use crate::command::HostName;
 use line::Secret;
+use std::time::Duration;
 
 /// How a client behaves.
 #[derive(Debug, Clone)]
@@ -27,6 +28,10 @@ pub struct Settings {
     pub utf8: bool,
     /// Ways to data connections, the best first.
     pub ways: Vec<Way>,
+    /// How long the server may take to answer (usually [`REPLY_LIMIT`](super::REPLY_LIMIT)).
+    pub reply_limit: Duration,
+    /// How long it may take behind the last octet of a transfer (usually [`VERDICT_LIMIT`](super::VERDICT_LIMIT)).
+    pub verdict_limit: Duration,
 }
 
 /// What we think of AUTH TLS.

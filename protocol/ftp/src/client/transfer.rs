@@ -7,7 +7,7 @@
 //! reported; a way that the server does not know is not tried again in this session.
 //! Not here: octets.
 
-use super::{ABORT_LIMIT, ABORT_REPLIES_MAX, Ask, Client, NOTICE_LIMIT, REPLY_LIMIT, TRANSFER_TICK, VERDICT_LIMIT};
+use super::{ABORT_LIMIT, ABORT_REPLIES_MAX, Ask, Client, NOTICE_LIMIT, TRANSFER_TICK};
 use super::{After, News, Outcome, Start, State, Transfer, Way, Words};
 use crate::address::{self, Extended, Family};
 use crate::command::{Command, PassiveWish, Representation};
@@ -236,7 +236,7 @@ impl Client {
             busy.verdict = Some(reply);
             return self.state = State::Busy(busy);
         }
-        self.deadline = now + REPLY_LIMIT;
+        self.deadline = now + self.settings.reply_limit;
         if reply.is_positive() {
             return self.conclude(busy, reply);
         }
@@ -281,7 +281,7 @@ impl Client {
         if let Some(verdict) = busy.verdict.take() {
             return self.conclude(busy, verdict);
         }
-        self.deadline = now + if busy.data == Data::Whole { VERDICT_LIMIT } else { NOTICE_LIMIT };
+        self.deadline = now + if busy.data == Data::Whole { self.settings.verdict_limit } else { NOTICE_LIMIT };
         self.state = State::Busy(busy);
     }
 

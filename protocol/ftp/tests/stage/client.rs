@@ -1,6 +1,6 @@
 //! How transcripts write the questions and answers of the client.
 //!
-//! `in=yes` in `given:` is a client that has logged in at a server without features.
+//! `in=yes` in `given:` is a client that has logged in at a server without features; `timeout=20` one with little patience.
 //! `?: next admitted mlsd utf8 private`, `?: next said 250 … | 350 …`, `?: next transferred 226 …`, `?: dial 4000`, `?: listen 1`,
 //! `?: pump`, `?: let-go`, `?: ended …`; `!: say NOOP | SITE HELP`, `!: say-ahead NOOP`, `!: transfer ahead RETR a`, `!: transfer RETR a`, `!: transfer from=5 RETR a`,
 //! `!: transfer ascii RETR a`, `!: quit`, `!: dialled`, `!: listening 127.0.0.1:4000`, `!: unreachable`, `!: ok`;
@@ -10,10 +10,13 @@
 
 use ftp::Command;
 use ftp::address::Family;
-use ftp::client::{Answer, Ask, Client, End, News, Order, Outcome, Settings, Start, Tls, Transfer, Unsafe, Way, Words};
+use ftp::client::{
+    Answer, Ask, Client, End, News, Order, Outcome, REPLY_LIMIT, Settings, Start, Tls, Transfer, Unsafe,
+};
+use ftp::client::{VERDICT_LIMIT, Way, Words};
 use ftp::command::HostName;
 use line::{Secret, Session, Step};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use transcript::{Given, Side, Stage};
 
 pub struct FtpClient;
@@ -41,6 +44,8 @@ impl Stage for FtpClient {
             pipelining: given.setting("pipelining") != Some("no"),
             utf8: given.setting("utf8") != Some("no"),
             ways: if given.is("active") { Way::active(family) } else { Way::all(family) },
+            reply_limit: limit(given, REPLY_LIMIT),
+            verdict_limit: limit(given, VERDICT_LIMIT),
         };
         let settings =
             if given.is("in") { Settings { tls: Tls::Never, clear_login: true, ..settings } } else { settings };
@@ -86,6 +91,11 @@ impl Stage for FtpClient {
             _ => return Err(format!("no such news: {text}")),
         })
     }
+}
+
+/// `timeout=SECS`, or the usual one.
+fn limit(given: &Given, usual: Duration) -> Duration {
+    given.setting("timeout").map_or(usual, |secs| Duration::from_secs(secs.parse().expect("a number of seconds")))
 }
 
 /// Up to the first question, with a server that knows neither FEAT nor anything else.

@@ -159,7 +159,7 @@ impl Shell {
         if let Some(seat) = self.seat.lock().await.as_mut() {
             let (site, access) = (seat.site(), &self.settings.access);
             site.active = access.active;
-            site.stall_limit = Duration::from_secs(access.timeout);
+            site.wait_at_most(access.timeout.map(Duration::from_secs));
             site.throttle = throttle(access);
             seat.renew();
         }

@@ -1,6 +1,6 @@
 //! What can be set at the prompt. It holds for what is done from then on.
 
-use crate::cli::ftp::Access;
+use crate::cli::ftp::{Access, TIMEOUT_MAX_SECS};
 use crate::failure::Failure;
 
 /// Each with a sentence.
@@ -10,7 +10,7 @@ pub const NAMES: [(&str, &str); 7] = [
     ("limit-rate", "no faster than so much in a second, such as 500k; or off"),
     ("parallel", "connections at once, 1 to 64"),
     ("quiet", "no bars and no summaries: on or off"),
-    ("timeout", "seconds in which something must move"),
+    ("timeout", "seconds in which something must move, and the server answer; or usual"),
     ("verify", "compare sums after each file, if the server tells them: on or off"),
 ];
 
@@ -31,7 +31,7 @@ impl Settings {
             "limit-rate" => self.access.limit_rate.map_or("off".into(), |rate| rate.to_string()),
             "parallel" => self.access.parallel.to_string(),
             "quiet" => on(self.access.quiet),
-            "timeout" => self.access.timeout.to_string(),
+            "timeout" => self.access.timeout.map_or("usual".into(), |secs| secs.to_string()),
             _ => on(self.verify),
         };
         NAMES.iter().map(|(name, about)| format!("{name:<11} {:<8} {about}", value(name))).collect()
@@ -58,9 +58,10 @@ impl Settings {
                 self.access.parallel = number.ok_or_else(|| wrong("a number from 1 to 64"))?;
             }
             "quiet" => self.access.quiet = switch()?,
+            "timeout" if value == "usual" => self.access.timeout = None,
             "timeout" => {
-                let secs = value.parse().ok().filter(|secs| *secs > 0);
-                self.access.timeout = secs.ok_or_else(|| wrong("a number of seconds"))?;
+                let secs = value.parse().ok().filter(|secs| (1..=TIMEOUT_MAX_SECS).contains(secs));
+                self.access.timeout = Some(secs.ok_or_else(|| wrong("a number of seconds, or usual"))?);
             }
             "verify" => self.verify = switch()?,
             _ => return Err(Failure::Missing(format!("{name}: no such setting; `set` shows them"))),
