@@ -27,7 +27,7 @@ use crate::names::BodyId;
 use crate::read::body_span;
 use crate::record::{HEADER_LEN, Header};
 use crate::segment::{SEGMENT_HEADER_LEN, SegmentFile, SegmentFiles, Span, is_header_of, segment_number};
-use crate::{DATABASE, SEGMENTS, Shared, files_in, lock_dir};
+use crate::{DATABASE, SEGMENTS, Shared, files_in, lock_dir, states};
 
 pub(crate) use rules::RULES;
 
@@ -123,11 +123,18 @@ pub fn repair(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
     for body in lost.outlines {
         transaction.execute("UPDATE bodies SET outline = NULL WHERE id = ?1", params![body.0])?;
     }
+    let sound_before = report.problems.len();
+    unpack(&transaction, &mut report)?;
     for rule in RULES {
         if rule.find(&transaction, &mut report).map_err(unreadable)? {
             transaction.execute_batch(rule.mend)?;
         }
     }
+    if report.problems.len() > sound_before {
+        transaction.execute("DELETE FROM states", [])?;
+        states::pack(&transaction, states::REPACKED)?;
+    }
+    states::forget_unpacked(&transaction)?;
     transaction.commit()?;
     Ok(report)
 }
@@ -143,14 +150,23 @@ fn check_all(conn: &Connection, files: &SegmentFiles) -> Result<Report, ReadErro
         return Ok(report);
     }
     let snapshot = conn.unchecked_transaction()?;
+    unpack(&snapshot, &mut report)?;
     for rule in RULES {
         rule.find(&snapshot, &mut report)?;
     }
+    states::forget_unpacked(&snapshot)?;
     report.messages = count(&snapshot, "SELECT count(*) FROM messages")?;
     report.mails = count(&snapshot, "SELECT count(*) FROM mails")?;
     drop(snapshot);
     check_files(conn, files, &mut report)?;
     Ok(report)
+}
+
+/// Lays the states of all messages out for the rules.
+fn unpack(conn: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+    states::unpack(conn, |what| {
+        report.add(what, Some("kept as far as it can be read, else as if nobody had seen the messages"))
+    })
 }
 
 /// Opens a store nobody runs, and keeps others out.

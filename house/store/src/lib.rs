@@ -56,6 +56,7 @@ mod texts;
 mod disk;
 mod record;
 mod segment;
+mod states;
 
 mod index;
 mod migrate;

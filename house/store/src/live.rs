@@ -25,6 +25,7 @@ use crate::error::ReadError;
 use crate::feed::{Arrival, Change};
 use crate::names::{AccountId, MailboxId, ModSeq, Uid};
 use crate::op::Flags;
+use crate::states::{State as MessageState, each_block};
 
 /// How many rows are kept of mailboxes that nobody has open, 32 octets each.
 pub const ROWS_KEPT: usize = 500_000;
@@ -649,28 +650,28 @@ pub(crate) fn load(conn: &Connection, mailbox: MailboxId) -> Result<Snapshot, Re
         pieces: Arc::new([]),
         keywords: Arc::default(),
     };
-    let mut select = moment.prepare_cached(
-        "SELECT uid, modseq, size, received_at, flags, keywords FROM messages WHERE mailbox = ?1 ORDER BY uid",
-    )?;
-    let mut found = select.query(params![mailbox.0])?;
-    let mut rows = Vec::with_capacity(usize::try_from(messages).unwrap_or(0));
-    while let Some(row) = found.next()? {
-        let keywords = match row.get_ref(5)?.as_str_or_null().map_err(rusqlite::Error::from)? {
-            None => 0,
-            Some(words) => snapshot.number(&Flags::from_sql(0, Some(words)).keywords),
-        };
-        let row = Row {
-            modseq: ModSeq(row.get(1)?),
-            received_at: row.get(3)?,
-            uid: Uid(row.get(0)?),
-            size: u32::try_from(row.get::<_, i64>(2)?).unwrap_or(u32::MAX),
-            keywords,
-            system: row.get(4)?,
-        };
-        snapshot.count(&row, true);
-        rows.push(row);
-    }
-    let pieces = rows.chunks(PIECE_ROWS).map(|rows| Piece { start: 0, rows: rows.into() }).collect();
+    let messages = usize::try_from(messages).unwrap_or(0);
+    let mut pieces = Vec::with_capacity(messages / PIECE_ROWS + 1);
+    let mut rows = Vec::with_capacity(PIECE_ROWS);
+    each_block(&moment, mailbox, |block| {
+        let mut last = None;
+        for state in block.states() {
+            let keywords = match last {
+                Some((like, keywords)) if state.is_flagged_like(like) => keywords,
+                _ => snapshot.number(&block.flags(state).keywords),
+            };
+            last = Some((state, keywords));
+            let MessageState { modseq, received_at, uid, size, .. } = *state;
+            let row = Row { modseq, received_at, uid, size, keywords, system: state.system() as u8 };
+            snapshot.count(&row, true);
+            rows.push(row);
+            if rows.len() == PIECE_ROWS {
+                pieces.push(Piece { start: 0, rows: rows.as_slice().into() });
+                rows.clear();
+            }
+        }
+    })?;
+    pieces.push(Piece { start: 0, rows: rows.into() });
     snapshot.put(pieces);
     Ok(snapshot)
 }

@@ -9,14 +9,34 @@
 use std::path::Path;
 
 use rusqlite::Connection;
+use tracing::info;
 
 use crate::error::OpenError;
+use crate::states;
 
 /// "PBST": how a database says that it is a store of ours.
 const APPLICATION_ID: i32 = 0x5042_5354;
 
 /// The steps, in order: applying the first n gives format n.
-const STEPS: &[&str] = &[include_str!("index/format1.sql"), include_str!("index/format2.sql")];
+const STEPS: &[&[Deed]] = &[
+    &[Deed::Run(include_str!("index/format1.sql"))],
+    &[Deed::Run(include_str!("index/format2.sql"))],
+    &[
+        Deed::Run(include_str!("index/format3.sql")),
+        Deed::Pack(
+            "SELECT mailbox, uid, modseq, size, received_at, flags, keywords FROM messages ORDER BY mailbox, uid",
+        ),
+        Deed::Run(include_str!("index/format3_messages.sql")),
+    ],
+];
+
+/// A part of a step.
+enum Deed {
+    /// Statements.
+    Run(&'static str),
+    /// Blocks of states, made of what a query gives.
+    Pack(&'static str),
+}
 
 /// The newest format this version knows.
 pub const FORMAT: u32 = STEPS.len() as u32;
@@ -34,8 +54,17 @@ pub(crate) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), OpenErro
         return Err(OpenError::NewerFormat { dir, found, known: FORMAT });
     }
     for (number, step) in STEPS.iter().enumerate().skip(found as usize) {
+        if !is_empty {
+            // A million messages take some ten seconds.
+            info!("bringing the index {} to format {}", path.display(), number + 1);
+        }
         let transaction = conn.transaction()?;
-        transaction.execute_batch(step)?;
+        for deed in *step {
+            match deed {
+                Deed::Run(sql) => transaction.execute_batch(sql)?,
+                Deed::Pack(select) => states::pack(&transaction, select)?,
+            }
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", number as u32 + 1)?;
         transaction.commit()?;

@@ -26,6 +26,7 @@ use crate::index::open_for_reading;
 use crate::names::{AccountId, BodyId, EmailId, MailId, MailboxId, MailboxName, ModSeq, ThreadId, Uid};
 use crate::op::Flags;
 use crate::segment::{SegmentFile, Span};
+use crate::states::States;
 
 /// How many reading connections are kept when nobody uses them.
 const READERS_KEPT: usize = 4;
@@ -403,27 +404,33 @@ pub(crate) fn maildrop(conn: &Connection, account: AccountId) -> Result<Maildrop
     let (mailbox, uidvalidity, messages): (i64, u32, u64) = snapshot
         .prepare_cached("SELECT id, uidvalidity, messages FROM mailboxes WHERE account = ?1 AND name = 'INBOX'")?
         .query_row(params![account.0], |row| Ok((row.get(0)?, row.get(1)?, count(row, 2)?)))?;
+    let mailbox = MailboxId(mailbox);
+    let mut states = States::of(&snapshot, mailbox)?;
     let mut kept = Vec::with_capacity(usize::try_from(messages).unwrap_or(0));
     let sql = format!("{SELECT_KEPT} WHERE m.mailbox = ?1 ORDER BY m.uid");
-    for row in snapshot.prepare_cached(&sql)?.query_map(params![mailbox], kept_row)? {
-        kept.push(row?);
+    let mut select = snapshot.prepare_cached(&sql)?;
+    let mut rows = select.query(params![mailbox.0])?;
+    while let Some(row) = rows.next()? {
+        kept.push(kept_row(row, &mut states)?);
     }
-    Ok(Maildrop { mailbox: MailboxId(mailbox), uidvalidity, messages: kept })
+    Ok(Maildrop { mailbox, uidvalidity, messages: kept })
 }
 
 pub(crate) fn messages(conn: &Connection, mailbox: MailboxId, from: Uid, max: usize) -> Result<Vec<Kept>, ReadError> {
+    let moment = conn.unchecked_transaction()?;
+    let mut states = States::of(&moment, mailbox)?;
     let sql = format!("{SELECT_KEPT} WHERE m.mailbox = ?1 AND m.uid >= ?2 ORDER BY m.uid LIMIT ?3");
-    let mut select = conn.prepare_cached(&sql)?;
+    let mut select = moment.prepare_cached(&sql)?;
     let limit = i64::try_from(max).unwrap_or(i64::MAX);
-    let rows = select.query_map(params![mailbox.0, from.0, limit], kept_row)?;
+    let rows = select.query_map(params![mailbox.0, from.0, limit], |row| kept_row(row, &mut states))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// The messages with these UIDs, ascending, that are there.
 pub(crate) fn messages_of(conn: &Connection, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Kept>, ReadError> {
     let mut found = Vec::with_capacity(uids.len());
-    each_of(conn, SELECT_KEPT, mailbox, uids, |row| {
-        found.push(kept_row(row)?);
+    each_of(conn, SELECT_KEPT, mailbox, uids, |row, states| {
+        found.push(kept_row(row, states)?);
         Ok(())
     })?;
     Ok(found)
@@ -439,9 +446,9 @@ pub(crate) struct Found {
 /// The same with their stored outlines.
 pub(crate) fn outlines_of(conn: &Connection, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Found>, ReadError> {
     let mut found = Vec::with_capacity(uids.len());
-    each_of(conn, SELECT_OUTLINED, mailbox, uids, |row| {
+    each_of(conn, SELECT_OUTLINED, mailbox, uids, |row, states| {
         let outline = row.get_ref(OUTLINE_COLUMN)?.as_blob_or_null()?.map(Box::from);
-        found.push(Found { kept: kept_row(row)?, outline });
+        found.push(Found { kept: kept_row(row, states)?, outline });
         Ok(())
     })?;
     Ok(found)
@@ -455,7 +462,7 @@ pub(crate) fn glance(
     mut look: impl FnMut(Uid, &Glance<'_>),
 ) -> Result<Vec<Uid>, ReadError> {
     let mut left = Vec::new();
-    each_of(conn, SELECT_GLANCE, mailbox, uids, |row| {
+    each_of(conn, SELECT_GLANCE, mailbox, uids, |row, _| {
         let (uid, outline) = (Uid(row.get(0)?), row.get_ref(2)?.as_blob_or_null()?);
         let is_alone = row.get_ref(1)?.as_blob()?.is_empty();
         match outline.and_then(Glance::at).filter(|glance| glance.has_header || is_alone) {
@@ -476,9 +483,10 @@ fn each_of(
     select: &str,
     mailbox: MailboxId,
     uids: &[Uid],
-    mut take: impl FnMut(&Row<'_>) -> rusqlite::Result<()>,
+    mut take: impl FnMut(&Row<'_>, &mut States<'_>) -> rusqlite::Result<()>,
 ) -> Result<(), ReadError> {
     let moment = conn.unchecked_transaction()?;
+    let mut states = States::of(&moment, mailbox)?;
     let sql = format!("{select} WHERE m.mailbox = ?1 AND m.uid BETWEEN ?2 AND ?3 ORDER BY m.uid");
     let mut statement = moment.prepare_cached(&sql)?;
     for stretch in uids.chunk_by(|one, two| two.0.saturating_sub(one.0) <= GAP_MAX) {
@@ -486,7 +494,7 @@ fn each_of(
         let mut rows = statement.query(params![mailbox.0, first.0, last.0])?;
         while let Some(row) = rows.next()? {
             if stretch.binary_search(&Uid(row.get(0)?)).is_ok() {
-                take(row)?;
+                take(row, &mut states)?;
             }
         }
     }
@@ -501,30 +509,32 @@ pub(crate) fn vanished(conn: &Connection, mailbox: MailboxId, since: ModSeq) -> 
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-const SELECT_KEPT: &str = "SELECT m.uid, m.size, m.received_at, m.flags, m.keywords, m.prefix, \
-     b.id, b.segment, b.offset, b.length, m.saved_at, m.modseq, m.email, m.thread \
-     FROM messages m JOIN bodies b ON b.id = m.body";
+const SELECT_KEPT: &str = "SELECT m.uid, m.received_at, m.saved_at, m.prefix, m.email, m.thread, \
+     b.id, b.segment, b.offset, b.length FROM messages m JOIN bodies b ON b.id = m.body";
 
-const SELECT_OUTLINED: &str = "SELECT m.uid, m.size, m.received_at, m.flags, m.keywords, m.prefix, \
-     b.id, b.segment, b.offset, b.length, m.saved_at, m.modseq, m.email, m.thread, b.outline \
-     FROM messages m JOIN bodies b ON b.id = m.body";
+const SELECT_OUTLINED: &str = "SELECT m.uid, m.received_at, m.saved_at, m.prefix, m.email, m.thread, \
+     b.id, b.segment, b.offset, b.length, b.outline FROM messages m JOIN bodies b ON b.id = m.body";
 
 const SELECT_GLANCE: &str = "SELECT m.uid, m.prefix, b.outline FROM messages m JOIN bodies b ON b.id = m.body";
 
-const OUTLINE_COLUMN: usize = 14;
+const OUTLINE_COLUMN: usize = 10;
 
-fn kept_row(row: &Row<'_>) -> rusqlite::Result<Kept> {
+fn kept_row(row: &Row<'_>, states: &mut States<'_>) -> rusqlite::Result<Kept> {
+    let uid = Uid(row.get(0)?);
+    // Only in a damaged store has a message no state: it can be read, as one that nobody has seen.
+    let (flags, modseq) = states.flags(uid)?.unwrap_or((Flags::default(), ModSeq(1)));
+    let (prefix, span): (Box<[u8]>, _) = (row.get_ref(3)?.as_blob()?.into(), span(row, 6)?);
     Ok(Kept {
-        uid: Uid(row.get(0)?),
-        size: count(row, 1)?,
-        received_at: row.get(2)?,
-        flags: Flags::from_sql(row.get(3)?, row.get_ref(4)?.as_str_or_null()?),
-        prefix: row.get_ref(5)?.as_blob()?.into(),
-        span: span(row, 6)?,
-        saved_at: row.get(10)?,
-        modseq: ModSeq(row.get(11)?),
-        email: EmailId(row.get(12)?),
-        thread: ThreadId(row.get(13)?),
+        uid,
+        size: prefix.len() as u64 + span.length,
+        received_at: row.get(1)?,
+        saved_at: row.get(2)?,
+        flags,
+        modseq,
+        email: EmailId(row.get(4)?),
+        thread: ThreadId(row.get(5)?),
+        prefix,
+        span,
     })
 }
 
@@ -619,7 +629,7 @@ pub(crate) struct Bodied {
 /// The bodies of messages with these UIDs, ascending.
 pub(crate) fn bodies_of(conn: &Connection, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Bodied>, ReadError> {
     let mut found = Vec::with_capacity(uids.len());
-    each_of(conn, "SELECT m.uid, m.body, m.prefix FROM messages m", mailbox, uids, |row| {
+    each_of(conn, "SELECT m.uid, m.body, m.prefix FROM messages m", mailbox, uids, |row, _| {
         let prefix = row.get_ref(2)?.as_blob()?.into();
         found.push(Bodied { uid: Uid(row.get(0)?), body: BodyId(row.get(1)?), prefix });
         Ok(())

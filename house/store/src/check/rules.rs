@@ -2,6 +2,8 @@
 //!
 //! Order matters: rows that point at nothing go first, then references are counted, then figures are added up.
 //!
+//! Blocks of states are no rows: they stand in the temporary table `unpacked`, and are made anew of it after mending.
+//!
 //! Invariants: a query has one column, a sentence; a statement that mends makes its query find nothing.
 
 use rusqlite::Connection;
@@ -81,6 +83,12 @@ pub(crate) const RULES: &[Rule] = &[
                FROM messages m JOIN mailboxes b ON b.id = m.mailbox JOIN accounts a ON a.id = b.account \
                WHERE m.body NOT IN (SELECT id FROM bodies)",
         mend: "DELETE FROM messages WHERE body NOT IN (SELECT id FROM bodies)",
+        mending: "removed",
+    },
+    Rule {
+        find: "SELECT format('message %d in mailbox %d has a state and is not there', uid, mailbox) FROM unpacked \
+               WHERE (mailbox, uid) NOT IN (SELECT mailbox, uid FROM messages)",
+        mend: "DELETE FROM unpacked WHERE (mailbox, uid) NOT IN (SELECT mailbox, uid FROM messages)",
         mending: "removed",
     },
     Rule {
@@ -189,12 +197,29 @@ pub(crate) const RULES: &[Rule] = &[
         mending: "counted again",
     },
     Rule {
+        find: "SELECT format('message %d in mailbox %d has no flags, not even none', uid, mailbox) FROM messages \
+               WHERE (mailbox, uid) NOT IN (SELECT mailbox, uid FROM unpacked)",
+        mend: "INSERT INTO unpacked (mailbox, uid, modseq, size, received_at, flags) \
+               SELECT m.mailbox, m.uid, b.modseq, o.length + length(m.prefix), m.received_at, 0 \
+               FROM messages m JOIN mailboxes b ON b.id = m.mailbox JOIN bodies o ON o.id = m.body \
+               WHERE (m.mailbox, m.uid) NOT IN (SELECT mailbox, uid FROM unpacked)",
+        mending: "it has none from now on",
+    },
+    Rule {
         find: "SELECT format('message %d in mailbox %d is said to have %d octets and has %d', \
-                   m.uid, m.mailbox, m.size, b.length + length(m.prefix)) \
-               FROM messages m JOIN bodies b ON b.id = m.body WHERE m.size <> b.length + length(m.prefix)",
-        mend: "UPDATE messages SET size = b.length + length(prefix) FROM bodies b \
-               WHERE b.id = messages.body AND size <> b.length + length(prefix)",
+                   m.uid, m.mailbox, s.size, b.length + length(m.prefix)) \
+               FROM messages m JOIN bodies b ON b.id = m.body JOIN unpacked s ON s.mailbox = m.mailbox AND s.uid = m.uid \
+               WHERE s.size <> b.length + length(m.prefix)",
+        mend: "UPDATE unpacked SET size = b.length + length(m.prefix) FROM messages m JOIN bodies b ON b.id = m.body \
+               WHERE m.mailbox = unpacked.mailbox AND m.uid = unpacked.uid AND size <> b.length + length(m.prefix)",
         mending: "corrected",
+    },
+    Rule {
+        find: "SELECT format('message %d in mailbox %d arrived at %d and at %d', m.uid, m.mailbox, m.received_at, s.received_at) \
+               FROM messages m JOIN unpacked s ON s.mailbox = m.mailbox AND s.uid = m.uid WHERE s.received_at <> m.received_at",
+        mend: "UPDATE unpacked SET received_at = m.received_at FROM messages m \
+               WHERE m.mailbox = unpacked.mailbox AND m.uid = unpacked.uid",
+        mending: "the former counts",
     },
     Rule {
         find: "SELECT format('queued mail %d is said to have %d octets and has %d', q.id, q.size, b.length) \
@@ -207,13 +232,13 @@ pub(crate) const RULES: &[Rule] = &[
                    b.id, b.name, b.messages, b.unseen, b.deleted, b.octets, \
                    ifnull(c.messages, 0), ifnull(c.unseen, 0), ifnull(c.deleted, 0), ifnull(c.octets, 0)) \
                FROM mailboxes b LEFT JOIN (SELECT mailbox, count(*) AS messages, sum(flags & 1 = 0) AS unseen, \
-                   sum(flags & 8 <> 0) AS deleted, sum(size) AS octets FROM messages GROUP BY mailbox) c ON c.mailbox = b.id \
+                   sum(flags & 8 <> 0) AS deleted, sum(size) AS octets FROM unpacked GROUP BY mailbox) c ON c.mailbox = b.id \
                WHERE b.messages <> ifnull(c.messages, 0) OR b.unseen <> ifnull(c.unseen, 0) \
                    OR b.deleted <> ifnull(c.deleted, 0) OR b.octets <> ifnull(c.octets, 0)",
         mend: "UPDATE mailboxes SET messages = 0, unseen = 0, deleted = 0, octets = 0; \
                UPDATE mailboxes SET messages = c.messages, unseen = c.unseen, deleted = c.deleted, octets = c.octets \
                    FROM (SELECT mailbox, count(*) AS messages, sum(flags & 1 = 0) AS unseen, \
-                       sum(flags & 8 <> 0) AS deleted, sum(size) AS octets FROM messages GROUP BY mailbox) c \
+                       sum(flags & 8 <> 0) AS deleted, sum(size) AS octets FROM unpacked GROUP BY mailbox) c \
                    WHERE c.mailbox = mailboxes.id;",
         mending: "counted again",
     },
@@ -262,10 +287,10 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         find: "SELECT format('mailbox %d (%s) has modseq %d and a later change in it', id, name, modseq) \
                FROM mailboxes \
-               WHERE modseq < (SELECT max(m.modseq) FROM messages m WHERE m.mailbox = mailboxes.id) \
+               WHERE modseq < (SELECT max(m.modseq) FROM unpacked m WHERE m.mailbox = mailboxes.id) \
                    OR modseq < (SELECT max(e.modseq) FROM expunged e WHERE e.mailbox = mailboxes.id)",
         mend: "UPDATE mailboxes SET modseq = max(modseq, \
-                   ifnull((SELECT max(m.modseq) FROM messages m WHERE m.mailbox = mailboxes.id), 0), \
+                   ifnull((SELECT max(m.modseq) FROM unpacked m WHERE m.mailbox = mailboxes.id), 0), \
                    ifnull((SELECT max(e.modseq) FROM expunged e WHERE e.mailbox = mailboxes.id), 0))",
         mending: "raised",
     },

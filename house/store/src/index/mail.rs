@@ -9,12 +9,14 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, params};
 
 use super::ledger::Ledger;
+use super::states::Stated;
 use super::{Done, Index, Trouble};
 use crate::error::CommitError;
 use crate::essence::Essence;
 use crate::feed::{Arrival, Change};
 use crate::names::{AccountId, BodyId, EmailId, MailboxId, ModSeq, ThreadId, Uid};
 use crate::op::{Flags, MailboxRef, Op, Outcome, Placed};
+use crate::states::State;
 use crate::writer::Written;
 
 impl Index {
@@ -59,7 +61,7 @@ impl Index {
             size,
             received_at,
             system,
-            keywords: flags.keywords_to_sql(),
+            keywords: flags.keywords_to_sql().map(Box::from),
             prefix: prefix.into(),
             email,
             thread,
@@ -74,7 +76,7 @@ impl Index {
     }
 
     pub(super) fn insert_message(
-        &self,
+        &mut self,
         mailbox: MailboxId,
         uid: Uid,
         modseq: ModSeq,
@@ -82,24 +84,22 @@ impl Index {
     ) -> Result<(), Trouble> {
         self.conn
             .prepare_cached(
-                "INSERT INTO messages (mailbox, uid, modseq, body, size, received_at, saved_at, flags, keywords, \
-                 prefix, email, thread, added) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?3)",
+                "INSERT INTO messages (mailbox, uid, body, received_at, saved_at, prefix, email, thread, added) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 mailbox.0,
                 uid.0,
-                modseq.0,
                 row.body.0,
-                row.size,
                 row.received_at,
                 self.shared.now(),
-                row.system,
-                row.keywords,
                 row.prefix,
                 row.email.0,
-                row.thread.0
+                row.thread.0,
+                modseq.0
             ])?;
-        Ok(())
+        let state = State::new(uid, row.size, modseq, row.received_at, row.system);
+        self.push_state(mailbox, state, row.keywords.as_deref())
     }
 
     pub(super) fn expunge(
@@ -113,13 +113,15 @@ impl Index {
         let mut totals = self.account(account)?;
         let (mailbox, mut box_totals) = self.mailbox(account, mailbox)?;
         let mut gone = Vec::new();
-        for uid in ascending(uids) {
-            let Some((body, size, system)) = self.delete_message(mailbox, uid, doomed)? else { continue };
-            self.release_body(body, 1, done)?;
-            box_totals.take(system, size);
+        for Stated { state, .. } in self.take_states(mailbox, &ascending(uids), doomed)? {
+            if let Some(body) = self.delete_message(mailbox, state.uid)? {
+                self.release_body(body, 1, done)?;
+            }
+            let size = i64::from(state.size);
+            box_totals.take(state.system(), size);
             totals.messages -= 1;
             totals.octets -= size;
-            gone.push(uid);
+            gone.push(state.uid);
         }
         if gone.is_empty() {
             return Ok(Outcome::Expunged { uids: gone, modseq: None });
@@ -144,21 +146,11 @@ impl Index {
         Ok(())
     }
 
-    fn delete_message(
-        &self,
-        mailbox: MailboxId,
-        uid: Uid,
-        doomed: Doomed,
-    ) -> Result<Option<(BodyId, i64, u32)>, Trouble> {
-        let mut delete = self.conn.prepare_cached(
-            "DELETE FROM messages WHERE mailbox = ?1 AND uid = ?2 AND flags & ?3 = ?3 RETURNING body, size, flags",
-        )?;
-        let row = delete
-            .query_row(params![mailbox.0, uid.0, doomed.flags()], |row| {
-                Ok((BodyId(row.get(0)?), row.get(1)?, row.get(2)?))
-            })
-            .optional()?;
-        Ok(row)
+    /// Removes a message's row; says which body it had.
+    fn delete_message(&self, mailbox: MailboxId, uid: Uid) -> Result<Option<BodyId>, Trouble> {
+        let mut delete =
+            self.conn.prepare_cached("DELETE FROM messages WHERE mailbox = ?1 AND uid = ?2 RETURNING body")?;
+        Ok(delete.query_row(params![mailbox.0, uid.0], |row| row.get(0).map(BodyId)).optional()?)
     }
 
     /// Remembers a range of expunged UIDs, joined with its neighbours. The joined range takes the newer modseq: a client
@@ -189,13 +181,13 @@ pub(super) struct Arriving<'a> {
     pub(super) flags: &'a Flags,
 }
 
-/// A message as its row has it, without what belongs to its place.
+/// A message as its row and its state have it, without what belongs to its place.
 pub(super) struct Row {
     pub(super) body: BodyId,
     pub(super) size: i64,
     pub(super) received_at: i64,
     pub(super) system: u32,
-    pub(super) keywords: Option<String>,
+    pub(super) keywords: Option<Box<str>>,
     pub(super) prefix: Box<[u8]>,
     pub(super) email: EmailId,
     pub(super) thread: ThreadId,
@@ -217,11 +209,11 @@ pub(super) enum Doomed {
 }
 
 impl Doomed {
-    /// What a message must have.
-    fn flags(self) -> u32 {
+    /// Whether a message with these flags is among them.
+    pub(super) fn includes(self, system: u32) -> bool {
         match self {
-            Doomed::All => 0,
-            Doomed::DeletedOnly => Flags::DELETED,
+            Doomed::All => true,
+            Doomed::DeletedOnly => system & Flags::DELETED != 0,
         }
     }
 }

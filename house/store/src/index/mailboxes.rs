@@ -17,6 +17,7 @@ use crate::error::CommitError;
 use crate::feed::{Change, MailboxChange};
 use crate::names::{AccountId, MailboxId, MailboxName};
 use crate::op::{MAILBOXES_MAX, METADATA_ENTRIES_MAX, MailboxRef, Outcome, RIGHTS_MAX, SUBSCRIPTIONS_MAX};
+use crate::states::MAILBOX_NUMBER_MAX;
 
 impl Index {
     pub(super) fn create_mailbox(
@@ -52,6 +53,9 @@ impl Index {
     ) -> Result<MailboxId, Trouble> {
         let now = self.shared.now();
         let mailbox = MailboxId(self.ledger.mailbox.take());
+        if mailbox.0 > MAILBOX_NUMBER_MAX {
+            return Err(CommitError::TooMany("mailboxes that ever were").into());
+        }
         // RFC 9051 §2.3.1.1: larger for every later mailbox of the same name; a clock that went back must not hurt.
         let uidvalidity = self.ledger.uidvalidity.take_from(now.clamp(1, i64::from(u32::MAX / 2)));
         self.conn
@@ -94,6 +98,7 @@ impl Index {
 
     /// Removes a mailbox and everything that hangs on it but bodies.
     pub(super) fn delete_rows_of(&mut self, mailbox: MailboxId) -> Result<(), Trouble> {
+        self.remove_all_states(mailbox)?;
         for sql in [
             "DELETE FROM messages WHERE mailbox = ?1",
             "DELETE FROM expunged WHERE mailbox = ?1",

@@ -20,6 +20,7 @@ mod mail;
 mod mailboxes;
 mod moving;
 mod spool;
+mod states;
 mod threads;
 
 use std::path::Path;
@@ -40,6 +41,7 @@ use crate::writer::{SegmentNote, Work, Written};
 pub(crate) use accounts::INBOX;
 use ledger::{Ledger, SegmentTotals};
 use mail::Doomed;
+use states::Tails;
 
 /// The database's page. Small rows and many small transactions: a larger page only makes the log larger.
 const PAGE_OCTETS: u32 = 4096;
@@ -148,6 +150,7 @@ pub(crate) struct Index {
     conn: Connection,
     shared: Arc<Shared>,
     ledger: Ledger,
+    tails: Tails,
     /// What is known of segments and not committed yet.
     notes: Vec<SegmentNote>,
 }
@@ -203,7 +206,7 @@ pub(crate) fn has_accounts(conn: &Connection) -> rusqlite::Result<bool> {
 impl Index {
     pub(crate) fn new(conn: Connection, shared: Arc<Shared>) -> Result<Index, OpenError> {
         let ledger = Ledger::load(&conn)?;
-        Ok(Index { conn, shared, ledger, notes: Vec::new() })
+        Ok(Index { conn, shared, ledger, tails: Tails::default(), notes: Vec::new() })
     }
 
     pub(crate) fn resume(conn: &Connection) -> Result<Resume, OpenError> {
@@ -229,6 +232,7 @@ impl Index {
             Ok(done) => Ok(done),
             Err(failure) => {
                 self.ledger.drop_all();
+                self.tails.clear();
                 if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
                     return Err(Failure::Broken("a failed transaction could not be undone".into()));
                 }
@@ -245,6 +249,7 @@ impl Index {
         for (work, written) in jobs {
             results.push(self.carry_out(work, written)?);
         }
+        self.tails.save(&self.conn)?;
         let marks = self.ledger.save(&self.conn)?;
         self.reached(Moment::RowsWritten)?;
         self.run("COMMIT")?;
@@ -320,6 +325,7 @@ impl Index {
         }
         let with_savepoint = needs_savepoint(work);
         if with_savepoint {
+            self.tails.save(&self.conn)?;
             self.run("SAVEPOINT one")?;
         }
         let result = match work {
@@ -340,6 +346,7 @@ impl Index {
                 if with_savepoint {
                     self.run("ROLLBACK TO one")?;
                     self.run("RELEASE one")?;
+                    self.tails.clear();
                 }
                 self.ledger.undo();
                 Ok(Err(error))

@@ -8,14 +8,16 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::ledger::Ledger;
-use super::mail::{Row, ascending};
+use super::mail::{Doomed, Row, ascending};
+use super::states::Stated;
 use super::{Done, Index, Trouble};
 use crate::error::CommitError;
 use crate::feed::Change;
 use crate::names::{AccountId, BodyId, EmailId, MailboxId, ModSeq, ThreadId, Uid};
 use crate::op::{FlagMask, MailboxRef, Outcome};
 
-const COLUMNS: &str = "body, size, received_at, flags, keywords, prefix, email, thread";
+/// What a message takes along of its row.
+const COLUMNS: &str = "body, prefix, email, thread";
 
 impl Index {
     /// Rows for copies of messages, whose bodies know of them already.
@@ -27,17 +29,15 @@ impl Index {
         kept: FlagMask,
     ) -> Result<Vec<(Uid, Row)>, Trouble> {
         let (source, _) = self.mailbox(account, source)?;
-        let mut rows = Vec::new();
+        let states = self.states_of(source, &ascending(uids))?;
         let sql = format!("SELECT {COLUMNS} FROM messages WHERE mailbox = ?1 AND uid = ?2");
-        for uid in ascending(uids) {
-            if let Some(mut row) = self.one_row(&sql, source, uid)? {
-                self.conn
-                    .prepare_cached("UPDATE bodies SET refs = refs + 1 WHERE id = ?1")?
-                    .execute(params![row.body.0])?;
-                row.system &= kept.system;
-                row.keywords = row.keywords.filter(|_| kept.keywords);
-                rows.push((uid, row));
-            }
+        let mut rows = self.rows(&sql, source, states)?;
+        for (_, row) in &mut rows {
+            self.conn
+                .prepare_cached("UPDATE bodies SET refs = refs + 1 WHERE id = ?1")?
+                .execute(params![row.body.0])?;
+            row.system &= kept.system;
+            row.keywords.take_if(|_| !kept.keywords);
         }
         Ok(rows)
     }
@@ -52,11 +52,8 @@ impl Index {
     ) -> Result<Outcome, Trouble> {
         let (source, _) = self.mailbox(account, source)?;
         let target = self.room_for(account, target, uids.len())?;
-        let mut rows = Vec::new();
-        let sql = format!("DELETE FROM messages WHERE mailbox = ?1 AND uid = ?2 RETURNING {COLUMNS}");
-        for uid in ascending(uids) {
-            rows.extend(self.one_row(&sql, source, uid)?.map(|row| (uid, row)));
-        }
+        let states = self.take_states(source, &ascending(uids), Doomed::All)?;
+        let rows = self.rows(&taking(), source, states)?;
         self.put_all(account, target, &rows, Some(source), done)
     }
 
@@ -131,31 +128,39 @@ impl Index {
         Ok(target)
     }
 
-    fn one_row(&self, sql: &str, mailbox: MailboxId, uid: Uid) -> Result<Option<Row>, Trouble> {
+    /// Messages with these states. `sql` gives the rest of one.
+    fn rows(&self, sql: &str, mailbox: MailboxId, states: Vec<Stated>) -> Result<Vec<(Uid, Row)>, Trouble> {
         let mut statement = self.conn.prepare_cached(sql)?;
-        Ok(statement.query_row(params![mailbox.0, uid.0], moved_row).optional()?)
+        let mut rows = Vec::with_capacity(states.len());
+        for stated in states {
+            let uid = stated.state.uid;
+            let row = statement.query_row(params![mailbox.0, uid.0], |row| moved_row(row, stated)).optional()?;
+            rows.extend(row.map(|row| (uid, row)));
+        }
+        Ok(rows)
     }
 
     /// All messages of a mailbox, taken out of it.
-    pub(super) fn take_all(&self, mailbox: MailboxId) -> Result<Vec<(Uid, Row)>, Trouble> {
-        let sql = format!("SELECT {COLUMNS}, uid FROM messages WHERE mailbox = ?1 ORDER BY uid");
-        let mut select = self.conn.prepare_cached(&sql)?;
-        let rows = select.query_map(params![mailbox.0], |row| Ok((Uid(row.get(8)?), moved_row(row)?)))?;
-        let rows = rows.collect::<Result<_, _>>()?;
-        self.conn.prepare_cached("DELETE FROM messages WHERE mailbox = ?1")?.execute(params![mailbox.0])?;
-        Ok(rows)
+    pub(super) fn take_all(&mut self, mailbox: MailboxId) -> Result<Vec<(Uid, Row)>, Trouble> {
+        let states = self.take_all_states(mailbox)?;
+        self.rows(&taking(), mailbox, states)
     }
 }
 
-fn moved_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+fn taking() -> String {
+    format!("DELETE FROM messages WHERE mailbox = ?1 AND uid = ?2 RETURNING {COLUMNS}")
+}
+
+fn moved_row(row: &rusqlite::Row<'_>, stated: Stated) -> rusqlite::Result<Row> {
+    let Stated { state, keywords } = stated;
     Ok(Row {
         body: BodyId(row.get(0)?),
-        size: row.get(1)?,
-        received_at: row.get(2)?,
-        system: row.get(3)?,
-        keywords: row.get(4)?,
-        prefix: row.get_ref(5)?.as_blob()?.into(),
-        email: EmailId(row.get(6)?),
-        thread: ThreadId(row.get(7)?),
+        size: state.size.into(),
+        received_at: state.received_at,
+        system: state.system(),
+        keywords,
+        prefix: row.get_ref(1)?.as_blob()?.into(),
+        email: EmailId(row.get(2)?),
+        thread: ThreadId(row.get(3)?),
     })
 }

@@ -29,6 +29,15 @@ fn change_rows(dir: &Path, sql: &str) {
     assert!(conn.total_changes() > 0, "{sql}");
 }
 
+/// Changes states of messages, laid out as rows.
+fn change_states(dir: &Path, sql: &str) {
+    let conn = rusqlite::Connection::open(dir.join("store.db")).unwrap();
+    crate::states::unpack(&conn, |_| panic!("not sound before")).unwrap();
+    assert!(conn.execute(sql, []).unwrap() > 0, "{sql}");
+    conn.execute("DELETE FROM states", []).unwrap();
+    crate::states::pack(&conn, crate::states::REPACKED).unwrap();
+}
+
 fn words(report: &Report) -> String {
     report.problems.iter().map(|problem| format!("{problem}\n")).collect()
 }
@@ -64,7 +73,7 @@ fn every_broken_rule_between_rows_is_named_and_mended() {
         ("UPDATE bodies SET offset = 90000000 WHERE id = 4", "body 4 lies behind the end of segment 1"),
         ("UPDATE segments SET live = 1 WHERE id = 1", "segment 1 counts 1 live octets"),
         ("UPDATE segments SET sealed = 0 WHERE id = 1", "segment 1 is open beside a later one"),
-        ("UPDATE messages SET size = 1 WHERE uid = 3", "message 3 in mailbox 1 is said to have 1 octets"),
+        ("UPDATE unpacked SET size = 1 WHERE uid = 3", "message 3 in mailbox 1 is said to have 1 octets"),
         ("UPDATE mails SET size = 1 WHERE id = 1", "queued mail 1 is said to have 1 octets"),
         ("UPDATE mailboxes SET unseen = 3 WHERE id = 1", "mailbox 1 (INBOX) counts 13 messages, 3 unseen"),
         ("UPDATE totals SET octets = 3", "account 1 counts 13 messages, 3 octets"),
@@ -87,6 +96,11 @@ fn every_broken_rule_between_rows_is_named_and_mended() {
         ),
         ("UPDATE counters SET next = 1 WHERE name = 'email'", "the next email would be 1, but"),
         ("UPDATE counters SET next = 1 WHERE name = 'body'", "the next body would be 1, but"),
+        ("DELETE FROM unpacked WHERE uid = 3", "message 3 in mailbox 1 has no flags, not even none"),
+        ("UPDATE unpacked SET uid = 99 WHERE uid = 14", "message 99 in mailbox 1 has a state and is not there"),
+        ("UPDATE unpacked SET received_at = 5 WHERE uid = 3", "message 3 in mailbox 1 arrived at"),
+        ("UPDATE states SET block = x'00'", "the states of messages from 1 on in mailbox 1 cannot be read"),
+        ("INSERT INTO states SELECT id - 1, block, words FROM states", "message 1 in mailbox 1 has two states"),
         ("DELETE FROM counters WHERE name = 'mailbox'", "the next mailbox would be 1, but 6 is in use"),
     ];
     assert!(cases.len() > crate::check::RULES.len(), "every rule has a case");
@@ -94,7 +108,10 @@ fn every_broken_rule_between_rows_is_named_and_mended() {
     for (damage, named) in cases {
         let dir = tempfile::tempdir().unwrap();
         copy(sound.path(), dir.path());
-        change_rows(dir.path(), damage);
+        match damage.contains("unpacked") {
+            true => change_states(dir.path(), damage),
+            false => change_rows(dir.path(), damage),
+        }
         let found = words(&crate::check(dir.path()).unwrap());
         assert!(found.contains(named), "{damage}: {found}");
         assert!(!crate::repair(dir.path()).unwrap().is_clean(), "{damage}");

@@ -1,10 +1,27 @@
-//! A store of format 1 is brought to the present one, with everything in it.
+//! A store of an earlier format is brought to the present one, with everything in it.
 
 use super::*;
-use crate::{FORMAT, Uid};
+use crate::{FORMAT, Kept, MailboxId, Uid};
 
-/// What the version before kept, as far as rows go: made of a present store by taking away what came later.
+/// What format 2 kept: made of a present store by laying states out as columns again.
+fn as_format_2(dir: &Path) {
+    let conn = rusqlite::Connection::open(dir.join("store.db")).unwrap();
+    crate::states::unpack(&conn, |_| panic!("not sound before")).unwrap();
+    conn.execute_batch(
+        "ALTER TABLE messages ADD COLUMN modseq INTEGER NOT NULL DEFAULT 0; \
+         ALTER TABLE messages ADD COLUMN size INTEGER NOT NULL DEFAULT 0; \
+         ALTER TABLE messages ADD COLUMN flags INTEGER NOT NULL DEFAULT 0; \
+         ALTER TABLE messages ADD COLUMN keywords TEXT; \
+         UPDATE messages SET modseq = s.modseq, size = s.size, flags = s.flags, keywords = s.keywords FROM unpacked s \
+             WHERE s.mailbox = messages.mailbox AND s.uid = messages.uid; \
+         DROP TABLE states; PRAGMA user_version = 2;",
+    )
+    .unwrap();
+}
+
+/// What format 1 kept: format 2 without what came with it.
 fn as_format_1(dir: &Path) {
+    as_format_2(dir);
     let conn = rusqlite::Connection::open(dir.join("store.db")).unwrap();
     conn.pragma_update(None, "foreign_keys", false).unwrap();
     conn.execute_batch(
@@ -56,4 +73,75 @@ fn a_store_of_the_first_format_keeps_everything() {
     let conn = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
     let format: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(format, FORMAT);
+}
+
+/// 300 messages in an inbox with holes, with flags and keywords, and some in another mailbox.
+fn furnished(store: &Store) -> (AccountId, Vec<MailboxId>) {
+    let bob = make_account(store, "bob");
+    for number in 0..300 {
+        deliver(store, &[bob], format!("Subject: {number}\r\n\r\nx").as_bytes()).unwrap();
+    }
+    let inbox = || MailboxRef::Inbox;
+    let flags = |system, words: &[&str]| Flags { system, keywords: words.iter().map(|word| (*word).into()).collect() };
+    let set = |uids: std::ops::Range<u32>, flags| Op::SetFlags {
+        account: bob,
+        mailbox: inbox(),
+        uids: uids.map(Uid).collect(),
+        change: crate::FlagChange::Add(flags),
+        unchanged_since: None,
+    };
+    let ops = vec![
+        set(1..200, flags(Flags::SEEN, &[])),
+        set(100..150, flags(Flags::DELETED, &["$Junk", "Work"])),
+        set(299..301, flags(0, &["Late"])),
+        Op::Expunge { account: bob, mailbox: inbox(), uids: (50..140).map(Uid).collect() },
+        Op::Copy {
+            account: bob,
+            source: inbox(),
+            uids: (140..160).map(Uid).collect(),
+            owner: bob,
+            target: MailboxRef::Named("Archive".into()),
+            kept: crate::FlagMask::ALL,
+        },
+    ];
+    store.commit_blocking(Commit::of(ops)).unwrap();
+    let mailboxes = store.mailboxes(bob).unwrap().iter().map(|row| row.id).collect();
+    (bob, mailboxes)
+}
+
+fn everything(store: &Store, mailboxes: &[MailboxId]) -> String {
+    let all = mailboxes.iter().map(|mailbox| store.messages(*mailbox, Uid(1), usize::MAX).unwrap());
+    let flags = |mailbox: &MailboxId| {
+        let snapshot = store.open_mailbox(*mailbox).unwrap().now().unwrap();
+        snapshot
+            .rows()
+            .map(|row| (*row, snapshot.flags(row)))
+            .map(|(row, flags)| format!("{:?} {flags:?}", row.uid))
+            .collect::<Vec<_>>()
+    };
+    format!("{:#?} {:#?}", all.collect::<Vec<Vec<Kept>>>(), mailboxes.iter().map(flags).collect::<Vec<_>>())
+}
+
+#[test]
+fn flags_and_modseqs_of_the_second_format_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_swiftly(dir.path());
+    let (bob, mailboxes) = furnished(&store);
+    let before = everything(&store, &mailboxes);
+    let figures = store.mailboxes(bob).unwrap();
+    store.close();
+    as_format_2(dir.path());
+
+    // Interrupted before its end it has changed nothing, and begins again.
+    let conn = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    conn.execute_batch("CREATE TABLE unchanging (in_the_way)").unwrap();
+    assert!(Store::open(dir.path(), Options::default()).is_err());
+    conn.execute_batch("DROP TABLE unchanging").unwrap();
+    drop(conn);
+
+    let store = open_swiftly(dir.path());
+    assert_eq!(everything(&store, &mailboxes), before);
+    assert_eq!(store.mailboxes(bob).unwrap(), figures);
+    store.close();
+    assert_sound(dir.path());
 }

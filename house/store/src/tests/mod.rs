@@ -16,6 +16,7 @@ mod model;
 mod moving;
 mod searching;
 mod spool;
+mod stating;
 
 use std::path::Path;
 use std::sync::Arc;
