@@ -218,3 +218,16 @@ fn obey(imap: &mut Speaker, command: &str) {
         }
     }
 }
+
+#[test]
+fn a_message_comes_into_the_mailbox_that_has_the_name_now() {
+    let server = dev();
+    let (mut one, mut two) = (bob(&server), bob(&server));
+    one.play("C: a CREATE Work\nS: a OK ~\nC: b APPEND Work {3+}\nC: one\nS: b OK [APPENDUID ~");
+    two.play("C: a RENAME Work Old\nS: a OK ~");
+    one.play("C: c APPEND Work {3+}\nC: two\nS: c NO [TRYCREATE] ~");
+    two.play("C: b CREATE Work\nS: b OK ~");
+    one.play("C: d APPEND Work {5+}\nC: three\nS: d OK [APPENDUID ~");
+    two.play("C: c STATUS Old (MESSAGES SIZE)\nS: * STATUS Old (MESSAGES 1 SIZE 3)\nS: c OK ~");
+    two.play("C: d STATUS Work (MESSAGES SIZE)\nS: * STATUS Work (MESSAGES 1 SIZE 5)\nS: d OK ~");
+}

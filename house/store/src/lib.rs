@@ -13,7 +13,7 @@
 //!
 //! Read in this order: [`Op`] says what can be asked, [`Store`] is the door, [`Snapshot`] is a mailbox, [`MessageReader`] gives octets back; inside,
 //! `writer` makes commits durable and `index` knows what they mean. Why it is built this way:
-//! `docs/decisions/0002-commit-path.md`, and `0004-mailboxes-and-emails.md` for mailboxes and emails.
+//! `docs/decisions/0002-commit-path.md`, `0004-mailboxes-and-emails.md` for mailboxes and emails, `0007-states-in-blocks.md` for flags.
 //!
 //! For a desk that serves mailboxes:
 //!
@@ -72,7 +72,7 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -157,6 +157,8 @@ pub(crate) struct Shared {
     claims: Claims,
     feed: broadcast::Sender<Change>,
     live: LiveMailboxes,
+    /// How often something about mailboxes or accounts has changed.
+    mailbox_changes: AtomicU64,
     failure: OnceLock<String>,
     closing: AtomicBool,
     next_body: AtomicI64,
@@ -189,6 +191,7 @@ impl Store {
             claims: Claims::default(),
             feed: broadcast::Sender::new(FEED_MAX),
             live: LiveMailboxes::default(),
+            mailbox_changes: AtomicU64::new(0),
             failure: OnceLock::new(),
             closing: AtomicBool::new(false),
             next_body: AtomicI64::new(resume.next_body),
@@ -261,6 +264,12 @@ impl Store {
     /// there yet.
     pub fn open_mailbox(&self, mailbox: MailboxId) -> Result<OpenMailbox, ReadError> {
         self.running.shared.live.open(mailbox, || self.read(|conn| live::load(conn, mailbox)))
+    }
+
+    /// A number that is another one whenever a mailbox or an account was made, removed, renamed or shared, before whoever ordered
+    /// it is answered. Asked before looking a name up, it tells later whether the name still means the same. Quick.
+    pub fn mailbox_changes(&self) -> u64 {
+        self.running.shared.mailbox_changes.load(Ordering::Acquire)
     }
 
     /// A mailbox by its name; `INBOX` in any case is the inbox. May block.

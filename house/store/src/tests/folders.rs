@@ -473,3 +473,16 @@ proptest! {
         assert_sound(dir.path());
     }
 }
+
+#[test]
+fn whether_names_mean_the_same_can_be_told_by_a_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_swiftly(dir.path());
+    let bob = make_account(&store, "bob");
+    let before = store.mailbox_changes();
+    deliver(&store, &[bob], b"no mailbox changes by it").unwrap();
+    assert_eq!(store.mailbox_changes(), before);
+    let op = Op::RenameMailbox { account: bob, source: "Archive".into(), target: "Old".into() };
+    store.commit_blocking(Commit::of(vec![op])).unwrap();
+    assert_ne!(store.mailbox_changes(), before);
+}

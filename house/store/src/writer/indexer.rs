@@ -4,12 +4,14 @@
 //! Not here: what the orders do (index).
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
 use super::chores::Chore;
 use super::{Batch, Ready};
 use crate::Shared;
 use crate::error::CommitError;
+use crate::feed::Change;
 use crate::index::{Done, Failure, Index};
 
 /// A transaction ends with about this many commits: what waits longer would rather have a reply.
@@ -90,6 +92,13 @@ impl Indexer {
                         self.remove_segment(segment);
                     }
                     // Before the reply: whoever ordered it looks at the mailbox next.
+                    if done
+                        .changes
+                        .iter()
+                        .any(|change| matches!(change, Change::Mailboxes { .. } | Change::DirectoryChanged))
+                    {
+                        self.shared.mailbox_changes.fetch_add(1, Ordering::Release);
+                    }
                     done.changes.iter().for_each(|change| self.shared.live.apply(change));
                     done.removed.iter().for_each(|mailbox| self.shared.live.remove(*mailbox));
                     changes.extend(done.changes);

@@ -26,6 +26,16 @@ pub(super) struct Append {
     failure: Option<io::Error>,
 }
 
+/// Where the last message was put.
+#[derive(Clone)]
+pub(super) struct Aim {
+    name: MailboxName,
+    mailbox: MailboxId,
+    access: Access,
+    /// What the store counted before the name was looked up.
+    changes: u64,
+}
+
 struct Message {
     draft: Draft,
     flags: Flags,
@@ -44,15 +54,27 @@ impl Desk {
     pub(super) async fn append_message(&mut self, draft: imap::server::ask::Draft) -> Verdict<Answer> {
         if draft.before == 0 {
             self.append = None;
-            let Place { row, access } = self.target(&draft.mailbox).await?;
-            self.append =
-                Some(Append { mailbox: row.id, access, name: draft.mailbox, messages: Vec::new(), failure: None });
+            let Aim { mailbox, access, .. } = self.aim(&draft.mailbox).await?;
+            self.append = Some(Append { mailbox, access, name: draft.mailbox, messages: Vec::new(), failure: None });
         }
         let begun = self.begin_message(draft.flags, draft.date.map(|date| date.unix_secs), draft.size).await;
         if begun.is_err() {
             self.append = None;
         }
         begun
+    }
+
+    /// The mailbox that a message is to come into. Clients append many messages to one mailbox: as long as nothing has changed about
+    /// mailboxes, its name is looked up once.
+    async fn aim(&mut self, name: &MailboxName) -> Verdict<Aim> {
+        let changes = self.house.store.mailbox_changes();
+        if let Some(aim) = self.aim.as_deref().filter(|aim| aim.changes == changes && aim.name == *name) {
+            return Ok(aim.clone());
+        }
+        let Place { row, access } = self.target(name).await?;
+        let aim = Aim { name: name.clone(), mailbox: row.id, access, changes };
+        self.aim = Some(Box::new(aim.clone()));
+        Ok(aim)
     }
 
     async fn begin_message(

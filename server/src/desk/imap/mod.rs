@@ -30,7 +30,7 @@ mod watch;
 
 use super::door::{self, Caller};
 use crate::house::House;
-use append::Append;
+use append::{Aim, Append};
 use fetch::{Ahead, Readers};
 use futures_util::FutureExt;
 use imap::capability::{Capabilities, Capability};
@@ -62,6 +62,7 @@ pub struct Desk {
     /// Other mailboxes.
     watching: Option<Box<Watching>>,
     append: Option<Append>,
+    aim: Option<Box<Aim>>,
     /// What the last FETCH left open to be read from.
     readers: Readers,
     /// What it will ask for next.
@@ -77,9 +78,10 @@ type Verdict<T> = Result<T, Refusal>;
 impl Desk {
     /// A desk for one session.
     pub fn new(house: Arc<House>, caller: Caller) -> Self {
-        let (account, selected, watching, append, ahead) = (None, None, None, None, None);
+        let (account, selected, watching, ahead) = (None, None, None, None);
+        let (append, aim) = (None, None);
         let (readers, searching, searching_in) = (Readers::default(), None, None);
-        Desk { house, caller, account, selected, watching, append, readers, ahead, searching, searching_in }
+        Desk { house, caller, account, selected, watching, append, aim, readers, ahead, searching, searching_in }
     }
 
     async fn log_in(&mut self, ask: sasl::server::Ask) -> Answer {
@@ -95,7 +97,7 @@ impl Desk {
 
     fn forget(&mut self) {
         (self.account, self.selected, self.watching) = (None, None, None);
-        (self.append, self.ahead) = (None, None);
+        (self.append, self.aim, self.ahead) = (None, None, None);
         (self.searching, self.searching_in) = (None, None);
     }
 
