@@ -165,6 +165,24 @@ impl Snapshot {
         self.pieces.iter().flat_map(|piece| piece.rows.iter())
     }
 
+    /// The UIDs of all rows, in ranges, ascending: a piece without gaps is one. Ranges may adjoin.
+    pub fn uid_ranges(&self) -> impl Iterator<Item = (Uid, Uid)> {
+        self.pieces.iter().flat_map(|piece| {
+            let (first, last) = (piece.rows[0].uid, piece.rows[piece.rows.len() - 1].uid);
+            let is_whole = (last.0 - first.0) as usize == piece.rows.len() - 1;
+            let rows = if is_whole { &[][..] } else { &*piece.rows };
+            is_whole.then_some((first, last)).into_iter().chain(rows.iter().map(|row| (row.uid, row.uid)))
+        })
+    }
+
+    /// The first message that is not `\Seen`.
+    pub fn first_unseen(&self) -> Option<&Row> {
+        match self.unseen {
+            0 => None,
+            _ => self.rows().find(|row| u32::from(row.system) & Flags::SEEN == 0),
+        }
+    }
+
     /// The rows of a range of indices.
     pub fn slice(&self, range: Range<usize>) -> impl Iterator<Item = &Row> {
         let first = self.pieces.partition_point(|piece| piece.start + piece.rows.len() <= range.start);
@@ -737,6 +755,10 @@ mod tests {
         );
         assert_eq!(snapshot.slice(510..513).map(|row| row.uid.0).collect::<Vec<_>>(), [512, 514, 515]);
         assert_eq!(snapshot.slice(1990..5000).count(), 7);
+        let named = snapshot.uid_ranges().flat_map(|(first, last)| first.0..=last.0);
+        assert!(named.eq(uids(&snapshot)) && snapshot.uid_ranges().count() < 1500);
+        let seen = snapshot.after(&flagged(4, &[2, 3], &Flags::system(Flags::SEEN)));
+        assert_eq!((seen.first_unseen().map(|row| row.uid), empty().first_unseen()), (Some(Uid(4)), None));
         assert_eq!(snapshot.slice(5000..5001).count(), 0);
     }
 

@@ -153,11 +153,13 @@ impl NumberSet {
 
     /// Adds a number. Quick when it is larger than all others.
     pub fn insert(&mut self, number: u32) {
-        if number == 0 || self.contains(number) {
-            return;
-        }
         match self.0.last() {
-            Some(end) if number < end.0 => *self = self.union(&NumberSet::range(number, number)),
+            _ if number == 0 => {}
+            Some(end) if number <= end.1 => {
+                if !self.contains(number) {
+                    *self = self.union(&NumberSet::range(number, number));
+                }
+            }
             _ => self.push(number, number),
         }
     }

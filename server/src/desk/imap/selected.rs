@@ -11,9 +11,10 @@ use super::sharing::Access;
 use crate::url_keys::UrlKeys;
 use imap::flag::Keyword;
 use imap::server::ask::{Changes, Flagged};
+use imap::set::NumberSet;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use store::{AccountId, Flags, MailboxId, ModSeq, OpenMailbox, Snapshot, Uid};
+use store::{AccountId, MailboxId, ModSeq, OpenMailbox, Snapshot, Uid};
 
 /// So many changes of flags are told in one answer.
 const FLAGS_AT_ONCE: usize = 2_000;
@@ -57,14 +58,10 @@ impl Selected {
             uidvalidity: told.uidvalidity,
             uidnext: told.uidnext,
             highestmodseq: modseq(told.modseq).max(1),
-            uids: set(told.rows().map(|row| row.uid)),
+            uids: NumberSet::from_ranges(told.uid_ranges().map(|(first, last)| (first.0, last.0))),
             keywords: keywords(&told.keywords()).collect(),
             permanent: self.access.rights.permanent(),
-            first_unseen: told
-                .rows()
-                .find(|row| u32::from(row.system) & Flags::SEEN == 0)
-                .map(|row| row.uid.0)
-                .filter(|_| told.unseen > 0),
+            first_unseen: told.first_unseen().map(|row| row.uid.0),
             // RFC 4314 §5.2: with flags that are the same for all.
             read_only: read_only || !self.access.rights.has_any("iewst"),
         }
