@@ -123,14 +123,14 @@ pub fn repair(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
     for body in lost.outlines {
         transaction.execute("UPDATE bodies SET outline = NULL WHERE id = ?1", params![body.0])?;
     }
-    let sound_before = report.problems.len();
-    unpack(&transaction, &mut report)?;
+    let mut is_mended = unpack(&transaction, &mut report)?;
     for rule in RULES {
         if rule.find(&transaction, &mut report).map_err(unreadable)? {
             transaction.execute_batch(rule.mend)?;
+            is_mended = true;
         }
     }
-    if report.problems.len() > sound_before {
+    if is_mended {
         transaction.execute("DELETE FROM states", [])?;
         states::pack(&transaction, states::REPACKED)?;
     }
@@ -162,11 +162,14 @@ fn check_all(conn: &Connection, files: &SegmentFiles) -> Result<Report, ReadErro
     Ok(report)
 }
 
-/// Lays the states of all messages out for the rules.
-fn unpack(conn: &Connection, report: &mut Report) -> rusqlite::Result<()> {
+/// Lays the states of all messages out for the rules; says whether some had to be left out.
+fn unpack(conn: &Connection, report: &mut Report) -> rusqlite::Result<bool> {
+    let mut is_less = false;
     states::unpack(conn, |what| {
-        report.add(what, Some("kept as far as it can be read, else as if nobody had seen the messages"))
-    })
+        is_less = true;
+        report.add(what, Some("kept as far as it can be read, else as if nobody had seen the messages"));
+    })?;
+    Ok(is_less)
 }
 
 /// Opens a store nobody runs, and keeps others out.
