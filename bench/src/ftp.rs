@@ -17,15 +17,13 @@ use rustls::ClientConfig;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 
-/// DELE commands in one write: what any server takes without its answers being read.
-const DELETES_AT_ONCE: usize = 100;
-
-/// ext4 gives nobody the inodes of files that were removed in the last five seconds, and takes long to pass over thousands of
-/// them: whoever stores next, this server or another, should not pay for that.
-const RECENTLY_DELETED: Duration = Duration::from_secs(6);
+/// So many files at most are removed after a run. ext4 gives nobody the inodes of files that were removed a while ago (minutes,
+/// in newer kernels), and takes long to pass over thousands of them: a tenfold for each file that is made there, whoever makes
+/// it. So each run has a directory of its own, and what is many but small stays in it.
+const DELETES_MAX: u32 = 100;
 
 /// Sessions that put files in their place beforehand, and look at them afterwards.
 const HELPERS: usize = 4;
@@ -146,13 +144,9 @@ impl Session {
         Ok(listing)
     }
 
-    async fn delete(&mut self, names: &[String]) -> Result<()> {
-        for some in names.chunks(DELETES_AT_ONCE) {
-            let commands: String = some.iter().map(|name| format!("DELE {name}\r\n")).collect();
-            self.control.send(commands.as_bytes()).await?;
-            for _ in some {
-                self.heard("DELE", &["250"]).await?;
-            }
+    async fn delete(&mut self, names: impl Iterator<Item = String>) -> Result<()> {
+        for name in names {
+            self.say(&format!("DELE {name}"), &["250"]).await?;
         }
         Ok(())
     }
@@ -215,19 +209,20 @@ pub async fn stor(args: &FtpFiles) -> Result<Report> {
     let mut files = Files::of(args, "stor");
     files.distinct = files.count;
     let mut samples = Vec::new();
+    let began = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
+    let directory = format!("{}-{began}", files.directory);
     for run in 0..args.effort.warm_up + args.effort.runs {
+        files.directory = format!("{directory}-{run}");
         let one = crate::args::Effort { runs: 1, warm_up: 0, ..args.effort.clone() };
         let stored = async || transfer(args, &door, &files, Errand::Store, args.connections).await;
         let sample = measure(&one, stored).await?;
         // What was said to be stored is there, octet for octet.
         transfer(args, &door, &files, Errand::Retrieve, HELPERS.min(args.connections.max(2))).await?;
-        let mut session = Session::open(&door, 0, &args.user, &args.pass).await?;
-        session.prepare(&files.directory).await?;
-        let names: Vec<String> = (0..files.count).map(Files::name).collect();
-        session.delete(&names).await?;
-        session.quit().await?;
-        if names.len() > DELETES_AT_ONCE {
-            tokio::time::sleep(RECENTLY_DELETED).await;
+        if files.count <= DELETES_MAX {
+            let mut session = Session::open(&door, 0, &args.user, &args.pass).await?;
+            session.prepare(&files.directory).await?;
+            session.delete((0..files.count).map(Files::name)).await?;
+            session.quit().await?;
         }
         if run >= args.effort.warm_up {
             samples.extend(sample);
