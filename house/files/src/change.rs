@@ -254,7 +254,7 @@ fn remove_interrupted(volume: &Volume, inside: OwnedFd) -> Result<(), Error> {
     let directory = Directory::new(inside)?;
     let mut scan = Scan::new(open_name(directory.as_fd(), b".", READ_DIRECTORY)?);
     let (mut hidden, mut other) = (Vec::new(), false);
-    while scan.piece(|name, _| match kind(name) {
+    while scan.piece(|_, name, _| match kind(name) {
         Some(_) => hidden.push(name.to_vec()),
         None => other = true,
     })? {

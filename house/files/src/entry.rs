@@ -65,8 +65,8 @@ pub struct Entry {
     pub here: Permissions,
     /// What this account may do in it, if it is a directory (or a link to one).
     pub inside: Permissions,
-    /// Where it leads, if it is a link to something in the space that is there.
-    pub target: Option<Target>,
+    /// Where it leads, if it is a link to something in the space that is there. Boxed: few are, and listings hold many.
+    pub target: Option<Box<Target>>,
 }
 
 impl Entry {

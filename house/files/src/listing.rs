@@ -8,7 +8,7 @@
 //! under way are not listed, nor what cannot be asked for. What is made or removed meanwhile may be listed or not.
 
 use std::collections::VecDeque;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::FileType;
 
@@ -82,29 +82,28 @@ impl Listing {
             self.ended = true;
             return Ok(());
         };
-        let mut names = Vec::new();
-        let more = scan.piece(|name, kind| {
-            if !is_hidden(name) && !name.iter().any(|octet| matches!(octet, b'\r' | b'\n')) {
-                names.push((name.to_vec(), kind));
+        let (mut ready, mut failed) = (std::mem::take(&mut self.ready), None);
+        let more = scan.piece(|directory, name, kind| {
+            let out_of_sight = is_hidden(name) || name.iter().any(|octet| matches!(octet, b'\r' | b'\n'));
+            if failed.is_some() || out_of_sight || self.covered.iter().any(|covered| covered == name) {
+                return;
+            }
+            match self.entry(directory, name, kind) {
+                Ok(entry) => ready.extend(entry),
+                Err(error) => failed = Some(error),
             }
         });
+        self.ready = ready;
         self.ended = !more.inspect_err(|_| self.ended = true)?;
-        for (name, kind) in names {
-            if !self.covered.contains(&name)
-                && let Some(entry) = self.entry(&scan, name, kind)?
-            {
-                self.ready.push_back(entry);
-            }
-        }
-        self.scan = Some(scan);
-        Ok(())
+        self.scan = failed.is_none().then_some(scan);
+        failed.map_or(Ok(()), Err)
     }
 
     /// The entry of a name, unless it is gone meanwhile.
-    fn entry(&self, scan: &Scan, name: Vec<u8>, kind: FileType) -> Result<Option<Entry>, Error> {
+    fn entry(&self, directory: BorrowedFd<'_>, name: &[u8], kind: FileType) -> Result<Option<Entry>, Error> {
         let facts = match (self.detail, named(kind)) {
             (Detail::Names, Some(kind)) => Facts::of_kind(kind),
-            _ => match look_at(scan.handle().as_fd(), &name)? {
+            _ => match look_at(directory, name)? {
                 Some(stat) => Facts::new(&stat),
                 None => return Ok(None),
             },
@@ -116,11 +115,11 @@ impl Listing {
         };
         if plain {
             let inside = if facts.is_directory() { self.here } else { Permissions::NONE };
-            return Ok(Some(Entry { name, facts, here: self.here, inside, target: None }));
+            return Ok(Some(Entry { name: name.to_vec(), facts, here: self.here, inside, target: None }));
         }
         // A path that would be too long cannot be asked for, so it is not listed.
-        let Ok(path) = self.path.join(&name) else { return Ok(None) };
-        Ok(Some(self.space.entry(name, facts, self.here, &path)))
+        let Ok(path) = self.path.join(name) else { return Ok(None) };
+        Ok(Some(self.space.entry(name.to_vec(), facts, self.here, &path)))
     }
 
     fn add_mounts(&mut self) -> Result<(), Error> {

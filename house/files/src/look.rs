@@ -192,7 +192,7 @@ impl Space {
         } else if !self.permissions_in(&path.parent()).allow_any(Permissions::LIST | Permissions::READ) {
             return;
         }
-        link.target = Some(Target { path, facts });
+        link.target = Some(Box::new(Target { path, facts }));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading a directory a piece at a time, in memory that does not grow with it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, RawDir};
 use rustix::io::Errno;
@@ -21,12 +21,9 @@ impl Scan {
         Scan { handle, buffer: Vec::with_capacity(BUFFER) }
     }
 
-    pub(crate) fn handle(&self) -> &OwnedFd {
-        &self.handle
-    }
-
-    /// Calls `each` for some of the names that remain, `.` and `..` left out; false at the end.
-    pub(crate) fn piece(&mut self, mut each: impl FnMut(&[u8], FileType)) -> Result<bool, Errno> {
+    /// Calls `each` for some of the names that remain, `.` and `..` left out, with the directory to look at them from; false
+    /// at the end.
+    pub(crate) fn piece(&mut self, mut each: impl FnMut(BorrowedFd<'_>, &[u8], FileType)) -> Result<bool, Errno> {
         let mut entries = RawDir::new(&self.handle, self.buffer.spare_capacity_mut());
         let mut any = false;
         loop {
@@ -38,7 +35,7 @@ impl Scan {
                     any = true;
                     let name = entry.file_name().to_bytes();
                     if name != b"." && name != b".." {
-                        each(name, entry.file_type());
+                        each(self.handle.as_fd(), name, entry.file_type());
                     }
                 }
             }

@@ -131,7 +131,7 @@ impl Level {
     fn read(directory: Directory, each: &mut dyn FnMut(&Directory, &[u8])) -> Result<Level, Error> {
         let mut scan = Scan::new(open_name(directory.as_fd(), b".", READ_DIRECTORY)?);
         let mut directories = Vec::new();
-        while scan.piece(|name, reported| {
+        while scan.piece(|_, name, reported| {
             let kind = match reported {
                 FileType::Unknown => {
                     look_at(directory.as_fd(), name).ok().flatten().map_or(reported, |s| file_type(&s))

@@ -6,7 +6,8 @@
 //! nobody should wait, nor we remember, until the last name is read. Directories below are listed after the names of
 //! the one they are in; links are not followed down.
 //!
-//! Invariants: the memory is one stretch and the names of directories still to come, of which there is a bound.
+//! Invariants: the memory is a stretch, what is sorted together, and the names of directories still to come, of which there
+//! is a bound.
 //! Not here: lines (ftp), names (files).
 
 use super::entry::Clerk;
@@ -35,6 +36,8 @@ pub(super) struct Lister {
     now: Moment,
     /// What is ready to be sent.
     ready: Vec<u8>,
+    /// Entries that are sorted together. Kept, as their memory is large: the system would have to give it anew each time.
+    batch: Vec<files::Entry>,
     open: Option<Open>,
     /// The last one is next.
     waiting: Vec<(JailedPath, Vec<u8>)>,
@@ -61,7 +64,8 @@ impl Lister {
             pattern: None,
             recursive,
             now,
-            ready: Vec::new(),
+            ready: Vec::with_capacity(STRETCH + STRETCH / 4),
+            batch: Vec::new(),
             open: None,
             waiting: Vec::new(),
         };
@@ -85,9 +89,10 @@ impl Lister {
         Ok(lister)
     }
 
-    /// What is ready.
-    pub(super) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.ready)
+    /// What is ready, for an empty buffer.
+    pub(super) fn take(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        buffer.clear();
+        std::mem::replace(&mut self.ready, buffer)
     }
 
     /// Whether what is ready, or was taken, is all there is.
@@ -132,7 +137,8 @@ impl Lister {
     }
 
     fn read(&mut self, mut open: Open) -> Result<(), Refusal> {
-        let mut batch = Vec::with_capacity(SORTED_MAX);
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.clear();
         while batch.len() < SORTED_MAX {
             let piece = open.names.next_piece().map_err(refusal)?;
             if piece.is_empty() {
@@ -140,9 +146,10 @@ impl Lister {
             }
             batch.extend(piece);
         }
-        let ended = batch.is_empty();
-        batch.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        for entry in &batch {
+        // Entries are large, their places are not.
+        let mut order: Vec<&files::Entry> = batch.iter().collect();
+        order.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        for entry in order {
             if self.pattern.as_ref().is_some_and(|pattern| !pattern.matches(&entry.name)) {
                 continue;
             }
@@ -153,11 +160,12 @@ impl Lister {
                 open.below.push(entry.name.clone());
             }
         }
-        if ended {
+        if batch.is_empty() {
             self.line_up(open);
         } else {
             self.open = Some(open);
         }
+        self.batch = batch;
         Ok(())
     }
 
@@ -179,6 +187,7 @@ impl Lister {
             ListForm::Names { beside, .. } if self.pattern.is_some() => {
                 name_line(beside, &entry.name, &mut self.ready);
             }
+            ListForm::Names { inside, .. } if way.is_empty() => name_line(inside, &entry.name, &mut self.ready),
             ListForm::Names { inside, .. } => name_line(&[inside, way].concat(), &entry.name, &mut self.ready),
         }
     }
@@ -252,7 +261,7 @@ mod tests {
         loop {
             let held = lister.held();
             (octets, names) = (octets.max(held.0), names.max(held.1));
-            all.extend(lister.take());
+            all.extend(lister.take(Vec::new()));
             if lister.is_done() {
                 return (all, octets, names);
             }

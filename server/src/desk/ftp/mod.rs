@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Invariants: whoever drops the desk stops its work, and an upload that was not whole is not committed; 226 for an upload
-//! comes after its commit; a listing has the memory of one stretch, however long it is.
+//! comes after its commit; a listing has the memory of two stretches, however long it is.
 //! Not here: what is said (ftp), octets on their way (net), what is on the disk and who may (files).
 
 mod entry;

@@ -315,14 +315,18 @@ async fn send_listing(
     mut folding: Folding,
     progress: &AtomicU64,
 ) -> Result<(), Outcome> {
+    let mut sent = Vec::new();
     loop {
-        let stretch = folding.fold(lister.take(), lister.is_done()).await?;
-        data.send(&stretch, count(progress)).await.map_err(broken)?;
+        let stretch = folding.fold(lister.take(sent), lister.is_done()).await?;
         if lister.is_done() {
+            data.send(&stretch, count(progress)).await.map_err(broken)?;
             return data.finish().await.map_err(broken);
         }
-        let filled = tokio::task::spawn_blocking(move || lister.fill().map(|()| lister));
-        lister = filled.await.unwrap_or(Err(Refusal::LocalError)).map_err(Outcome::Refused)?;
+        // The next stretch is made while this one is on its way.
+        let filling = tokio::task::spawn_blocking(move || lister.fill().map(|()| lister));
+        data.send(&stretch, count(progress)).await.map_err(broken)?;
+        lister = filling.await.unwrap_or(Err(Refusal::LocalError)).map_err(Outcome::Refused)?;
+        sent = stretch;
     }
 }
 
