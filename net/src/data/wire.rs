@@ -39,7 +39,7 @@ use crate::tls::{ClientTls, ServerTls, TlsError};
 /// So much of a file is read at once for TLS, in octets: sixteen records, and a read that the disk has ready.
 const STRETCH: usize = 256 * 1024;
 
-/// So much is given to the kernel at once, in octets, so that others get their turn in between: as much as it holds for a
+/// So much is given to the kernel at once, in octets, before we look whether we are to stop: as much as it holds for a
 /// connection at most (`net.ipv4.tcp_wmem`), so that the end of a stretch is seldom what ends a call.
 const SENDFILE_STRETCH: u64 = 4 * 1024 * 1024;
 
@@ -50,7 +50,7 @@ const AT_ONCE: u64 = 1024 * 1024;
 /// the writes are: this costs them less than a page at a time, which is how they get it by `splice`.
 const GATHER: usize = 1024 * 1024;
 
-/// So much is taken in at one turn, in octets; then others who wait for a thread get theirs.
+/// So much is taken in or sent at one turn, in octets; then others who wait for a thread get theirs.
 const TURN: u64 = 32 * 1024 * 1024;
 
 /// So much of a file is sealed ahead, in octets, before we look again whether there is a processor for that.
@@ -597,7 +597,9 @@ async fn in_time<T>(stall: Duration, moving: impl Future<Output = io::Result<T>>
     }
 }
 
-/// From file to socket inside of the kernel.
+/// From file to socket inside of the kernel. What is long goes turn by turn on a thread that may wait for the disk: the
+/// threads that sessions live on have better things to do than to copy for milliseconds, and the system gives each of ours
+/// its share of a processor.
 async fn send_straight(
     stream: &TcpStream,
     file: &File,
@@ -608,41 +610,105 @@ async fn send_straight(
     sent: impl Fn(u64),
 ) -> Result<(), Broken> {
     let _corked = (until.saturating_sub(from) > AT_ONCE && throttle.is_open()).then(|| Corked::new(stream));
+    let (stop, mut turns) = (StopOnDrop::default(), None);
     let mut at = from;
     while at < until {
-        let stretch = throttle.stretch((until - at).min(SENDFILE_STRETCH));
+        let stretch = throttle.stretch((until - at).min(TURN));
         throttle.pay(stretch).await;
-        fetch_from_disk(file, at, stretch).await.map_err(Broken::File)?;
         let end = at + stretch;
         while at < end {
-            let once = || {
-                let mut offset = at;
-                match sendfile(stream.as_fd(), file.as_fd(), Some(&mut offset), (end - at) as usize) {
-                    Err(Errno::INTR) => Ok(None),
-                    other => Ok(Some(other?)),
-                }
+            let octets = if stretch <= AT_ONCE && is_in_memory(file, end - 1) && is_in_memory(file, at) {
+                send_now(stream, file, at, end, stall).await?
+            } else {
+                let turns = match &mut turns {
+                    Some(turns) => turns,
+                    None => turns.insert(Turns::of(stream, file)?),
+                };
+                turns.take(at, end, stall, &stop.0).await?
             };
-            // The first try needs no timer.
-            let tried = match stream.try_io(Interest::WRITABLE, once) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    in_time(stall, stream.async_io(Interest::WRITABLE, once)).await?
-                }
-                other => other.map_err(Broken::Lost)?,
-            };
-            match tried {
-                // Somebody has cut the file.
-                Some(0) => return Err(Broken::File(io::ErrorKind::UnexpectedEof.into())),
-                Some(octets) => {
-                    at += octets as u64;
-                    sent(octets as u64);
-                }
-                None => {}
-            }
-            // A fast peer would keep the others of this thread waiting.
-            tokio::task::coop::consume_budget().await;
+            at += octets;
+            sent(octets);
         }
     }
     Ok(())
+}
+
+/// The socket and the file as the threads that may wait have them. The reactor knows this handle of the socket by itself: what
+/// is done with its readiness here must not be taken for that of the stream.
+struct Turns {
+    socket: Arc<TcpStream>,
+    file: Arc<File>,
+}
+
+impl Turns {
+    fn of(stream: &TcpStream, file: &File) -> Result<Self, Broken> {
+        let socket = stream.as_fd().try_clone_to_owned().map_err(Broken::Lost)?;
+        let socket = TcpStream::from_std(socket.into()).map_err(Broken::Lost)?;
+        Ok(Turns { socket: Arc::new(socket), file: Arc::new(file.try_clone().map_err(Broken::File)?) })
+    }
+
+    /// Sends what the socket takes; when that is not all, waits until it takes more.
+    async fn take(&self, at: u64, end: u64, stall: Duration, stop: &Arc<AtomicBool>) -> Result<u64, Broken> {
+        // Forgotten before the turn: what the reactor says after it is news.
+        let _ = self.socket.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        let (socket, file, stop) = (Arc::clone(&self.socket), Arc::clone(&self.file), Arc::clone(stop));
+        let turn = tokio::task::spawn_blocking(move || send_turn(&socket, &file, at, end, &stop));
+        let octets = turn.await.map_err(|_| away())??;
+        if octets < end - at {
+            in_time(stall, self.socket.writable()).await?;
+        }
+        Ok(octets)
+    }
+}
+
+/// One call on this thread.
+async fn send_now(stream: &TcpStream, file: &File, at: u64, end: u64, stall: Duration) -> Result<u64, Broken> {
+    let once = || {
+        let mut offset = at;
+        loop {
+            match sendfile(stream.as_fd(), file.as_fd(), Some(&mut offset), (end - at) as usize) {
+                Err(Errno::INTR) => {}
+                other => return Ok(other?),
+            }
+        }
+    };
+    // The first try needs no timer.
+    let sent = match stream.try_io(Interest::WRITABLE, once) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            in_time(stall, stream.async_io(Interest::WRITABLE, once)).await?
+        }
+        other => other.map_err(Broken::Lost)?,
+    };
+    // Somebody has cut the file.
+    if sent == 0 { Err(Broken::File(io::ErrorKind::UnexpectedEof.into())) } else { Ok(sent as u64) }
+}
+
+/// As much as the socket takes, unless it is to stop. Waits for the disk, and never for the peer.
+fn send_turn(socket: &TcpStream, file: &File, from: u64, end: u64, stop: &AtomicBool) -> Result<u64, Broken> {
+    let mut at = from;
+    while at < end && !stop.load(Ordering::Relaxed) {
+        let stretch = (end - at).min(SENDFILE_STRETCH);
+        let mut offset = at;
+        match sendfile(socket, file, Some(&mut offset), stretch as usize) {
+            // Somebody has cut the file.
+            Ok(0) => return Err(Broken::File(io::ErrorKind::UnexpectedEof.into())),
+            Ok(octets) => at += octets as u64,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => break,
+            Err(errno) => return Err(Broken::Lost(errno.into())),
+        }
+    }
+    Ok(at - from)
+}
+
+/// Set when this is dropped: whoever works for us on another thread is to stop.
+#[derive(Default)]
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A connection on which only full segments leave, until this is dropped. Else each call ends with a small one, and wakes the
@@ -661,27 +727,6 @@ impl Drop for Corked<'_> {
     fn drop(&mut self) {
         let _ = set_tcp_cork(self.0, false);
     }
-}
-
-/// Sees that a stretch of a file is in memory, so that nobody but a thread that may wait waits for the disk.
-async fn fetch_from_disk(file: &File, at: u64, stretch: u64) -> io::Result<()> {
-    // The system reads ahead from the front on: where the last octet is, the others are, or are about to be.
-    if is_in_memory(file, at + stretch - 1) && is_in_memory(file, at) {
-        return Ok(());
-    }
-    let file = file.try_clone()?;
-    let fetched = tokio::task::spawn_blocking(move || {
-        let (mut scratch, mut at, end) = (vec![0; STRETCH], at, at + stretch);
-        while at < end {
-            let want = usize::try_from(end - at).unwrap_or(STRETCH).min(STRETCH);
-            match file.read_at(&mut scratch[..want], at)? {
-                0 => break,
-                read => at += read as u64,
-            }
-        }
-        Ok(())
-    });
-    fetched.await.map_err(io::Error::other)?
 }
 
 /// Whether an octet can be had without waiting for the disk, as far as the system tells.
