@@ -20,6 +20,7 @@ mod receive;
 mod report;
 mod shown;
 mod transfer;
+mod visit;
 mod work;
 
 use super::door::{self, Caller};
@@ -438,13 +439,13 @@ impl Made {
     }
 }
 
-/// Runs what blocks on a thread that may.
+/// Does what may wait for the disk.
 async fn blocking<T, E>(doing: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
 where
     T: Send + 'static,
     E: From<Refusal> + Send + 'static,
 {
-    tokio::task::spawn_blocking(doing).await.unwrap_or_else(|_| Err(Refusal::LocalError.into()))
+    visit::short(doing).await.unwrap_or_else(|| Err(Refusal::LocalError.into()))
 }
 
 fn set(member: &Member, path: &JailedPath, change: Change) -> Result<Answer, No> {

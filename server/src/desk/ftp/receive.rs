@@ -16,7 +16,7 @@ use super::filter::Unfolding;
 use super::report::Transfer;
 use super::transfer::{Link, broken, count};
 use super::work::Stopped;
-use super::{Line, refusal};
+use super::{Line, refusal, visit};
 use files::Upload;
 use ftp::{Outcome, Refusal};
 use net::{Arrival, DataLine, Fault, Taken};
@@ -134,7 +134,7 @@ impl Taking {
         stopped: &Stopped,
     ) -> Result<(Self, Result<Taken, Outcome>), Outcome> {
         let stop = stopped.flag();
-        let turn = tokio::task::spawn_blocking(move || {
+        let turn = visit::long(move || {
             let upload = &mut self.sink.upload;
             let give = |octets: &[u8]| upload.write_all(octets);
             match self.data.take_in(&first.unwrap_or_default(), give, &stop, count(&progress)) {
@@ -180,7 +180,7 @@ enum Committed {
 impl Sink {
     /// Writes what is in the buffer and gives it back empty. When that fails, the upload is over.
     async fn write(mut self, mut buffer: Vec<u8>) -> Result<(Self, Vec<u8>), Outcome> {
-        let written = tokio::task::spawn_blocking(move || match self.unfold(&buffer) {
+        let written = visit::long(move || match self.unfold(&buffer) {
             Ok(()) => {
                 buffer.clear();
                 Ok((self, buffer))
@@ -219,7 +219,7 @@ impl Sink {
     /// The stream has ended, which looks the same whether the client is done or dead. A dead one's system closes the control
     /// connection too, in no certain order: so we look for that once the octets are on disk, when both have had time to come.
     async fn commit_unless_gone(mut self, rest: Vec<u8>, octets: u64, line: Arc<Line>) -> Committed {
-        let committed = tokio::task::spawn_blocking(move || {
+        let committed = visit::short(move || {
             if let Err(outcome) = self.unfold(&rest) {
                 self.upload.abandon();
                 return Committed::Ended(outcome);
@@ -243,7 +243,7 @@ impl Sink {
 
     /// This was all.
     async fn commit(self, octets: u64) -> Outcome {
-        let committed = tokio::task::spawn_blocking(move || self.publish(octets));
+        let committed = visit::short(move || self.publish(octets));
         committed.await.unwrap_or(Outcome::Refused(Refusal::LocalError))
     }
 
@@ -259,7 +259,7 @@ impl Sink {
 
     /// It broke off: what came is kept, so that the client can go on from there.
     async fn keep(mut self, rest: Vec<u8>, outcome: Outcome) -> Outcome {
-        let kept = tokio::task::spawn_blocking(move || {
+        let kept = visit::short(move || {
             match self.unfold(&rest) {
                 // Of a damaged stream nobody knows where the damage began.
                 Err(Outcome::Garbled) => self.upload.abandon(),
@@ -285,6 +285,6 @@ impl Sink {
 
 /// Nothing came of it.
 pub(super) async fn interrupt(upload: Box<Upload>, record: &Transfer) {
-    let kept = tokio::task::spawn_blocking(move || upload.interrupt()).await;
-    record.note_kept(kept.ok().flatten());
+    let kept = visit::short(move || upload.interrupt()).await;
+    record.note_kept(kept.flatten());
 }
