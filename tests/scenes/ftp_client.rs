@@ -102,6 +102,41 @@ fn trees_are_made_alike_and_a_second_time_there_is_nothing_to_do() {
 }
 
 #[test]
+fn links_are_made_both_ways_and_none_leads_out() {
+    use std::os::unix::fs::symlink;
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    let (tree, back) = (folder.path().join("tree"), folder.path().join("back"));
+    std::fs::create_dir_all(tree.join("a/b")).expect("made");
+    std::fs::write(tree.join("a/menu"), "soup").expect("written");
+    for (link, says) in
+        [("a/today", "menu"), ("a/b/up", "../../a"), ("all", "a"), ("none", "not/there"), ("out", "../x")]
+    {
+        symlink(says, tree.join(link)).expect("a link");
+    }
+    let up = ["mirror", "--make-links", "tree", &format!("{url}tree")];
+    let down = ["mirror", "--make-links", &format!("{url}tree"), "back"];
+    let told = run(folder.path(), &more, &up);
+    assert!(told.status.success(), "{told:?}");
+    assert!(String::from_utf8_lossy(&told.stderr).contains("1 links lead out"), "{told:?}");
+    done(folder.path(), &more, &down);
+    let says = |link: &str| std::fs::read_link(back.join(link)).map(|says| says.display().to_string()).ok();
+    for (link, expected) in [("a/today", "menu"), ("a/b/up", ".."), ("all", "a"), ("none", "not/there")] {
+        assert_eq!(says(link).as_deref(), Some(expected), "{link}");
+    }
+    assert!(std::fs::symlink_metadata(back.join("out")).is_err());
+    let again = |words: &[&str; 4]| done(folder.path(), &more, &[&words[..], &["-n"]].concat());
+    assert_eq!((again(&up), again(&down)), (String::new(), String::new()), "a second time there is nothing to do");
+    std::fs::remove_file(tree.join("all")).expect("removed");
+    symlink("a/menu", tree.join("all")).expect("a link");
+    assert_eq!(again(&up), format!("{:<16} all\n", "link"));
+    done(folder.path(), &more, &up);
+    done(folder.path(), &more, &down);
+    assert_eq!(says("all").as_deref(), Some("a/menu"));
+}
+
+#[test]
 fn a_transfer_that_was_killed_is_gone_on_with() {
     let server = dev();
     let folder = tempfile::tempdir().expect("a folder");

@@ -314,6 +314,9 @@ pub struct Trees {
     /// Look at what links lead to; otherwise they are passed over.
     #[arg(long)]
     pub follow_links: bool,
+    /// Make links in the target where the source has some; those that lead out of the tree are passed over.
+    #[arg(long, conflicts_with = "follow_links")]
+    pub make_links: bool,
     /// Give files the modes that they have in the source.
     #[arg(long)]
     pub keep_modes: bool,

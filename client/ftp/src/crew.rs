@@ -394,7 +394,7 @@ impl Sum {
     }
 
     pub(crate) fn report(self, failed: u64) -> Report {
-        Report { moved: self.files.into_inner(), octets: self.octets.into_inner(), removed: 0, failed }
+        Report { moved: self.files.into_inner(), octets: self.octets.into_inner(), failed, ..Report::default() }
     }
 }
 

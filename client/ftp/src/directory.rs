@@ -14,6 +14,7 @@ use ftp::client::{Start, Words};
 use ftp::command::{Change, Site as SiteCommand};
 use ftp::dialect::{Found, Kind, Precision, Reader, RemoteName, Stamp, zone_secs};
 use ftp::{Command, Moment, Reply, WirePath};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -115,6 +116,25 @@ impl Connection {
         };
         let listing = self.read(words, reader, directory).await?;
         if machine { Ok(listing) } else { self.tell_time(directory, listing).await }
+    }
+
+    /// Marks what LIST shows as a link in what MLSD has told: servers tell there of what a link leads to, as if it were that.
+    pub(crate) async fn list_links(&mut self, directory: &[u8], listing: &mut Listing) -> Result<(), Error> {
+        if self.features().facts.is_none() {
+            return Ok(());
+        }
+        let path = if directory.is_empty() { None } else { Some(wire_path(directory)?) };
+        let words = self.long_list(path).await?;
+        let long = self.read(words, Reader::list(directory, now()), directory).await?;
+        let links = long.entries.into_iter().filter(|found| matches!(found.kind, Kind::Link(Some(_))));
+        let mut links: HashMap<Vec<u8>, Found> = links.map(|found| (found.name.as_bytes().to_vec(), found)).collect();
+        for found in &mut listing.entries {
+            if let Some(link) = links.remove(found.name.as_bytes()) {
+                *found = link;
+            }
+        }
+        listing.entries.extend(links.into_values());
+        Ok(())
     }
 
     async fn long_list(&mut self, path: Option<WirePath>) -> Result<Words, Error> {

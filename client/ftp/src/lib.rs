@@ -58,14 +58,14 @@ pub use connection::Connection;
 pub use crew::{Crew, Event, Watcher};
 pub use error::Error;
 pub use fetch::{Fetch, Fetched};
-pub use mirror::{Action, Direction, Mirror, Plan, Report};
+pub use mirror::{Action, Direction, Links, Mirror, Plan, Report};
 pub use select::Selection;
 pub use send::{Send, Sent};
-pub use site::{Safety, Site};
+pub use site::{ProvenWay, Safety, Site};
 pub use url::Url;
 
 pub use ftp::address::Family;
-pub use ftp::client::{End, Unsafe};
+pub use ftp::client::{End, Unsafe, Way};
 pub use ftp::dialect::{Found, Kind, RemoteName};
 pub use ftp::{Moment, Pattern};
 pub use net::{Bucket, Proxy, Throttle};

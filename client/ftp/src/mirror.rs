@@ -9,11 +9,13 @@
 //! is left: so a second run does nothing. Sums can be compared instead.
 //!
 //! Invariants: nothing is removed where a listing of the source failed, or had a name in it that could not be used; nothing
-//! is written outside of the target's directory; links are not followed unless that is wished; of what is the same on both
+//! is written outside of the target's directory, and no link is made that leads out of it; links are not followed unless that is
+//! wished; of what is the same on both
 //! sides nothing is kept in memory.
 //! Not here: how a file moves (fetch, send, relay), how trees are looked at (compare).
 
 mod compare;
+mod links;
 
 use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Event, Move};
@@ -68,14 +70,26 @@ pub struct Mirror {
     pub compare: Compare,
     /// Which of those that are not are moved.
     pub only: Only,
-    /// Look at what links lead to.
-    pub follow_links: bool,
+    /// What becomes of links.
+    pub links: Links,
     /// Give files the permissions that they have in the source.
     pub keep_modes: bool,
     /// Go on with what was begun.
     pub resume: bool,
     /// Compare sums of what was moved, if the server tells them.
     pub verify: bool,
+}
+
+/// What becomes of links in the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Links {
+    /// They are passed over.
+    #[default]
+    PassedOver,
+    /// What they lead to is taken for what they are.
+    Followed,
+    /// Links are made in the target, to the same place in the tree. Those that lead out of it are passed over.
+    Made,
 }
 
 /// What becomes of what is in the target and not in the source.
@@ -123,11 +137,18 @@ pub enum Action {
     MakeDirectory,
     /// A file is moved.
     Copy(Copy),
+    /// A link is made, to this path below the root. `instead` of one that leads elsewhere.
+    Link {
+        /// Where it leads.
+        aim: Vec<u8>,
+        /// Whether there is another one that has to go.
+        instead: bool,
+    },
     /// A file is removed.
     Remove,
     /// A directory is removed; all in it is removed before.
     RemoveDirectory,
-    /// A file stands where a directory should be, or the other way round, and nothing is removed.
+    /// A file, a directory or a link stands where one of the others should be, and nothing is removed.
     Conflict,
 }
 
@@ -155,6 +176,8 @@ pub enum Difference {
     Older,
     /// It is there with another sum.
     Sum,
+    /// It is a link, and leads elsewhere.
+    Aim,
 }
 
 /// What is to be done, in this order, with paths below the roots. What is removed first makes room for the others.
@@ -166,6 +189,8 @@ pub struct Plan {
     pub same: u64,
     /// Names that cannot be used, and directories that could not be looked into.
     pub passed_over: u64,
+    /// Links that lead out of the tree, where links are made.
+    pub links_out: u64,
 }
 
 /// What was done.
@@ -175,6 +200,8 @@ pub struct Report {
     pub moved: u64,
     /// Their octets.
     pub octets: u64,
+    /// Links that were made.
+    pub links: u64,
     /// Files and directories that were removed.
     pub removed: u64,
     /// Things that were not done.
@@ -219,7 +246,7 @@ impl Mirror {
         let clearing = plan.actions.iter().take_while(|(_, action)| action.is_removal()).count();
         let (clearing, building) = plan.actions.split_at(clearing);
         for (path, _) in building.iter().filter(|(_, action)| *action == Action::Conflict) {
-            let why = "one side has a file there, the other a directory".into();
+            let why = "one side has a file there, the other a directory or a link".into();
             let error = Error::Differs { step: "mirror".into(), why };
             crew.tell(&Event::Failed { name: &shown(path), error: &error });
             report.failed += 1;
@@ -232,6 +259,7 @@ impl Mirror {
             report.octets += moved.octets;
             report.failed += moved.failed;
         }
+        self.make_links(building, crew, &mut report).await?;
         self.remove(building, crew, &mut report).await?;
         Ok(report)
     }

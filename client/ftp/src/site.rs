@@ -79,19 +79,36 @@ pub struct Site {
 
 /// A way to data connections that has worked: other connections to the server need not find out anew what its firewall lets
 /// through.
-#[derive(Debug, Clone, Default)]
-pub struct ProvenWay(Arc<Mutex<Option<Way>>>);
+#[derive(Clone, Default)]
+pub struct ProvenWay {
+    way: Arc<Mutex<Option<Way>>>,
+    heard: Option<Arc<dyn Fn(Way) + Send + Sync>>,
+}
 
 impl ProvenWay {
+    /// One that has worked another day, if one has; `heard` is told when another one does.
+    pub fn known(way: Option<Way>, heard: impl Fn(Way) + Send + Sync + 'static) -> Self {
+        ProvenWay { way: Arc::new(Mutex::new(way)), heard: Some(Arc::new(heard)) }
+    }
+
     pub(crate) fn note(&self, way: Way) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(way);
+        let before = self.way.lock().unwrap_or_else(PoisonError::into_inner).replace(way);
+        if let Some(heard) = self.heard.as_ref().filter(|_| before != Some(way)) {
+            heard(way);
+        }
     }
 
     fn first(&self, mut ways: Vec<Way>) -> Vec<Way> {
-        if let Some(proven) = *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(proven) = *self.way.lock().unwrap_or_else(PoisonError::into_inner) {
             ways.sort_by_key(|way| *way != proven);
         }
         ways
+    }
+}
+
+impl std::fmt::Debug for ProvenWay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ProvenWay").field(&self.way).finish()
     }
 }
 

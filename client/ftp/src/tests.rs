@@ -7,7 +7,7 @@ use crate::fetch::Fetch;
 use crate::mirror::{Compare, Only, Surplus};
 use crate::send::Send;
 use crate::site::{Safety, Site};
-use crate::{Crew, Direction, Mirror, Selection, Url};
+use crate::{Crew, Direction, Links, Mirror, Selection, Url};
 use net::ClientTls;
 use std::collections::HashMap;
 use std::path::Path;
@@ -399,7 +399,7 @@ fn mirror(local: &Path, delete: bool) -> Mirror {
         surplus: if delete { Surplus::Removed } else { Surplus::Kept },
         compare: Compare::Time,
         only: Only::All,
-        follow_links: false,
+        links: Links::default(),
         keep_modes: false,
         resume: false,
         verify: false,

@@ -2,7 +2,7 @@
 //!
 //! Not here: what is done there.
 
-use super::known;
+use super::{known, ways};
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
 use crate::terminal;
@@ -43,6 +43,10 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
     site.safety = safety(&url, access, site.safety)?;
     site.private_data = !access.clear_data;
     site.active = access.active;
+    // What a proxy lets through says nothing of the way without it.
+    if site.proxy.is_none() {
+        site.way = ways::of(&url);
+    }
     site.say_host = access.say_host;
     site.trust_pasv_address = access.trust_pasv_address;
     site.charset = access.charset;

@@ -52,7 +52,8 @@ fn file() -> Option<PathBuf> {
     places::state(FILE)
 }
 
-fn place(url: &Url) -> String {
+/// How a place is called in files: host and port.
+pub fn place(url: &Url) -> String {
     let host = url.host.to_ascii_lowercase();
     if host.contains(':') { format!("[{host}]:{}", url.port) } else { format!("{host}:{}", url.port) }
 }

@@ -6,13 +6,14 @@ mod places;
 mod plan;
 mod shell;
 mod show;
+mod ways;
 
 use crate::cli::ftp::{Cat, Ftp, FtpCommand, Get, Ls, Mirror, Mkdir, Mv, Put, Rm, Stat, Trees};
 use crate::failure::Failure;
 use crate::output;
 use access::{Place, place};
 use ftp_client::mirror::{Compare, Far, Only, Surplus};
-use ftp_client::{Connection, Crew, Direction, Error, Fetch, Plan, Selection, Send};
+use ftp_client::{Connection, Crew, Direction, Error, Fetch, Links, Plan, Selection, Send};
 use show::{Show, entry_json, entry_line};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -218,7 +219,7 @@ async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
 
 async fn look_at(mirror: &ftp_client::Mirror, crew: &Crew) -> Result<Plan, Failure> {
     let plan = mirror.plan(crew).await?;
-    if let Some(line) = plan::passed_over(&plan, mirror) {
+    for line in plan::passed_over(&plan, mirror) {
         eprintln!("packetboat: {line}");
     }
     Ok(plan)
@@ -259,12 +260,20 @@ fn ends(source: &str, target: &str, trees: &Trees, delete: bool) -> Result<(Plac
             (_, _, true) => Only::Newer,
             _ => Only::All,
         },
-        follow_links: trees.follow_links,
+        links: links(trees.follow_links, trees.make_links),
         keep_modes: trees.keep_modes,
         resume: trees.moving.resume,
         verify: trees.moving.verify,
     };
     Ok((place, mirror))
+}
+
+fn links(follow: bool, make: bool) -> Links {
+    match (follow, make) {
+        (true, _) => Links::Followed,
+        (_, true) => Links::Made,
+        _ => Links::PassedOver,
+    }
 }
 
 fn selection(trees: &Trees) -> Selection {

@@ -40,9 +40,13 @@ pub fn show(plan: &Plan, access: &Access) -> Result<(), Failure> {
 }
 
 /// What to say of what was not looked into, if there is such.
-pub fn passed_over(plan: &Plan, mirror: &Mirror) -> Option<String> {
+pub fn passed_over(plan: &Plan, mirror: &Mirror) -> Vec<String> {
     let so = if mirror.surplus == Surplus::Kept { "" } else { ", so nothing will be removed" };
-    (plan.passed_over > 0).then(|| format!("{} names or directories were passed over{so}", plan.passed_over))
+    let names =
+        (plan.passed_over > 0).then(|| format!("{} names or directories were passed over{so}", plan.passed_over));
+    let links =
+        (plan.links_out > 0).then(|| format!("{} links lead out of the tree and were passed over", plan.links_out));
+    names.into_iter().chain(links).collect()
 }
 
 /// For people.
@@ -104,24 +108,39 @@ fn value(path: &[u8], action: &Action) -> Value {
             "mode": copy.mode,
             "why": word(copy.why),
         }),
+        Action::Link { aim, instead } => {
+            let mut value = json!({"action": "link", "instead": instead});
+            put_path(&mut value, "aim", aim);
+            value
+        }
     };
-    value["path"] = String::from_utf8_lossy(path).into();
-    if std::str::from_utf8(path).is_err() {
-        value["path_octets"] = path.iter().map(|octet| format!("{octet:02x}")).collect::<String>().into();
-    }
+    put_path(&mut value, "path", path);
     value
 }
 
-fn action(value: &Value) -> Option<(Vec<u8>, Action)> {
-    let path = match value["path_octets"].as_str() {
-        Some(digits) => octets(digits)?,
-        None => value["path"].as_str()?.as_bytes().to_vec(),
-    };
-    // Somebody may have changed the file.
-    let leads_out = path.split(|octet| *octet == b'/').any(|name| matches!(name, b"" | b"." | b".."));
-    if leads_out || path.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n')) {
-        return None;
+/// As text, and as digits where it is none.
+fn put_path(value: &mut Value, name: &str, path: &[u8]) {
+    value[name] = String::from_utf8_lossy(path).into();
+    if std::str::from_utf8(path).is_err() {
+        value[format!("{name}_octets")] = path.iter().map(|octet| format!("{octet:02x}")).collect::<String>().into();
     }
+}
+
+fn path_in(value: &Value, name: &str) -> Option<Vec<u8>> {
+    match value[format!("{name}_octets")].as_str() {
+        Some(digits) => octets(digits),
+        None => Some(value[name].as_str()?.as_bytes().to_vec()),
+    }
+}
+
+/// Somebody may have changed the file.
+fn leads_out(path: &[u8]) -> bool {
+    path.split(|octet| *octet == b'/').any(|name| matches!(name, b"" | b"." | b".."))
+        || path.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n'))
+}
+
+fn action(value: &Value) -> Option<(Vec<u8>, Action)> {
+    let path = path_in(value, "path").filter(|path| !leads_out(path))?;
     let action = match value["action"].as_str()? {
         "make" => Action::MakeDirectory,
         "remove" => Action::Remove,
@@ -133,12 +152,18 @@ fn action(value: &Value) -> Option<(Vec<u8>, Action)> {
             mode: value["mode"].as_u64().and_then(|mode| u32::try_from(mode).ok()),
             why: DIFFERENCES.iter().find(|why| value["why"] == word(**why)).copied()?,
         }),
+        "link" => Action::Link {
+            // A link may lead to the root itself.
+            aim: path_in(value, "aim").filter(|aim| aim.is_empty() || !leads_out(aim))?,
+            instead: value["instead"].as_bool()?,
+        },
         _ => return None,
     };
     Some((path, action))
 }
 
-const DIFFERENCES: [Difference; 4] = [Difference::Missing, Difference::Size, Difference::Older, Difference::Sum];
+const DIFFERENCES: [Difference; 5] =
+    [Difference::Missing, Difference::Size, Difference::Older, Difference::Sum, Difference::Aim];
 
 fn word(why: Difference) -> &'static str {
     match why {
@@ -146,6 +171,7 @@ fn word(why: Difference) -> &'static str {
         Difference::Size => "size",
         Difference::Older => "older",
         Difference::Sum => "checksum",
+        Difference::Aim => "link",
     }
 }
 
@@ -171,6 +197,8 @@ mod tests {
             (b"d".to_vec(), Action::RemoveDirectory),
             (b"e".to_vec(), Action::MakeDirectory),
             (b"f".to_vec(), Action::Conflict),
+            (b"l".to_vec(), Action::Link { aim: b"odd \xfe".to_vec(), instead: true }),
+            (b"m".to_vec(), Action::Link { aim: Vec::new(), instead: false }),
         ]);
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("plan");
@@ -190,6 +218,11 @@ mod tests {
             let line = json!({"action": "remove", "path": path});
             std::fs::write(&file, format!("{head}\n{line}\n")).expect("written");
             assert!(read(&file).is_err(), "{path:?}");
+        }
+        for aim in ["../x", "/etc/passwd", "a/../../x"] {
+            let line = json!({"action": "link", "path": "a", "aim": aim, "instead": false});
+            std::fs::write(&file, format!("{head}\n{line}\n")).expect("written");
+            assert!(read(&file).is_err(), "{aim:?}");
         }
         std::fs::write(&file, "{}\n").expect("written");
         assert!(read(&file).is_err());

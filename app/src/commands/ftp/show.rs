@@ -158,6 +158,7 @@ impl Show {
         let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
         sum.moved += report.moved;
         sum.octets += report.octets;
+        sum.links += report.links;
         sum.removed += report.removed;
         sum.failed += report.failed;
     }
@@ -169,7 +170,7 @@ impl Show {
         let took = self.begun.elapsed();
         if self.json {
             output::json(&json!({
-                "event": "summary", "files": sum.moved, "octets": sum.octets, "removed": sum.removed,
+                "event": "summary", "files": sum.moved, "octets": sum.octets, "links": sum.links, "removed": sum.removed,
                 "failed": sum.failed, "secs": took.as_secs_f64(),
             }))?;
         } else if !self.quiet {
@@ -189,7 +190,7 @@ fn summary(sum: &ftp_client::mirror::Report, took: Duration) -> String {
     if sum.octets > 0 {
         text += &format!(" ({}/s)", output::size(rate as u64));
     }
-    for (count, word) in [(sum.removed, "removed"), (sum.failed, "failed")] {
+    for (count, word) in [(sum.links, "links made"), (sum.removed, "removed"), (sum.failed, "failed")] {
         if count > 0 {
             text += &format!("; {count} {word}");
         }

@@ -7,7 +7,7 @@
 //! Invariants: of a level nothing stays but its actions; of two sides that are the same, nothing.
 //! Not here: doing it (mirror).
 
-use super::{Action, Compare, Copy, Difference, Direction, Mirror, Only, Plan, Surplus, below};
+use super::{Action, Compare, Copy, Difference, Direction, Links, Mirror, Only, Plan, Surplus, below, links};
 use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Pool, Task, Tasks};
 use crate::directory::{About, DEPTH_MAX, join, moment, shown};
@@ -27,17 +27,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// More directories than these are not looked into: a server may make them up without end. Tests cannot wait so long.
 const LEVELS_MAX: u64 = if cfg!(test) { 300 } else { 1_000_000 };
 
+/// Where a link leads that leads out of the tree: no path below a root.
+const ELSEWHERE: &[u8] = b"/";
+
 /// What is in one directory, by its name.
 type Entries = BTreeMap<Vec<u8>, Node>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Node {
     directory: bool,
+    /// It is a link, and leads to this path below the root.
+    aim: Option<Vec<u8>>,
     size: Option<u64>,
     time: Option<Moment>,
     /// Times closer together than this are the same.
     exact_to_secs: i64,
     mode: Option<u32>,
+}
+
+impl Node {
+    /// Whether both are files, or directories, or links.
+    fn is_like(&self, other: &Node) -> bool {
+        self.directory == other.directory && self.aim.is_some() == other.aim.is_some()
+    }
+
+    fn leads_elsewhere(&self) -> bool {
+        self.aim.as_deref() == Some(ELSEWHERE)
+    }
+
+    fn link(aim: Vec<u8>) -> Self {
+        Node { directory: false, aim: Some(aim), size: None, time: None, exact_to_secs: 0, mode: None }
+    }
 }
 
 /// A directory, below the roots.
@@ -62,6 +82,7 @@ struct Findings {
     actions: Mutex<Actions>,
     same: AtomicU64,
     passed_over: AtomicU64,
+    links_out: AtomicU64,
     /// Directories to be looked into, or that were.
     levels: AtomicU64,
     /// The source is not there.
@@ -106,7 +127,8 @@ pub(super) async fn compare(mirror: &Mirror, crew: &Crew) -> Result<Plan, Error>
     let passed_over = findings.passed_over.into_inner() + failed;
     let actions = findings.actions.into_inner().unwrap_or_else(PoisonError::into_inner);
     let actions = actions.in_order(mirror.surplus, passed_over == 0);
-    Ok(Plan { actions, same: findings.same.into_inner(), passed_over })
+    let (same, links_out) = (findings.same.into_inner(), findings.links_out.into_inner());
+    Ok(Plan { actions, same, passed_over, links_out })
 }
 
 impl Actions {
@@ -187,7 +209,7 @@ impl Look<'_> {
     /// What is to be done about something in the source.
     async fn action(&mut self, path: &[u8], node: &Node, there: Option<&Node>) -> Result<Option<Action>, Error> {
         let why = match there {
-            Some(there) if there.directory != node.directory => match self.mirror.surplus {
+            Some(there) if !there.is_like(node) => match self.mirror.surplus {
                 Surplus::Kept => return Ok(Some(Action::Conflict)),
                 Surplus::Removed | Surplus::RemovedFirst => Some(Difference::Missing),
             },
@@ -196,6 +218,10 @@ impl Look<'_> {
             Some(_) if node.directory => return Ok(None),
             Some(there) => self.difference(path, node, there).await?,
         };
+        if let (Some(aim), Some(_)) = (&node.aim, why) {
+            let instead = there.is_some_and(|there| there.is_like(node));
+            return Ok(Some(Action::Link { aim: aim.clone(), instead }));
+        }
         let Some(why) = why else {
             self.findings.same.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
@@ -220,7 +246,7 @@ impl Look<'_> {
         found: &mut Actions,
         tasks: &Tasks<'_, Level>,
     ) {
-        let in_the_way = there.as_ref().is_some_and(|there| there.directory != node.directory);
+        let in_the_way = there.as_ref().is_some_and(|there| !there.is_like(node));
         let conflict = action == Some(Action::Conflict);
         if let Some(there) = there.as_ref().filter(|_| in_the_way && !conflict) {
             found.replaced.push(path.clone());
@@ -234,7 +260,7 @@ impl Look<'_> {
             self.descend(tasks, Level { path: path.clone(), source: true, target, clearing: false });
         }
         match action {
-            Some(action @ Action::Copy(_)) => found.copies.push((path, action)),
+            Some(action @ (Action::Copy(_) | Action::Link { .. })) => found.copies.push((path, action)),
             Some(action) => found.building.push((path, action)),
             None => {}
         }
@@ -245,7 +271,8 @@ impl Look<'_> {
         if self.mirror.surplus == Surplus::Kept {
             return;
         }
-        for (name, node) in target {
+        // A link that leads elsewhere may be one that was passed over in the source.
+        for (name, node) in target.into_iter().filter(|(_, node)| !node.leads_elsewhere()) {
             let path = join(&level.path, &name);
             let list = if level.clearing { &mut found.clearing } else { &mut found.surplus };
             list.push((path.clone(), removal(&node)));
@@ -266,6 +293,10 @@ impl Look<'_> {
     }
 
     async fn difference(&mut self, path: &[u8], source: &Node, target: &Node) -> Result<Option<Difference>, Error> {
+        if source.aim.is_some() {
+            let differs = source.aim != target.aim && !matches!(self.mirror.only, Only::Missing | Only::Newer);
+            return Ok(differs.then_some(Difference::Aim));
+        }
         let other_size = source.size.zip(target.size).is_some_and(|(source, target)| source != target);
         let exact_to = source.exact_to_secs.max(target.exact_to_secs);
         let newer = source
@@ -311,14 +342,23 @@ impl Look<'_> {
         match (&mirror.direction, of_source) {
             (Direction::Here, false) | (Direction::There, true) => {
                 let (mirror, path) = (mirror.clone(), level.path.clone());
-                let listed = tokio::task::spawn_blocking(move || list_here(&mirror, &path));
-                listed.await.map_err(|error| Error::local(&self.mirror.local, io::Error::other(error)))?
+                let listed = tokio::task::spawn_blocking(move || {
+                    let mut out = 0;
+                    list_here(&mirror, &path, &mut out).map(|entries| (entries, out))
+                });
+                let listed = listed.await.map_err(|error| Error::local(&self.mirror.local, io::Error::other(error)))?;
+                let (mut entries, out) = listed?;
+                if of_source {
+                    entries.retain(|_, node| !node.leads_elsewhere());
+                    findings.links_out.fetch_add(out, Ordering::Relaxed);
+                }
+                Ok(entries)
             }
             (Direction::Across(far), false) => match &mut self.far {
-                Some(connection) => list_there(mirror, findings, connection, &far.path, &level.path).await,
+                Some(connection) => list_there(mirror, findings, connection, &far.path, &level.path, false).await,
                 None => Ok(Entries::new()),
             },
-            _ => list_there(mirror, findings, self.near, &mirror.remote, &level.path).await,
+            _ => list_there(mirror, findings, self.near, &mirror.remote, &level.path, of_source).await,
         }
     }
 }
@@ -338,26 +378,34 @@ fn wants(mirror: &Mirror, path: &[u8], directory: bool) -> bool {
     if directory { mirror.selection.wants_directory(path) } else { mirror.selection.wants_file(path) }
 }
 
-fn list_here(mirror: &Mirror, directory: &[u8]) -> Result<Entries, Error> {
+fn list_here(mirror: &Mirror, directory: &[u8], out: &mut u64) -> Result<Entries, Error> {
     let place = mirror.here(directory);
     let local = |why| Error::local(&place, why);
     let mut entries = Entries::new();
     for entry in fs::read_dir(&place).map_err(local)? {
         let entry = entry.map_err(local)?;
         let name = entry.file_name().as_bytes().to_vec();
-        let Some(node) = disk_node(&entry.path(), mirror.follow_links) else { continue };
-        if !is_part(&name) && wants(mirror, &join(directory, &name), node.directory) {
+        let path = join(directory, &name);
+        let Some(node) = disk_node(&entry.path(), &path, mirror.links, out) else { continue };
+        if !is_part(&name) && wants(mirror, &path, node.directory) {
             entries.insert(name, node);
         }
     }
     Ok(entries)
 }
 
-/// Files and directories; links only if they are followed; nothing else can be moved.
-fn disk_node(path: &Path, follow_links: bool) -> Option<Node> {
-    let about = if follow_links { fs::metadata(path) } else { fs::symlink_metadata(path) }.ok()?;
+/// Files and directories, and links as is wished; nothing else can be moved. Counts links that lead out.
+fn disk_node(place: &Path, path: &[u8], links: Links, out: &mut u64) -> Option<Node> {
+    let follow = links == Links::Followed;
+    let about = if follow { fs::metadata(place) } else { fs::symlink_metadata(place) }.ok()?;
+    if about.is_symlink() && links == Links::Made {
+        let aim = links::aim(path, fs::read_link(place).ok()?.as_os_str().as_bytes());
+        *out += u64::from(aim.is_none());
+        return Some(Node::link(aim.unwrap_or(ELSEWHERE.to_vec())));
+    }
     (about.is_dir() || about.is_file()).then(|| Node {
         directory: about.is_dir(),
+        aim: None,
         size: about.is_file().then_some(about.len()),
         time: about.modified().ok().map(moment),
         exact_to_secs: 1,
@@ -371,13 +419,29 @@ async fn list_there(
     connection: &mut Connection,
     root: &[u8],
     directory: &[u8],
+    of_source: bool,
 ) -> Result<Entries, Error> {
-    let listing = connection.list(&below(root, directory)).await?;
+    let place = below(root, directory);
+    let mut listing = connection.list(&place).await?;
+    if mirror.links == Links::Made {
+        connection.list_links(&place, &mut listing).await?;
+    }
     findings.passed_over.fetch_add(listing.flawed, Ordering::Relaxed);
     let mut entries = Entries::new();
     for mut found in listing.entries {
         let path = join(directory, found.name.as_bytes());
-        if mirror.follow_links && matches!(found.kind, Kind::Link(_)) {
+        if let (Links::Made, Kind::Link(says)) = (mirror.links, &found.kind) {
+            match says.as_deref().and_then(|says| links::aim(&path, says)) {
+                _ if !wants(mirror, &path, false) => {}
+                Some(aim) => drop(entries.insert(found.name.as_bytes().to_vec(), Node::link(aim))),
+                None if of_source => {
+                    findings.links_out.fetch_add(1, Ordering::Relaxed);
+                }
+                None => drop(entries.insert(found.name.as_bytes().to_vec(), Node::link(ELSEWHERE.to_vec()))),
+            }
+            continue;
+        }
+        if mirror.links == Links::Followed && matches!(found.kind, Kind::Link(_)) {
             // What the listing tells is of the link, not of what it leads to.
             let About { kind, size, modified, mode } = match connection.stat(&below(root, &path)).await {
                 Err(error) if error.is_fatal() => return Err(error),
@@ -398,6 +462,7 @@ async fn list_there(
 fn remote_node(found: &Found, directory: bool) -> Node {
     Node {
         directory,
+        aim: None,
         size: found.size.filter(|_| !directory),
         time: found.modified.map(|stamp| stamp.moment),
         exact_to_secs: found.modified.map_or(0, |stamp| match (stamp.precision, stamp.utc) {

@@ -46,7 +46,7 @@ pub async fn mirror(trees: Trees, delete: bool, seat: &mut Seat, work: &Work) ->
 
 async fn make_alike(mirror: &Mirror, dry_run: bool, crew: &Crew, work: &Work) -> Result<(), Failure> {
     let plan = mirror.plan(crew).await?;
-    if let Some(line) = plan::passed_over(&plan, mirror) {
+    for line in plan::passed_over(&plan, mirror) {
         work.screen.line(&line);
     }
     if dry_run {
@@ -73,7 +73,7 @@ fn alike(direction: Direction, remote: Vec<u8>, local: PathBuf, which: &Which) -
         surplus: Surplus::Kept,
         compare: if which.size_only { Compare::Size } else { Compare::Time },
         only: if which.only_missing { Only::Missing } else { Only::All },
-        follow_links: which.follow_links,
+        links: super::super::links(which.follow_links, which.make_links),
         keep_modes: false,
         resume: false,
         verify: false,

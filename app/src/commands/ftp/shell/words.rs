@@ -342,6 +342,9 @@ pub struct Which {
     /// Look at what links lead to; otherwise they are passed over.
     #[arg(long)]
     pub follow_links: bool,
+    /// Make links in the target where the source has some; those that lead out of the tree are passed over.
+    #[arg(long, conflicts_with = "follow_links")]
+    pub make_links: bool,
 }
 
 /// A mirror.
