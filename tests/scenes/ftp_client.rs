@@ -110,9 +110,7 @@ fn links_are_made_both_ways_and_none_leads_out() {
     let (tree, back) = (folder.path().join("tree"), folder.path().join("back"));
     std::fs::create_dir_all(tree.join("a/b")).expect("made");
     std::fs::write(tree.join("a/menu"), "soup").expect("written");
-    for (link, says) in
-        [("a/today", "menu"), ("a/b/up", "../../a"), ("all", "a"), ("none", "not/there"), ("out", "../x")]
-    {
+    for (link, says) in [("a/today", "menu"), ("a/b/up", "../../a"), ("all", "a"), ("out", "../x")] {
         symlink(says, tree.join(link)).expect("a link");
     }
     let up = ["mirror", "--make-links", "tree", &format!("{url}tree")];
@@ -122,7 +120,7 @@ fn links_are_made_both_ways_and_none_leads_out() {
     assert!(String::from_utf8_lossy(&told.stderr).contains("1 links lead out"), "{told:?}");
     done(folder.path(), &more, &down);
     let says = |link: &str| std::fs::read_link(back.join(link)).map(|says| says.display().to_string()).ok();
-    for (link, expected) in [("a/today", "menu"), ("a/b/up", ".."), ("all", "a"), ("none", "not/there")] {
+    for (link, expected) in [("a/today", "menu"), ("a/b/up", ".."), ("all", "a")] {
         assert_eq!(says(link).as_deref(), Some(expected), "{link}");
     }
     assert!(std::fs::symlink_metadata(back.join("out")).is_err());

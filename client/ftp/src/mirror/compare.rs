@@ -423,15 +423,17 @@ async fn list_there(
 ) -> Result<Entries, Error> {
     let place = below(root, directory);
     let mut listing = connection.list(&place).await?;
+    let mut from_root = Vec::new();
     if mirror.links == Links::Made {
         connection.list_links(&place, &mut listing).await?;
+        from_root = connection.path_from_root(root).await?;
     }
     findings.passed_over.fetch_add(listing.flawed, Ordering::Relaxed);
     let mut entries = Entries::new();
     for mut found in listing.entries {
         let path = join(directory, found.name.as_bytes());
         if let (Links::Made, Kind::Link(says)) = (mirror.links, &found.kind) {
-            match says.as_deref().and_then(|says| links::aim(&path, says)) {
+            match says.as_deref().and_then(|says| links::aim_there(&path, says, &from_root)) {
                 _ if !wants(mirror, &path, false) => {}
                 Some(aim) => drop(entries.insert(found.name.as_bytes().to_vec(), Node::link(aim))),
                 None if of_source => {

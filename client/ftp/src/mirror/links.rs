@@ -10,7 +10,7 @@
 use super::{Action, Mirror, Report, below};
 use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Event};
-use crate::directory::{join, shown};
+use crate::directory::shown;
 use crate::error::Error;
 use ftp::Command;
 use ftp::client::Words;
@@ -45,6 +45,21 @@ pub fn aim(link: &[u8], says: &[u8]) -> Option<Vec<u8>> {
         }
     }
     Some(path.join(&b'/'))
+}
+
+/// The same of a link on a server, which may tell where it leads from its own root on; `root` is the tree's path from there. A
+/// question mark is what some, this server too, say of a link that leads nowhere.
+pub fn aim_there(link: &[u8], says: &[u8], root: &[u8]) -> Option<Vec<u8>> {
+    match says {
+        b"?" => None,
+        [b'/', ..] => {
+            let rest = says.strip_prefix(root.strip_suffix(b"/").unwrap_or(root))?;
+            let inside = matches!(rest, [] | [b'/', ..]) && names(rest).all(|name| name != b"..");
+            let plain = !rest.iter().any(|octet| matches!(octet, 0 | b'\r' | b'\n'));
+            (inside && plain).then(|| names(rest).collect::<Vec<_>>().join(&b'/'))
+        }
+        says => aim(link, says),
+    }
 }
 
 /// What a link at this path has to say to lead there.
@@ -119,18 +134,22 @@ fn make_here(place: &Path, says: &[u8], instead: bool) -> io::Result<()> {
 }
 
 impl Connection {
+    /// A path as it is from the server's root on, if that can be found out.
+    pub(super) async fn path_from_root(&mut self, path: &[u8]) -> Result<Vec<u8>, Error> {
+        if path.starts_with(b"/") {
+            return Ok(path.to_vec());
+        }
+        let Some(home) = self.whereabouts().await? else { return Ok(path.to_vec()) };
+        // What is read here is said again: it is ours by then.
+        let home = self.site().charset.map_or(home.clone(), |charset| charset.read(&home));
+        Ok(below(&home, path))
+    }
+
     /// Makes a link there, `instead` of one that is there already.
     async fn make_link(&mut self, link: &[u8], target: &[u8], instead: bool) -> Result<(), Error> {
         let step = format!("make the link {}", shown(link));
         // Servers differ in where a path of a link begins: only from the root all agree.
-        let target = match self.whereabouts().await? {
-            Some(home) if !target.starts_with(b"/") => {
-                // What is read here is said again: it is ours by then.
-                let home = self.site().charset.map_or(home.clone(), |charset| charset.read(&home));
-                join(&home, target)
-            }
-            _ => target.to_vec(),
-        };
+        let target = self.path_from_root(target).await?;
         let made = Command::Site(Site::Symlink(wire_path(&target)?, wire_path(link)?));
         let mut words: Vec<Words> = Vec::new();
         if instead {
@@ -169,6 +188,23 @@ mod tests {
         ] {
             let found = aim(link.as_bytes(), says.as_bytes());
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{link} -> {says}");
+        }
+    }
+
+    #[test]
+    fn a_server_may_tell_from_its_root_on() {
+        for (says, root, expected) in [
+            ("/menus/a/b", "/menus", Some("a/b")),
+            ("/menus", "/menus", Some("")),
+            ("/a", "/", Some("a")),
+            ("b", "/menus", Some("d/b")),
+            ("/menus2/a", "/menus", None),
+            ("/menus/../etc", "/menus", None),
+            ("/etc", "/menus", None),
+            ("?", "/", None),
+        ] {
+            let found = aim_there(b"d/link", says.as_bytes(), root.as_bytes());
+            assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{says}");
         }
     }
 
