@@ -48,7 +48,7 @@ pub struct Terms<'a> {
 pub enum Failure {
     /// The login or the password cannot be sent by this mechanism: empty, too long, or with forbidden characters.
     Unsendable,
-    /// The channel has nothing to bind to.
+    /// The channel has nothing to bind to, or no certificate of ours.
     ChannelBinding,
     /// The server's message breaks the mechanism's rules.
     Malformed,

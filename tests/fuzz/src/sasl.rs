@@ -81,7 +81,11 @@ pub fn client(input: &[u8]) {
     let Some((mechanism, messages)) = cut(input) else { return };
     let channel = tls();
     let terms = client::Terms { channel: Some(&channel), offered: &Mechanism::ALL, nonce: NONCE };
-    let (mut exchange, _) = client::Exchange::start(mechanism, credentials(), terms).expect("these can be sent");
+    let started = client::Exchange::start(mechanism, credentials(), terms);
+    if mechanism == Mechanism::External {
+        return assert!(started.is_err(), "there is no certificate to show");
+    }
+    let (mut exchange, _) = started.expect("these can be sent");
     let mut verified = false;
     for message in messages.take(TURNS_MAX) {
         match exchange.respond(message) {
