@@ -9,6 +9,7 @@
 mod archive;
 mod dialogue;
 mod ftp;
+mod ftp_client;
 mod imap;
 mod line;
 mod message;
@@ -59,6 +60,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "ftp_telnet", run: ftp::telnet },
     Target { name: "ftp_ascii", run: ftp::ascii },
     Target { name: "ftp_deflate", run: ftp::deflate },
+    Target { name: "ftp_client", run: ftp_client::client },
+    Target { name: "ftp_busy_client", run: ftp_client::busy_client },
+    Target { name: "ftp_dialect", run: ftp_client::dialect },
     Target { name: "imap_command", run: imap::command },
     Target { name: "imap_words", run: imap::words },
     Target { name: "imap_server", run: imap::server },

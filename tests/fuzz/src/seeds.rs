@@ -44,6 +44,7 @@ pub fn of(target: &str) -> Vec<Seed> {
             seeds.extend(spoken("ftp", "server", "C"));
             seeds.extend(foreign("fuzz-seeds-ftp"));
         }
+        "ftp_client" | "ftp_busy_client" => seeds.extend(spoken("ftp", "client", "S")),
         "ftp_command" => seeds.extend(lines(spoken("ftp", "server", "C"))),
         "imap_server" => seeds.extend(spoken("imap", "server", "C")),
         "imap_command" => seeds.extend(lines(spoken("imap", "server", "C"))),

@@ -80,6 +80,9 @@ twins! {
     ftp_telnet
     ftp_ascii
     ftp_deflate
+    ftp_client
+    ftp_busy_client
+    ftp_dialect
     imap_command
     imap_words
     imap_server
