@@ -100,6 +100,7 @@ fn explain(reason: &CertificateError) -> String {
         }
         CertificateError::BadEncoding => "it cannot be read".into(),
         CertificateError::BadSignature => "its signature is wrong".into(),
+        CertificateError::Other(why) => why.0.to_string(),
         other => other.to_string(),
     }
 }

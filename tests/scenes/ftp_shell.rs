@@ -286,7 +286,11 @@ fn a_pinned_certificate_is_remembered_and_a_changed_one_is_refused() {
     std::fs::write(&known, format!("{place} {shown}\n")).expect("written");
     assert_eq!(fed(scene.command(), &format!("open {url}; pwd")).status.code(), Some(0));
     std::fs::write(&known, format!("{place} {}\n", "00:".repeat(31) + "00")).expect("written");
-    assert_eq!(fed(scene.command(), &format!("open {url}; pwd")).status.code(), Some(5));
+    let changed = fed(scene.command(), &format!("open {url}; pwd"));
+    let said = String::from_utf8_lossy(&changed.stderr);
+    assert_eq!(changed.status.code(), Some(5), "{said}");
+    // What somebody who types is asked about: without it there would be no question.
+    assert!(said.contains("it is not the one that is known") && said.contains(shown), "{said}");
 }
 
 #[test]

@@ -361,12 +361,10 @@ pub struct Sync {
 
 pub fn rate(text: &str) -> Result<std::num::NonZeroU64, String> {
     let wrong = || "a number of octets a second, perhaps with k, M or G".to_string();
-    let (digits, factor) = match text.strip_suffix(['k', 'K', 'M', 'G']) {
-        Some(digits) if text.ends_with('M') => (digits, 1 << 20),
-        Some(digits) if text.ends_with('G') => (digits, 1 << 30),
-        Some(digits) => (digits, 1 << 10),
-        None => (text, 1),
-    };
+    let small = text.to_ascii_lowercase();
+    let units = [('k', 1 << 10), ('m', 1 << 20), ('g', 1 << 30)];
+    let unit = units.into_iter().find_map(|(letter, factor)| Some((small.strip_suffix(letter)?, factor)));
+    let (digits, factor) = unit.unwrap_or((&small, 1));
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     number.checked_mul(factor).and_then(std::num::NonZeroU64::new).ok_or_else(wrong)
 }

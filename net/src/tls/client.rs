@@ -14,7 +14,7 @@ use line::Secured;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::net::TcpStream;
@@ -86,10 +86,7 @@ impl ClientTls {
     /// # Errors
     /// When `trust` cannot be read: a machine without authorities.
     pub fn verifying(trust: Trust) -> Result<Self, TlsError> {
-        let verifier = verifier(trust)?;
-        let refused = Arc::default();
-        let gate = Arc::new(Witness { inner: verifier.clone(), refused: Arc::clone(&refused) });
-        Ok(ClientTls { refused, ..Self::new(gate, Some(verifier))? })
+        Self::witnessed(verifier(trust)?)
     }
 
     /// The fingerprint of the last certificate that was not trusted, for somebody who knows it by other means.
@@ -117,8 +114,14 @@ impl ClientTls {
         if wanted.len() != 64 || !wanted.bytes().all(|octet| octet.is_ascii_hexdigit()) {
             return Err(TlsError::Failed(format!("{wanted:?} is no SHA-256 fingerprint")));
         }
-        let pinned: Arc<dyn ServerCertVerifier> = Arc::new(Pinned(wanted));
-        Self::new(pinned.clone(), Some(pinned))
+        Self::witnessed(Arc::new(Pinned(wanted)))
+    }
+
+    /// Lets in whom `verifier` lets in, and remembers who was not.
+    fn witnessed(verifier: Arc<dyn ServerCertVerifier>) -> Result<Self, TlsError> {
+        let refused = Arc::default();
+        let gate = Arc::new(Witness { inner: verifier.clone(), refused: Arc::clone(&refused) });
+        Ok(ClientTls { refused, ..Self::new(gate, Some(verifier))? })
     }
 
     /// The same policy with tickets of its own, for one control connection of FTP and its data connections: a server takes
@@ -231,6 +234,10 @@ struct Anyone;
 #[derive(Debug)]
 struct Pinned(String);
 
+#[derive(Debug, thiserror::Error)]
+#[error("it is not the one that is known")]
+struct NotPinned;
+
 /// Remembers who did not get in.
 #[derive(Debug)]
 struct Witness {
@@ -286,11 +293,10 @@ impl ServerCertVerifier for Pinned {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let shown = fingerprint(end_entity);
-        if shown.replace(':', "") == self.0 {
+        if fingerprint(end_entity).replace(':', "") == self.0 {
             return Ok(ServerCertVerified::assertion());
         }
-        Err(rustls::Error::General(format!("the server shows another certificate than the pinned one: {shown}")))
+        Err(CertificateError::Other(OtherError(Arc::new(NotPinned))).into())
     }
 
     fn verify_tls12_signature(

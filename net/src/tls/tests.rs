@@ -323,7 +323,9 @@ async fn a_pinned_certificate_gets_in_whoever_has_issued_it_and_no_other_does() 
     for written in [fingerprint.clone(), fingerprint.replace(':', "").to_lowercase()] {
         assert!(shake(&ClientTls::pinned(&written).expect("a fingerprint")).await.expect("shaken"));
     }
-    assert!(shake(&ClientTls::pinned(&"00".repeat(32)).expect("a fingerprint")).await.is_err());
+    let other = ClientTls::pinned(&"00".repeat(32)).expect("a fingerprint");
+    assert!(matches!(shake(&other).await, Err(TlsError::Untrusted(_))));
+    assert_eq!(other.refused().as_ref(), Some(&fingerprint));
     assert!(ClientTls::pinned("00:11").is_err());
     let strict = ClientTls::verifying(trusting(&[&identity(&["other.example"])])).expect("roots");
     assert!(shake(&strict).await.is_err());

@@ -26,8 +26,9 @@ pub fn ask(url: &Url, shown: &str, why: &str) -> Result<bool, Failure> {
         None => eprintln!("Nobody whom this machine trusts vouches for the certificate of {place}:\n  {why}"),
         Some(known) => eprintln!(
             "\nWARNING: THE CERTIFICATE OF {place} HAS CHANGED.\n\
-             Either the server has got a new one, or somebody stands on the way and reads all that you send,\n\
-             your password first. Ask whoever runs the server before you say yes.\n\
+             Either the server has got a new one, or somebody stands on the way and reads\n\
+             all that you send, your password first. Ask whoever runs the server before\n\
+             you say yes.\n\
              The one that you have said yes to:\n{}",
             in_two(&known)
         ),

@@ -64,7 +64,7 @@ impl Jobs {
     /// A line for each.
     pub fn lines(&self) -> Vec<String> {
         let state = |job: &Job| match job.thread.is_finished() {
-            true => "at its end".to_owned(),
+            true => "ended".to_owned(),
             false => job.show.state(),
         };
         self.all.iter().map(|job| format!("[{}] {}  ({})", job.number, job.text, state(job))).collect()
