@@ -208,6 +208,14 @@ pub struct Report {
     pub failed: u64,
 }
 
+impl Report {
+    /// Something was not done, and whoever listens is told why.
+    fn fail(&mut self, crew: &Crew, name: &str, error: &Error) {
+        self.failed += 1;
+        crew.tell(&Event::Failed { name, error });
+    }
+}
+
 impl Action {
     fn is_removal(&self) -> bool {
         matches!(self, Action::Remove | Action::RemoveDirectory)
@@ -248,8 +256,7 @@ impl Mirror {
         for (path, _) in building.iter().filter(|(_, action)| *action == Action::Conflict) {
             let why = "one side has a file there, the other a directory or a link".into();
             let error = Error::Differs { step: "mirror".into(), why };
-            crew.tell(&Event::Failed { name: &shown(path), error: &error });
-            report.failed += 1;
+            report.fail(crew, &shown(path), &error);
         }
         self.remove(clearing, crew, &mut report).await?;
         self.make_directories(building, crew, &mut report).await?;
@@ -275,9 +282,7 @@ impl Mirror {
             for path in std::iter::once(&b""[..]).chain(wanted) {
                 let place = self.here(path);
                 if let Err(why) = fs::create_dir_all(&place) {
-                    report.failed += 1;
-                    let error = Error::local(&place, why);
-                    crew.tell(&Event::Failed { name: &place.display().to_string(), error: &error });
+                    report.fail(crew, &place.display().to_string(), &Error::local(&place, why));
                 }
             }
             return Ok(());
@@ -341,10 +346,7 @@ impl Mirror {
         }
         let mut note = |name: &str, done: Result<(), Error>| match done {
             Ok(()) => report.removed += 1,
-            Err(error) => {
-                report.failed += 1;
-                crew.tell(&Event::Failed { name, error: &error });
-            }
+            Err(error) => report.fail(crew, name, &error),
         };
         let Some((site, root)) = self.target(crew) else {
             for (path, directory) in doomed {

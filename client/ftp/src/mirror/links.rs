@@ -9,7 +9,7 @@
 
 use super::{Action, Mirror, Report, below};
 use crate::connection::{Connection, wire_path};
-use crate::crew::{Crew, Event};
+use crate::crew::Crew;
 use crate::directory::shown;
 use crate::error::Error;
 use ftp::Command;
@@ -93,10 +93,7 @@ impl Mirror {
         }
         let mut note = |name: &str, done: Result<(), Error>| match done {
             Ok(()) => report.links += 1,
-            Err(error) => {
-                report.failed += 1;
-                crew.tell(&Event::Failed { name, error: &error });
-            }
+            Err(error) => report.fail(crew, name, &error),
         };
         let Some((site, root)) = self.target(crew) else {
             for (path, aim, instead) in links {
