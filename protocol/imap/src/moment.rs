@@ -91,18 +91,8 @@ impl Moment {
         let (day, time, zone) = (Day::parse(parts.next()?)?, parts.next()?, parts.next()?);
         let ([h1, h2, b':', m1, m2, b':', s1, s2], None) = (time, parts.next()) else { return None };
         let (hour, minute, second) = (pair(*h1, *h2)?, pair(*m1, *m2)?, pair(*s1, *s2)?);
-        // A leap second is the first of the next minute here.
-        if hour > 23 || minute > 59 || second > 60 {
-            return None;
-        }
         let [sign @ (b'+' | b'-'), zh1, zh2, zm1, zm2] = zone else { return None };
-        let (zone_hours, zone_mins) = (pair(*zh1, *zh2)?, pair(*zm1, *zm2)?);
-        if zone_hours > 23 || zone_mins > 59 {
-            return None;
-        }
-        let zone = i64::from(zone_hours * 60 + zone_mins) * if *sign == b'-' { -1 } else { 1 };
-        let local = day.number() * DAY_SECS + i64::from(hour * 3600 + minute * 60 + second);
-        Some(Moment { unix_secs: local - zone * 60, zone_minutes: i16::try_from(zone).ok()? })
+        Self::of(day, [hour, minute, second], *sign, [pair(*zh1, *zh2)?, pair(*zm1, *zm2)?])
     }
 
     /// Reads `1996-12-19T16:39:57.52-08:00` (RFC 3339 §5.6). Parts of seconds are left out.
@@ -120,16 +110,20 @@ impl Moment {
             rest => rest,
         };
         let (sign, zone_hours, zone_mins) = match rest {
-            [b'Z' | b'z'] => (1, 0, 0),
-            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
-                (if *sign == b'-' { -1 } else { 1 }, pair(*h1, *h2)?, pair(*m1, *m2)?)
-            }
+            [b'Z' | b'z'] => (b'+', 0, 0),
+            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => (*sign, pair(*h1, *h2)?, pair(*m1, *m2)?),
             _ => return None,
         };
+        Self::of(day, [hour, minute, second], sign, [zone_hours, zone_mins])
+    }
+
+    /// A day and a time in a zone, which is east of Greenwich by hours and minutes, or west with `-`.
+    fn of(day: Day, [hour, minute, second]: [u32; 3], sign: u8, [zone_hours, zone_mins]: [u32; 2]) -> Option<Self> {
+        // A leap second is the first of the next minute here.
         if hour > 23 || minute > 59 || second > 60 || zone_hours > 23 || zone_mins > 59 {
             return None;
         }
-        let zone = i64::from(zone_hours * 60 + zone_mins) * sign;
+        let zone = i64::from(zone_hours * 60 + zone_mins) * if sign == b'-' { -1 } else { 1 };
         let local = day.number() * DAY_SECS + i64::from(hour * 3600 + minute * 60 + second);
         Some(Moment { unix_secs: local - zone * 60, zone_minutes: i16::try_from(zone).ok()? })
     }
