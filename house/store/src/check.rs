@@ -8,6 +8,8 @@
 //! that mends it. Mending never removes octets of a message that can still be read; a row whose octets are lost is
 //! removed and named.
 //!
+//! What a crash has left in the journal alone is no flaw: a check passes it over, opening enters it, and a repair has it entered first.
+//!
 //! Invariants: a check changes nothing; what a repair has mended, a check after it does not find.
 //! Not here: mending a database that is itself damaged; that needs the last backup.
 
@@ -100,6 +102,12 @@ pub fn check(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
 /// Blocks for long.
 pub fn repair(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
     let dir = dir.as_ref();
+    if dir.join(DATABASE).exists()
+        && let Ok(store) = crate::Store::open(dir, crate::Options::default())
+    {
+        // What a crash has kept from the rows is in them now, before anything is mended that it builds on.
+        store.close();
+    }
     let (_lock, mut conn) = open_alone(dir)?;
     let files = SegmentFiles::new(dir.join(SEGMENTS));
     let mut report = Report::default();

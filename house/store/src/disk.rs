@@ -18,11 +18,11 @@ const FILE_MODE: u32 = 0o600;
 /// A moment in the life of a commit that is not an operation on a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// The bodies of a batch are synced, the index has not begun.
+    /// The bodies of a group are synced.
     BodiesSynced,
     /// All rows are written, the index is about to commit.
     RowsWritten,
-    /// The index has committed, nobody has been told.
+    /// The index has committed.
     Committed,
 }
 
@@ -44,6 +44,10 @@ pub(crate) trait Disk: Send + Sync + 'static {
     fn rename(&self, source: &Path, target: &Path) -> io::Result<()>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Makes durable what was written to the index's log.
+    fn sync_index(&self, log: &DiskFile) -> io::Result<()> {
+        self.sync(log)
+    }
     /// Whether the index is to sync its own files. A disk that only pretends to lose power has no need of it.
     fn syncs_index(&self) -> bool {
         true

@@ -8,12 +8,13 @@
 //!       store.lock    held by the process that has the store open
 //!
 //! draft → append, append … ─┐
-//! Commit { ops, bodies } ───┴→ bodies written, one sync for all that wait → one transaction, synced → Committed, Change
+//! Commit { ops, bodies } ───┴→ bodies and a journal entry, one sync for all that wait → Committed, Change ⇢ rows, later
+//!                           └→ no delivery: in one transaction, synced → Committed, Change
 //! ```
 //!
 //! Read in this order: [`Op`] says what can be asked, [`Store`] is the door, [`Snapshot`] is a mailbox, [`MessageReader`] gives octets back; inside,
 //! `writer` makes commits durable and `index` knows what they mean. Why it is built this way:
-//! `docs/decisions/0002-commit-path.md`, `0004-mailboxes-and-emails.md` for mailboxes and emails, `0007-states-in-blocks.md` for flags.
+//! `docs/decisions/0010-one-sync-for-a-delivery.md`, `0004-mailboxes-and-emails.md` for mailboxes and emails, `0007-states-in-blocks.md` for flags.
 //!
 //! For a desk that serves mailboxes:
 //!
@@ -54,6 +55,8 @@ mod search;
 mod texts;
 
 mod disk;
+mod journal;
+mod lag;
 mod record;
 mod segment;
 mod states;
@@ -179,9 +182,8 @@ impl Store {
         let lock = prepare_dir(dir, disk.as_ref())?;
         let database = dir.join(DATABASE);
         let conn = index::open_for_writing(&database, disk.as_ref())?;
-        // The names of the database, seg/ and tmp/.
+        // The names of the database, its log, seg/ and tmp/.
         disk.sync_dir(dir).map_err(OpenError::io(dir))?;
-        let resume = Index::resume(&conn)?;
         let shared = Arc::new(Shared {
             dir: dir.into(),
             options,
@@ -194,14 +196,18 @@ impl Store {
             mailbox_changes: AtomicU64::new(0),
             failure: OnceLock::new(),
             closing: AtomicBool::new(false),
-            next_body: AtomicI64::new(resume.next_body),
-            next_segment: AtomicI64::new(resume.next_segment),
+            next_body: AtomicI64::new(0),
+            next_segment: AtomicI64::new(0),
             spare: Mutex::new(None),
             lock: Mutex::new(Some(lock)),
         });
         sweep_tmp(&shared)?;
         sweep_segments(&shared, &conn)?;
-        let index = Index::new(conn, Arc::clone(&shared))?;
+        let mut index = Index::new(conn, Arc::clone(&shared))?;
+        index.recover()?;
+        let resume = index.resume()?;
+        shared.next_body.store(resume.next_body, Ordering::Relaxed);
+        shared.next_segment.store(resume.next_segment, Ordering::Relaxed);
         let writer = Writer::start(&shared, index, resume)?;
         let texts = Texts::new(Arc::clone(&shared), resume.next_body);
         Ok(Store { running: Arc::new(Running { shared, writer, texts }) })

@@ -17,6 +17,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::{Deserialize, Serialize};
 
 use crate::error::ReadError;
 use crate::names::{MailId, RecipientId};
@@ -28,7 +29,7 @@ pub const ATTEMPTS_KEPT: u32 = 64;
 pub const REASON_MAX: usize = 2048;
 
 /// A mail to be queued.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedMail {
     /// The reverse-path; empty is the null path of a bounce.
     pub sender: String,
@@ -51,7 +52,7 @@ pub struct QueuedMail {
 }
 
 /// A recipient to be queued.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedRecipient {
     /// The forward-path's mailbox.
     pub address: String,
@@ -62,7 +63,7 @@ pub struct QueuedRecipient {
 }
 
 /// When the sender of a mail wants to hear about it (RFC 3461 §4.1). Nothing set means NEVER.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notify {
     /// On delivery.
     pub success: bool,
@@ -83,7 +84,7 @@ impl Notify {
 }
 
 /// How much of the message a bounce shall return (RFC 3461 §4.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ret {
     /// All of it.
     Full,

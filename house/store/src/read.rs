@@ -5,7 +5,7 @@
 //!
 //! Everything here that is not said to be quick may block on the disk: call it from a thread that may.
 //!
-//! Invariants: a reader sees what was committed before it began; a message that was opened can be read to its end, also
+//! Invariants: a reader sees what was answered before it began; a message that was opened can be read to its end, also
 //! when it is expunged or moved by compaction meanwhile.
 //! Not here: who may read what (desks).
 
@@ -23,6 +23,7 @@ use crate::draft::copy_from;
 use crate::error::ReadError;
 use crate::essence::Essence;
 use crate::index::open_for_reading;
+use crate::lag::Lag;
 use crate::names::{AccountId, BodyId, EmailId, MailId, MailboxId, MailboxName, ModSeq, ThreadId, Uid};
 use crate::op::Flags;
 use crate::segment::{SegmentFile, Span};
@@ -38,13 +39,14 @@ const MOVES_MAX: usize = 3;
 #[derive(Debug)]
 pub(crate) struct Readers {
     path: PathBuf,
+    lag: Lag,
     /// `None` once the store is closed.
     idle: Mutex<Option<Vec<Connection>>>,
 }
 
 impl Readers {
     pub(crate) fn new(path: PathBuf) -> Readers {
-        Readers { path, idle: Mutex::new(Some(Vec::new())) }
+        Readers { path, lag: Lag::default(), idle: Mutex::new(Some(Vec::new())) }
     }
 
     pub(crate) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
@@ -56,6 +58,7 @@ impl Readers {
             Some(conn) => conn,
             None => open_for_reading(&self.path)?,
         };
+        self.lag.catch_up();
         let result = read(&conn);
         if let Some(idle) = &mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner)
             && idle.len() < READERS_KEPT
@@ -63,6 +66,11 @@ impl Readers {
             idle.push(conn);
         }
         result
+    }
+
+    /// How far readers are behind.
+    pub(crate) fn lag(&self) -> &Lag {
+        &self.lag
     }
 
     pub(crate) fn close(&self) {

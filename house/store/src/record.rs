@@ -10,6 +10,7 @@
 //! ```
 //!
 //! The trailer repeats what the index says in other words, so that mailboxes can be made again from segments alone.
+//! A record of the second kind has an entry of the journal (journal) in place of a body, number 0 and no trailer.
 //!
 //! Invariants: what `encode` writes `Header::parse` accepts; a changed octet in the header or the body is found by its CRC.
 //! Not here: where records lie (segment), who orders them (writer).
@@ -24,12 +25,19 @@ pub(crate) const HEADER_LEN: usize = 64;
 
 const MAGIC: [u8; 4] = *b"PBR1";
 const VERSION: u8 = 1;
-/// The only kind so far: a message.
-const KIND_MESSAGE: u8 = 1;
+
+/// What a record is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Message = 1,
+    /// What was done with the messages before it.
+    Journal = 2,
+}
 
 /// What a record's header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Header {
+    pub(crate) kind: Kind,
     pub(crate) body: BodyId,
     pub(crate) head_len: u32,
     pub(crate) body_len: u64,
@@ -68,7 +76,7 @@ impl Header {
         let mut octets = [0; HEADER_LEN];
         octets[0..4].copy_from_slice(&MAGIC);
         octets[4] = VERSION;
-        octets[5] = KIND_MESSAGE;
+        octets[5] = self.kind as u8;
         octets[12..16].copy_from_slice(&self.body_crc.to_le_bytes());
         octets[16..20].copy_from_slice(&self.trailer_len.to_le_bytes());
         octets[20..24].copy_from_slice(&self.trailer_crc.to_le_bytes());
@@ -90,10 +98,13 @@ impl Header {
         if crc32fast::hash(&unsigned).to_le_bytes() != octets[8..12] {
             return Err(HeaderFlaw::Crc);
         }
-        if octets[4] != VERSION || octets[5] != KIND_MESSAGE {
-            return Err(HeaderFlaw::Version);
-        }
+        let kind = match octets[4..6] {
+            [VERSION, 1] => Kind::Message,
+            [VERSION, 2] => Kind::Journal,
+            _ => return Err(HeaderFlaw::Version),
+        };
         Ok(Header {
+            kind,
             body_crc: u32::from_le_bytes(four(octets, 12)),
             trailer_len: u32::from_le_bytes(four(octets, 16)),
             trailer_crc: u32::from_le_bytes(four(octets, 20)),
@@ -193,17 +204,18 @@ mod tests {
         #[test]
         fn what_is_written_is_read(
             id in any::<i64>(), head_len in any::<u32>(), body_len in any::<u64>(), body_crc in any::<u32>(),
-            trailer_len in any::<u32>(), trailer_crc in any::<u32>(), written_at in any::<i64>(),
+            trailer_len in any::<u32>(), trailer_crc in any::<u32>(), written_at in any::<i64>(), is_journal: bool,
         ) {
+            let kind = if is_journal { Kind::Journal } else { Kind::Message };
             let header =
-                Header { body: BodyId(id), head_len, body_len, body_crc, trailer_len, trailer_crc, written_at };
+                Header { kind, body: BodyId(id), head_len, body_len, body_crc, trailer_len, trailer_crc, written_at };
             prop_assert_eq!(Header::parse(&header.encode()), Ok(header));
         }
 
         #[test]
         fn a_flipped_bit_is_found(at in 0..HEADER_LEN * 8) {
             let header = Header {
-                body: BodyId(7), head_len: 3, body_len: 10, body_crc: 1, trailer_len: 2, trailer_crc: 5, written_at: 9,
+                kind: Kind::Message, body: BodyId(7), head_len: 3, body_len: 10, body_crc: 1, trailer_len: 2, trailer_crc: 5, written_at: 9,
             };
             let mut octets = header.encode();
             octets[at / 8] ^= 1 << (at % 8);

@@ -1,7 +1,7 @@
 //! Segment files: where bodies lie, and how they are read.
 //!
 //! ```text
-//! seg/0000000041.seg    shared: header (64), record, record, record …, room set aside for more
+//! seg/0000000041.seg    shared: header (64), records of messages and of the journal …, room set aside for more
 //! seg/0000000042.seg    one large message: header (64), hole, record header, head, content, trailer
 //! header, little-endian: 0 "PBSEG1"   6 zero (2)   8 segment number (8)   16 where the first record begins (8)   24 CRC-32 of these 24
 //! ```
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::io::ReadWriteFlags;
 
 use crate::names::BodyId;
-use crate::record::{HEADER_LEN, Header};
+use crate::record::{HEADER_LEN, Header, Kind};
 
 /// The length of a segment's own header; the first record of a shared segment follows it.
 pub(crate) const SEGMENT_HEADER_LEN: usize = 64;
@@ -112,7 +112,7 @@ impl SegmentFile {
         let mut octets = [0; HEADER_LEN];
         self.read_exact_at(&mut octets, span.record_offset())?;
         let header = Header::parse(&octets).map_err(io::Error::other)?;
-        if header.body != span.body || header.body_len != span.length {
+        if header.kind != Kind::Message || header.body != span.body || header.body_len != span.length {
             return Err(io::Error::other("the record is another message's"));
         }
         Ok(header)

@@ -269,6 +269,11 @@ impl Number {
         self.next
     }
 
+    /// Gives numbers once more that were given before a crash, from this one on. Gives what would have been the next.
+    pub(crate) fn repeat_from(&mut self, number: i64) -> i64 {
+        std::mem::replace(&mut self.next, number)
+    }
+
     /// Writes the row where it must be; returns what to remember once the transaction has committed.
     fn save(&self, conn: &Connection) -> rusqlite::Result<i64> {
         if self.next <= self.saved {

@@ -92,7 +92,7 @@ impl Index {
                 uid.0,
                 row.body.0,
                 row.received_at,
-                self.shared.now(),
+                self.moment,
                 row.prefix,
                 row.email.0,
                 row.thread.0,

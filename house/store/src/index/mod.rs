@@ -1,16 +1,18 @@
 //! The index: a SQLite database of everything that is small, and the one connection that writes it.
 //!
 //! ```text
-//! batch → BEGIN → segments' lengths → commit, commit, commit … → figures → COMMIT (synced) → replies → feed
-//!                                        └refused → undone alone
+//! BEGIN → commit, commit, commit … │ commit, commit … │ … → figures → COMMIT, synced where the writer says so
+//!            └refused → undone alone                   └any failure → ROLLBACK, and what the journal has is entered again
 //! ```
+//!
+//! A transaction stays open over several groups of deliveries: their rows share pages, and each page is written once.
 //!
 //! A commit that is refused must leave nothing behind. Every order checks before it changes, so a commit of one order
 //! needs nothing more; placements and queueing are checked together beforehand; only other commits of several orders
 //! pay for a savepoint.
 //!
-//! Invariants: one thread writes and checkpoints; a row never points at octets that are not synced (the writer's first
-//! stage came before); a figure in memory equals its row between transactions.
+//! Invariants: one thread writes and checkpoints; a row that is committed never points at octets that are not synced (the writer
+//! syncs them before); a figure in memory equals its row between transactions.
 //! Not here: reading for others (read, queue), octets (segment).
 
 mod accounts;
@@ -19,6 +21,7 @@ mod ledger;
 mod mail;
 mod mailboxes;
 mod moving;
+mod replay;
 mod spool;
 mod states;
 mod threads;
@@ -27,13 +30,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use crate::Shared;
-use crate::disk::{Disk, Moment, is_full};
+use crate::disk::{Disk, DiskFile, Moment, is_full};
 use crate::error::{CommitError, OpenError};
 use crate::essence::Essence;
 use crate::feed::Change;
+use crate::journal::Numbers;
 use crate::names::{BodyId, MailboxId, RecipientId};
 use crate::op::{Committed, Op, Outcome};
 use crate::writer::{SegmentNote, Work, Written};
@@ -65,6 +69,9 @@ const LOG_TIDY_OCTETS: i64 = 4 * 1024 * 1024;
 /// With this much in the log, pages are brought home whoever waits; the log is reused from its start afterwards.
 const LOG_FULL_OCTETS: i64 = 16 * 1024 * 1024;
 
+/// The log's name beside the database.
+const LOG: &str = "store.db-wal";
+
 /// A log that grew beyond this (a reader stood in the way) is cut back.
 const LOG_KEPT_OCTETS: i64 = 64 * 1024 * 1024;
 
@@ -76,7 +83,8 @@ pub(crate) fn open_for_writing(path: &Path, disk: &dyn Disk) -> Result<Connectio
     conn.busy_timeout(PATIENCE)?;
     conn.pragma_update(None, "page_size", PAGE_OCTETS)?;
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    conn.pragma_update(None, "synchronous", if disk.syncs_index() { "FULL" } else { "OFF" })?;
+    // Checkpoints sync; commits that must be durable are synced by `Index::commit`, and others need not be.
+    conn.pragma_update(None, "synchronous", if disk.syncs_index() { "NORMAL" } else { "OFF" })?;
     conn.pragma_update(None, "foreign_keys", true)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
@@ -151,8 +159,9 @@ pub(crate) struct Index {
     shared: Arc<Shared>,
     ledger: Ledger,
     tails: Tails,
-    /// What is known of segments and not committed yet.
-    notes: Vec<SegmentNote>,
+    /// The present moment of the transaction, Unix seconds.
+    moment: i64,
+    log: DiskFile,
 }
 
 /// Where the writer continues.
@@ -194,6 +203,13 @@ pub(crate) fn segments(conn: &Connection) -> rusqlite::Result<Vec<SegmentRow>> {
     rows.collect()
 }
 
+/// The segment that is not sealed, and its length.
+fn open_segment(conn: &Connection) -> rusqlite::Result<Option<(i64, u64)>> {
+    conn.prepare_cached("SELECT id, committed_len FROM segments WHERE sealed = 0 ORDER BY id DESC LIMIT 1")?
+        .query_row([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))
+        .optional()
+}
+
 pub(crate) fn has_segment(conn: &Connection, segment: i64) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM segments WHERE id = ?1")?.exists(params![segment])
 }
@@ -206,58 +222,78 @@ pub(crate) fn has_accounts(conn: &Connection) -> rusqlite::Result<bool> {
 impl Index {
     pub(crate) fn new(conn: Connection, shared: Arc<Shared>) -> Result<Index, OpenError> {
         let ledger = Ledger::load(&conn)?;
-        Ok(Index { conn, shared, ledger, tails: Tails::default(), notes: Vec::new() })
+        let path = shared.dir.join(LOG);
+        let log = shared.disk.open(&path).map_err(OpenError::io(path))?;
+        Ok(Index { conn, shared, ledger, tails: Tails::default(), moment: 0, log })
     }
 
-    pub(crate) fn resume(conn: &Connection) -> Result<Resume, OpenError> {
-        let ledger = Ledger::load(conn)?;
-        let mut select =
-            conn.prepare("SELECT id, committed_len FROM segments WHERE sealed = 0 ORDER BY id DESC LIMIT 1")?;
-        let mut rows = select.query([])?;
-        let open_segment = match rows.next()? {
-            Some(row) => Some((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())),
-            None => None,
-        };
-        Ok(Resume { next_body: ledger.body.peek(), next_segment: ledger.segment.peek(), open_segment })
+    /// Where the writer continues.
+    pub(crate) fn resume(&self) -> Result<Resume, OpenError> {
+        let open_segment = open_segment(&self.conn)?;
+        Ok(Resume { next_body: self.ledger.body.peek(), next_segment: self.ledger.segment.peek(), open_segment })
     }
 
-    /// Takes notes of what the first stage did to segments; they are written with the next transaction that succeeds.
-    pub(crate) fn note(&mut self, notes: Vec<SegmentNote>) {
-        self.notes.extend(notes);
-    }
-
-    /// Carries out commits in one transaction. When it returns `Ok`, all that are not refused are durable.
-    pub(crate) fn transact(&mut self, jobs: &[(&Work, &[Written])]) -> Result<Vec<Result<Done, CommitError>>, Failure> {
-        match self.try_transact(jobs) {
-            Ok(done) => Ok(done),
-            Err(failure) => {
-                self.ledger.drop_all();
-                self.tails.clear();
-                if !self.conn.is_autocommit() && self.conn.execute_batch("ROLLBACK").is_err() {
-                    return Err(Failure::Broken("a failed transaction could not be undone".into()));
-                }
-                Err(failure)
-            }
+    /// Begins a transaction where none is under way, and a moment of it, which is returned.
+    pub(crate) fn begin(&mut self) -> Result<i64, Failure> {
+        if !self.is_under_way() {
+            self.run("BEGIN IMMEDIATE")?;
         }
+        self.moment = self.shared.now();
+        Ok(self.moment)
     }
 
-    fn try_transact(&mut self, jobs: &[(&Work, &[Written])]) -> Result<Vec<Result<Done, CommitError>>, Failure> {
-        self.reached(Moment::BodiesSynced)?;
-        self.run("BEGIN IMMEDIATE")?;
-        self.enter_notes()?;
-        let mut results = Vec::with_capacity(jobs.len());
-        for (work, written) in jobs {
-            results.push(self.carry_out(work, written)?);
-        }
+    /// Whether a transaction is under way.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !self.conn.is_autocommit()
+    }
+
+    /// Commits the transaction; `is_durable`: all of it, and everything before it, is on disk afterwards. The open segment's rows reach as
+    /// far as [`reach`](Self::reach) said last.
+    pub(crate) fn commit(&mut self, is_durable: bool) -> Result<(), Failure> {
         self.tails.save(&self.conn)?;
         let marks = self.ledger.save(&self.conn)?;
         self.reached(Moment::RowsWritten)?;
         self.run("COMMIT")?;
         self.ledger.marked(marks);
-        self.notes.clear();
         // From here on a failure cannot undo anything: it is unknown to the caller, and known to the next opening.
-        self.reached(Moment::Committed).map_err(|_| Failure::Broken("it stopped after a commit".into()))?;
-        Ok(results)
+        if is_durable {
+            let synced = self.shared.disk.sync_index(&self.log);
+            synced.map_err(|error| Failure::Broken(format!("a sync of its log failed: {error}")))?;
+        }
+        self.reached(Moment::Committed).map_err(|_| Failure::Broken("it stopped after a commit".into()))
+    }
+
+    /// Takes everything back that is not committed.
+    pub(crate) fn roll_back(&mut self) -> Result<(), Failure> {
+        self.ledger.drop_all();
+        self.tails.clear();
+        if self.is_under_way() && self.run("ROLLBACK").is_err() {
+            return Err(Failure::Broken("a failed transaction could not be undone".into()));
+        }
+        Ok(())
+    }
+
+    /// What the next delivery begins to number with.
+    pub(crate) fn numbers(&self) -> Numbers {
+        let Ledger { email, mail, recipient, .. } = &self.ledger;
+        Numbers { email: email.peek(), mail: mail.peek(), recipient: recipient.peek() }
+    }
+
+    /// The open segment is needed up to here.
+    pub(crate) fn reach(&mut self, segment: i64, committed_len: u64) -> Result<(), Failure> {
+        self.note(SegmentNote { segment, committed_len, sealed: false })
+    }
+
+    /// Takes note of what was done to a segment.
+    pub(crate) fn note(&mut self, note: SegmentNote) -> Result<(), Failure> {
+        let row = self.ledger.segments.get(&self.conn, note.segment)?;
+        let mut row = row.unwrap_or(SegmentTotals { sealed: false, committed_len: 0, live: 0 });
+        row.sealed |= note.sealed;
+        row.committed_len = row.committed_len.max(note.committed_len as i64);
+        self.ledger.segments.set(note.segment, row);
+        self.ledger.segment.seen(note.segment);
+        self.ledger.keep();
+        Ok(())
     }
 
     /// Brings pages home from the log where that is due. `idle`: nobody is waiting.
@@ -293,7 +329,7 @@ impl Index {
         Ok((logged - home).max(0))
     }
 
-    fn reached(&self, moment: Moment) -> Result<(), Failure> {
+    pub(crate) fn reached(&self, moment: Moment) -> Result<(), Failure> {
         self.shared.disk.reached(moment).map_err(|error| match is_full(&error) {
             true => Failure::Full,
             false => Failure::Broken(error.to_string()),
@@ -305,21 +341,8 @@ impl Index {
         Ok(())
     }
 
-    fn enter_notes(&mut self) -> rusqlite::Result<()> {
-        for note in &self.notes {
-            let row = self.ledger.segments.get(&self.conn, note.segment)?;
-            let mut row = row.unwrap_or(SegmentTotals { sealed: false, committed_len: 0, live: 0 });
-            row.sealed |= note.sealed;
-            row.committed_len = row.committed_len.max(note.committed_len as i64);
-            self.ledger.segments.set(note.segment, row);
-            self.ledger.segment.seen(note.segment);
-        }
-        self.ledger.keep();
-        Ok(())
-    }
-
     /// One commit: done entirely, or refused and as if it had never been.
-    fn carry_out(&mut self, work: &Work, written: &[Written]) -> rusqlite::Result<Result<Done, CommitError>> {
+    pub(crate) fn carry_out(&mut self, work: &Work, written: &[Written]) -> Result<Result<Done, CommitError>, Failure> {
         for written in written {
             self.ledger.body.seen(written.span.body.0);
         }
@@ -351,7 +374,7 @@ impl Index {
                 self.ledger.undo();
                 Ok(Err(error))
             }
-            Err(Trouble::Database(error)) => Err(error),
+            Err(Trouble::Database(error)) => Err(error.into()),
         }
     }
 

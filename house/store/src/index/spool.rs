@@ -39,7 +39,7 @@ impl Index {
                 written.span.body.0,
                 written.span.length as i64,
                 mail.sender,
-                self.shared.now(),
+                self.moment,
                 mail.expires,
                 mail.smtputf8,
                 mail.eight_bit,

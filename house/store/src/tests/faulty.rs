@@ -4,7 +4,8 @@
 //! operation n < at → as the real disk       operation at → the fault       after `Stop` → nothing works any more
 //! ```
 //!
-//! A power cut is the worst that a disk may do: octets that were not synced become noise, names that were not synced are gone.
+//! A power cut is the worst that a disk may do: octets that were not synced become noise, names that were not synced are gone, and so is
+//! what was not synced of the index's log.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -33,6 +34,8 @@ struct State {
     failed_at: Option<String>,
     unsynced: HashMap<PathBuf, Vec<(u64, usize)>>,
     unsynced_names: Vec<PathBuf>,
+    /// The index's log, and how much of it is synced.
+    log_synced: Option<(PathBuf, u64)>,
     short_writes: bool,
     log: Vec<String>,
 }
@@ -91,6 +94,22 @@ impl FaultyDisk {
         for path in state.unsynced_names.drain(..) {
             let _ = std::fs::remove_file(path);
         }
+        // Gone together with the store that was closed in order.
+        if let Some((path, length)) = state.log_synced.take()
+            && let Ok(log) = std::fs::OpenOptions::new().write(true).open(path)
+        {
+            log.set_len(length.min(log.metadata().unwrap().len())).unwrap();
+        }
+    }
+
+    /// A copy of the store as a power cut would leave it now. The store is at rest; what it has not synced of its log is lost.
+    pub(crate) fn image(&self, dir: &Path) -> tempfile::TempDir {
+        let image = tempfile::tempdir().unwrap();
+        super::copy(dir, image.path());
+        let (log, length) = self.state().log_synced.clone().unwrap();
+        let log = image.path().join(log.file_name().unwrap());
+        std::fs::OpenOptions::new().write(true).open(log).unwrap().set_len(length).unwrap();
+        image
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,7 +148,11 @@ impl Disk for FaultyDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<DiskFile> {
-        self.real.open(path)
+        let file = self.real.open(path)?;
+        if path.extension().is_some_and(|extension| extension == "db-wal") {
+            self.state().log_synced = Some((path.into(), file.file.metadata()?.len()));
+        }
+        Ok(file)
     }
 
     fn allocate(&self, file: &DiskFile, length: u64) -> io::Result<()> {
@@ -175,6 +198,12 @@ impl Disk for FaultyDisk {
         let mut state = self.state();
         state.unsynced.remove(path);
         state.unsynced_names.retain(|name| name != path);
+        Ok(())
+    }
+
+    fn sync_index(&self, log: &DiskFile) -> io::Result<()> {
+        self.step("sync log")?;
+        self.state().log_synced = Some((log.path.clone(), log.file.metadata()?.len()));
         Ok(())
     }
 

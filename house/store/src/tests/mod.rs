@@ -9,6 +9,7 @@ mod doors;
 mod faults;
 mod faulty;
 mod folders;
+mod journaling;
 mod listing;
 mod mailboxes;
 mod migrating;
@@ -43,6 +44,13 @@ pub(crate) fn open(dir: &Path) -> Store {
 /// The same without waiting for the real disk, for tests that open many stores.
 pub(crate) fn open_swiftly(dir: &Path) -> Store {
     Store::open_on(dir, unhurried(), Arc::new(FaultyDisk::default())).unwrap()
+}
+
+/// The same with the disk, for tests that cut its power.
+pub(crate) fn open_watched(dir: &Path) -> (Store, Arc<FaultyDisk>) {
+    let disk = Arc::new(FaultyDisk::default());
+    let store = Store::open_on(dir, unhurried(), Arc::clone(&disk) as Arc<dyn crate::disk::Disk>).unwrap();
+    (store, disk)
 }
 
 /// Small segments in a world in which much time passes, so that the next segment is prepared beforehand.

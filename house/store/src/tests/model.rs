@@ -1,4 +1,4 @@
-//! The store against a model in memory: any orders in any sequence, with closings in between.
+//! The store against a model in memory: any orders in any sequence, with closings and power cuts in between.
 //!
 //! The laws: no mail lost, none doubled, UIDs only grow, the queue holds whom it should, figures are right.
 
@@ -36,6 +36,7 @@ enum Action {
     Refused(usize),
     Compact,
     Reopen,
+    PowerCut,
 }
 
 const ACCOUNTS: usize = 3;
@@ -61,6 +62,7 @@ fn action() -> impl Strategy<Value = Action> {
         1 => (0..ACCOUNTS).prop_map(Action::Refused),
         2 => Just(Action::Compact),
         2 => Just(Action::Reopen),
+        3 => Just(Action::PowerCut),
     ]
 }
 
@@ -73,6 +75,7 @@ struct Owner {
 
 struct Model {
     store: Store,
+    disk: Arc<FaultyDisk>,
     dir: tempfile::TempDir,
     owners: Vec<Owner>,
     queue: BTreeMap<RecipientId, (String, u32)>,
@@ -82,9 +85,9 @@ struct Model {
 impl Model {
     fn new() -> Model {
         let dir = tempfile::tempdir().unwrap();
-        let store = open_swiftly(dir.path());
+        let (store, disk) = open_watched(dir.path());
         let owners = (0..ACCOUNTS).map(|number| owner(&store, &format!("account {number}"))).collect();
-        Model { store, dir, owners, queue: BTreeMap::new(), counter: ACCOUNTS }
+        Model { store, disk, dir, owners, queue: BTreeMap::new(), counter: ACCOUNTS }
     }
 
     fn next(&mut self) -> usize {
@@ -114,7 +117,11 @@ impl Model {
             Action::Reopen => {
                 self.store.close();
                 assert_sound(self.dir.path());
-                self.store = open_swiftly(self.dir.path());
+                (self.store, self.disk) = open_watched(self.dir.path());
+            }
+            Action::PowerCut => {
+                self.dir = self.disk.image(self.dir.path());
+                (self.store, self.disk) = open_watched(self.dir.path());
             }
         }
     }
@@ -244,6 +251,7 @@ proptest! {
         for action in actions {
             model.play(action);
         }
+        model.play(Action::PowerCut);
         model.compare();
         model.play(Action::Reopen);
         model.compare();

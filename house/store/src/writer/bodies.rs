@@ -1,54 +1,45 @@
-//! The first stage: bodies into the open segment, one sync for all that are waiting.
+//! The open segment: where bodies are written, one after the other.
 //!
 //! ```text
-//! wait for one ─→ take what else waits (bounded) ─→ records into one buffer ─→ write, sync ─→ batch to the index
-//!                                                    └does not fit: write, sync, seal, next segment
+//! records of a group and its entry into one buffer ─→ written, synced ─→ they stand          (nothing stands until `stand`)
+//!                                          └does not fit: the segment is full, the next one begins
 //! ```
 //!
 //! The next segment is filled with zeros before it is used, unless segments fill fast: a sync that changes no block map
-//! takes 150 µs instead of 240 (measured), which one caller feels, while the large batches of many do not, and the zeros
+//! takes 150 µs instead of 240 (measured), which one caller feels, while the large groups of many do not, and the zeros
 //! would compete with them for the disk.
 //!
-//! Invariants: a batch is sent only after its bodies are synced; a full disk refuses the commits that have a body and
-//! lets the others pass, because those may make room; after a failed sync the position is never used again.
-//! Not here: large messages (seal), rows (index).
+//! Invariants: what does not stand is written over; after a failed sync nothing is written any more.
+//! Not here: large messages (seal), which commits make a group (committer).
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, SyncSender};
+use std::sync::mpsc::Sender;
 
 use crc32fast::Hasher;
-use tokio::sync::mpsc;
 
 use super::chores::Chore;
-use super::{Batch, Content, Job, Order, Ready, Reply, SegmentNote, Work, Written};
+use super::{Content, SegmentNote, Written};
 use crate::Shared;
 use crate::disk::{DiskFile, is_full};
 use crate::error::{CommitError, OpenError};
 use crate::index::Resume;
-use crate::record::{self, HEADER_LEN, Header};
+use crate::record::{HEADER_LEN, Header, Kind};
 use crate::segment::{SEGMENT_HEADER_LEN, Span, segment_header, segment_path};
 
-/// A batch ends with this many commits …
-const BATCH_COMMITS: usize = 256;
-
-/// … or with this many octets of bodies, whichever is first: a short sync for whoever waits next.
-const BATCH_OCTETS: usize = 8 * 1024 * 1024;
-
-/// A segment that is half full within so many seconds is being written in large batches.
+/// A segment that is half full within so many seconds is being written in large groups.
 const BUSY_SECS: i64 = 2;
 
 /// A buffer that a burst has made larger than this is given back.
 const BUFFER_KEPT: usize = 1024 * 1024;
 
-/// The first stage.
+/// The open segment, and what is to be written into it.
 pub(super) struct Bodies {
     shared: Arc<Shared>,
-    batches: SyncSender<Batch>,
     chores: Sender<Chore>,
     open: Option<OpenSegment>,
-    /// Records of the present batch that are not written yet; they belong at the open segment's position.
+    /// Records of the present group; they belong at the open segment's position.
     buffer: Vec<u8>,
 }
 
@@ -56,37 +47,16 @@ pub(super) struct Bodies {
 struct OpenSegment {
     number: i64,
     file: DiskFile,
-    /// Everything before is written and synced, or garbage that no row will point at.
+    /// Everything before stands; behind it is room, or garbage that no row will point at.
     position: u64,
-    /// Set aside so far; the segment is full when the position would pass it.
+    /// Set aside so far; the segment is full when a message would pass it.
     size: u64,
     /// When writing into it began, Unix seconds.
     since: i64,
 }
 
-/// The commits of a batch, on their way through this stage.
-#[derive(Default)]
-struct Gathered {
-    commits: Vec<Pending>,
-    /// From here on they wait for the buffer to be written.
-    unwritten: usize,
-    notes: Vec<SegmentNote>,
-}
-
-/// A commit, and where its bodies are or will be.
-struct Pending {
-    work: Work,
-    reply: Reply,
-    outcome: Result<Vec<Written>, CommitError>,
-}
-
 impl Bodies {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        resume: Resume,
-        batches: SyncSender<Batch>,
-        chores: Sender<Chore>,
-    ) -> Result<Bodies, OpenError> {
+    pub(super) fn new(shared: Arc<Shared>, resume: Resume, chores: Sender<Chore>) -> Result<Bodies, OpenError> {
         let open = match resume.open_segment {
             Some((number, position)) => Some(reopen(&shared, number, position)?),
             None => None,
@@ -94,174 +64,94 @@ impl Bodies {
         if open.as_ref().is_some_and(OpenSegment::is_half_full) {
             let _ = chores.send(Chore::PrepareSegment);
         }
-        Ok(Bodies { shared, batches, chores, open, buffer: Vec::new() })
+        Ok(Bodies { shared, chores, open, buffer: Vec::new() })
     }
 
-    pub(super) fn run(mut self, mut orders: mpsc::Receiver<Order>) {
-        while let Some(order) = orders.blocking_recv() {
-            let mut is_closing = false;
-            let mut jobs = Vec::new();
-            let mut octets = 0;
-            let mut next = Some(order);
-            while let Some(order) = next {
-                match order {
-                    Order::Do(job) => {
-                        octets += job.contents.iter().map(Content::len).sum::<usize>();
-                        jobs.push(job);
-                    }
-                    Order::Close => is_closing = true,
-                }
-                let is_whole = is_closing || jobs.len() >= BATCH_COMMITS || octets >= BATCH_OCTETS;
-                next = if is_whole { None } else { orders.try_recv().ok() };
-            }
-            if is_closing {
-                // What was sent before is still carried out; nothing more gets in.
-                orders.close();
-            }
-            if !jobs.is_empty() && self.carry_out(jobs).is_err() {
-                // The index thread is gone: nobody can be promised anything any more.
-                self.shared.fail("the index thread has ended");
-                return;
-            }
-        }
+    /// Whether records of that length have room in the open segment.
+    pub(super) fn has_room_for(&self, length: u64) -> bool {
+        length == 0 || self.open.as_ref().is_some_and(|open| open.position + length <= open.size)
     }
 
-    fn carry_out(&mut self, jobs: Vec<Job>) -> Result<(), ()> {
-        if let Some(reason) = self.shared.failure() {
-            for job in jobs {
-                let _ = job.reply.send(Err(CommitError::Failed(reason.clone())));
-            }
-            return Ok(());
-        }
-        let mut gathered = Gathered::default();
-        for Job { work, contents, reply } in jobs {
-            let outcome = self.enter_all(&work, contents, &mut gathered);
-            gathered.commits.push(Pending { work, reply, outcome });
-        }
-        // Whom its failure concerns has been told by it.
-        let _ = self.write_out(&mut gathered);
-        self.send_on(gathered)
+    /// Makes the next segment, with room for records of that length. It is used once [`turn_to`](Self::turn_to) says so.
+    pub(super) fn prepare_next(&self, length: u64) -> Result<OpenedSegment, CommitError> {
+        open_next(&self.shared, length).map(OpenedSegment).map_err(|error| self.disk_failed(&error))
     }
 
-    /// Puts a commit's records into the buffer and says where they are going to be.
-    fn enter_all(
-        &mut self,
-        work: &Work,
-        contents: Vec<Content>,
-        gathered: &mut Gathered,
-    ) -> Result<Vec<Written>, CommitError> {
-        let mut all = Vec::with_capacity(contents.len());
-        for (number, content) in contents.into_iter().enumerate() {
-            match self.enter(work, number, content, !all.is_empty(), gathered) {
-                Ok(written) => all.push(written),
-                Err(error) => {
-                    self.forsake(&all);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(all)
+    /// What the index is to know before another segment is used.
+    pub(super) fn notes_for(&self, next: &OpenedSegment) -> Vec<SegmentNote> {
+        let note =
+            |open: &OpenSegment, sealed| SegmentNote { segment: open.number, committed_len: open.position, sealed };
+        self.open.iter().map(|open| note(open, true)).chain([note(&next.0, false)]).collect()
     }
 
-    /// A commit will not be: what was sealed for it is removed. Its records in the buffer stay, and no row points at them.
-    fn forsake(&self, written: &[Written]) {
-        for written in written.iter().filter(|written| written.is_alone) {
-            let _ = self.chores.send(Chore::Remove(written.span.segment));
-        }
+    /// From now on, bodies go there.
+    pub(super) fn turn_to(&mut self, next: OpenedSegment) {
+        self.open = Some(next.0);
     }
 
-    fn enter(
-        &mut self,
-        work: &Work,
-        number: usize,
-        content: Content,
-        is_further: bool,
-        gathered: &mut Gathered,
-    ) -> Result<Written, CommitError> {
-        match content {
-            Content::Sealed(written) => Ok(written),
-            Content::Spilled { .. } => Err(CommitError::Malformed("a large message was not sealed")),
-            Content::Copied { record, span } => {
-                let (segment, position) = self.place_for(record.len(), is_further, gathered)?;
-                self.buffer.extend_from_slice(&record);
-                let span = Span { segment, offset: position + HEADER_LEN as u64, ..span };
+    /// The next segment is not used after all.
+    pub(super) fn give_back(&self, next: &OpenedSegment) {
+        remove_quietly(&self.shared, &next.0.file.path);
+    }
+
+    /// Where the next record goes.
+    pub(super) fn position(&self) -> u64 {
+        self.open.as_ref().map_or(0, |open| open.position) + self.buffer.len() as u64
+    }
+
+    /// Begins a group.
+    pub(super) fn begin(&mut self) {
+        self.buffer.clear();
+    }
+
+    /// Puts a body into the group, and says where it is going to be.
+    pub(super) fn enter(&mut self, content: &Content, moment: i64) -> Result<Written, CommitError> {
+        let place = self.open.as_ref().map(|open| (open.number, open.position + self.buffer.len() as u64));
+        match (content, place) {
+            (Content::Sealed(written), _) => Ok(*written),
+            (Content::Copied { record, span }, Some((segment, position))) => {
+                self.buffer.extend_from_slice(record);
+                let span = Span { segment, offset: position + HEADER_LEN as u64, ..*span };
                 Ok(Written { span, record_len: record.len() as u64, is_alone: false, segment_len: 0 })
             }
-            Content::Fresh { head, content, content_crc } => {
-                let trailer = trailer_of(work, number);
-                let record_len = HEADER_LEN + head.len() + content.len() + trailer.len();
-                let (segment, position) = self.place_for(record_len, is_further, gathered)?;
+            (Content::Fresh { head, content, content_crc, trailer }, Some((segment, position))) => {
                 let span = Span {
                     body: self.shared.next_body(),
                     segment,
                     offset: position + HEADER_LEN as u64,
                     length: (head.len() + content.len()) as u64,
                 };
-                let header = header_for(&span, &head, content_crc, &trailer, self.shared.now());
-                for part in [&header.encode(), head.as_slice(), &content, &trailer] {
+                let header = header_for(&span, head, content_crc.clone(), trailer, moment);
+                for part in [&header.encode(), head.as_slice(), content, trailer] {
                     self.buffer.extend_from_slice(part);
                 }
-                Ok(Written { span, record_len: record_len as u64, is_alone: false, segment_len: 0 })
+                Ok(Written { span, record_len: header.record_len(), is_alone: false, segment_len: 0 })
             }
+            (Content::Spilled { .. }, _) => Err(CommitError::Malformed("a large message was not sealed")),
+            (_, None) => Err(CommitError::Full),
         }
     }
 
-    /// Where the next record goes, if it has this many octets: the segment, and the position in it. `is_further`: earlier records
-    /// of the same commit may lie in the buffer, and it cannot be without them.
-    fn place_for(
-        &mut self,
-        record_len: usize,
-        is_further: bool,
-        gathered: &mut Gathered,
-    ) -> Result<(i64, u64), CommitError> {
-        if let Some(place) = self.place_in_open(record_len) {
-            return Ok(place);
-        }
-        match self.write_out(gathered) {
-            Err(error) if is_further => return Err(error),
-            _ => {}
-        }
-        if let Some(reason) = self.shared.failure() {
-            return Err(CommitError::Failed(reason));
-        }
-        let next = open_next(&self.shared, record_len as u64).map_err(|error| self.disk_failed(&error))?;
-        let place = (next.number, next.position);
-        if let Some(full) = self.open.replace(next) {
-            gathered.notes.push(SegmentNote { segment: full.number, committed_len: full.position, sealed: true });
-        }
-        Ok(place)
+    /// Puts octets behind the group's records.
+    pub(super) fn enter_entry(&mut self, entry: &[u8]) {
+        self.buffer.extend_from_slice(entry);
     }
 
-    fn place_in_open(&self, record_len: usize) -> Option<(i64, u64)> {
-        let open = self.open.as_ref()?;
-        let position = open.position + self.buffer.len() as u64;
-        (position + record_len as u64 <= open.size).then_some((open.number, position))
+    /// Takes back what was put into the group since it reached to this position.
+    pub(super) fn back_to(&mut self, position: u64) {
+        let kept = self.open.as_ref().map_or(0, |open| position.saturating_sub(open.position));
+        self.buffer.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
     }
 
-    /// Writes and syncs the buffer; what cannot be written fails those who wait for it.
-    fn write_out(&mut self, gathered: &mut Gathered) -> Result<(), CommitError> {
-        let result = self.try_write_out(&mut gathered.notes);
-        self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_KEPT);
-        if let Err(error) = &result {
-            for commit in &mut gathered.commits[gathered.unwritten..] {
-                if let Ok(written) = &commit.outcome
-                    && written.iter().any(|written| !written.is_alone)
-                {
-                    let written = std::mem::replace(&mut commit.outcome, Err(error.clone()));
-                    self.forsake(&written.unwrap_or_default());
-                }
-            }
-        }
-        gathered.unwritten = gathered.commits.len();
-        result
+    /// How far the open segment reaches with the group; `None` where the group has nothing for it.
+    pub(super) fn reach(&self) -> Option<(i64, u64)> {
+        let open = self.open.as_ref().filter(|_| !self.buffer.is_empty())?;
+        Some((open.number, open.position + self.buffer.len() as u64))
     }
 
-    fn try_write_out(&mut self, notes: &mut Vec<SegmentNote>) -> Result<(), CommitError> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        if self.buffer.is_empty() {
-            return Ok(());
-        }
+    /// Writes and syncs the group. It does not stand yet.
+    pub(super) fn write_out(&mut self) -> Result<(), CommitError> {
+        let Some(open) = self.open.as_ref().filter(|_| !self.buffer.is_empty()) else { return Ok(()) };
         let disk = &self.shared.disk;
         if let Err(error) = disk.write_all_at(&open.file, &self.buffer, open.position) {
             return Err(self.disk_failed(&error));
@@ -271,14 +161,19 @@ impl Bodies {
             let what = format!("a sync of {} failed: {error}", open.file.path.display());
             return Err(CommitError::Failed(self.shared.fail(&what)));
         }
+        Ok(())
+    }
+
+    /// The group stands: the next one goes behind it.
+    pub(super) fn stand(&mut self) {
+        let Some(open) = &mut self.open else { return };
         let was_half_full = open.is_half_full();
         open.position += self.buffer.len() as u64;
-        let is_due = !was_half_full && open.is_half_full() && self.shared.now() - open.since >= BUSY_SECS;
-        notes.push(SegmentNote { segment: open.number, committed_len: open.position, sealed: false });
-        if is_due {
+        self.buffer.clear();
+        self.buffer.shrink_to(BUFFER_KEPT);
+        if !was_half_full && open.is_half_full() && self.shared.now() - open.since >= BUSY_SECS {
             let _ = self.chores.send(Chore::PrepareSegment);
         }
-        Ok(())
     }
 
     /// A full disk passes; anything else ends the store.
@@ -288,28 +183,10 @@ impl Bodies {
         }
         CommitError::Failed(self.shared.fail(&format!("writing a segment failed: {error}")))
     }
-
-    /// Sends the batch on. Gives an error when nobody is there to take it.
-    fn send_on(&mut self, gathered: Gathered) -> Result<(), ()> {
-        let failure = self.shared.failure();
-        let mut ready = Vec::with_capacity(gathered.commits.len());
-        for Pending { work, reply, outcome } in gathered.commits {
-            match (outcome, &failure) {
-                (Ok(written), None) => ready.push(Ready { work, written, reply }),
-                (Ok(_), Some(reason)) => {
-                    let _ = reply.send(Err(CommitError::Failed(reason.clone())));
-                }
-                (Err(error), _) => {
-                    let _ = reply.send(Err(error));
-                }
-            }
-        }
-        if ready.is_empty() && gathered.notes.is_empty() {
-            return Ok(());
-        }
-        self.batches.send(Batch { ready, notes: gathered.notes }).map_err(|_| ())
-    }
 }
+
+/// A segment that was made and is not used yet.
+pub(super) struct OpenedSegment(OpenSegment);
 
 impl OpenSegment {
     fn is_half_full(&self) -> bool {
@@ -318,20 +195,15 @@ impl OpenSegment {
 }
 
 impl Content {
-    /// Octets that are to be written now, trailer not counted.
-    fn len(&self) -> usize {
+    /// Octets of its record that are to be written now.
+    pub(super) fn record_len(&self) -> u64 {
         match self {
             Content::Sealed(_) | Content::Spilled { .. } => 0,
-            Content::Fresh { head, content, .. } => head.len() + content.len(),
-            Content::Copied { record, .. } => record.len(),
+            Content::Fresh { head, content, trailer, .. } => {
+                (HEADER_LEN + head.len() + content.len() + trailer.len()) as u64
+            }
+            Content::Copied { record, .. } => record.len() as u64,
         }
-    }
-}
-
-fn trailer_of(work: &Work, number: usize) -> Vec<u8> {
-    match work {
-        Work::Ops { ops, .. } => record::trailer(ops, number),
-        Work::Move { .. } | Work::Discard { .. } | Work::Outline { .. } => Vec::new(),
     }
 }
 
@@ -341,6 +213,7 @@ pub(super) fn header_for(span: &Span, head: &[u8], content_crc: Hasher, trailer:
     crc.update(head);
     crc.combine(&content_crc);
     Header {
+        kind: Kind::Message,
         body: span.body,
         head_len: head.len() as u32,
         body_len: span.length,

@@ -1,21 +1,22 @@
-//! How a commit becomes durable: four sorts of thread, one order.
+//! How a commit becomes durable: three sorts of thread, one order.
 //!
 //! ```text
-//! commit ─small─────────────→ bodies: write a batch, one sync ─→ index: every batch that waits, one transaction ─→ reply, feed
-//!        └spilled→ sealers: ──↗                                     └→ chores: remove empty segments, prepare the next
-//!                  sync, rename
+//! commit ─small─────────────→ committer: a group in the transaction, its bodies and a journal entry synced ─→ reply, feed
+//!        └spilled→ sealers: ──↗                    └what is no delivery: transaction committed and synced, too
+//!                  sync, rename                    └→ chores: remove empty segments, prepare the next
 //! ```
 //!
-//! No thread waits for company: what arrived during the last sync is the next batch. While the index commits one batch,
-//! the bodies of the next are written and synced.
+//! The committer waits for no company: what arrived during the last sync is the next group. Rows of deliveries are committed when
+//! there are many, when somebody wants to read, or after a moment; until then the journal has them.
 //!
-//! Invariants: commits with bodies and without keep their order; a reply is sent once both stages are durable; after a
-//! failed sync nothing is tried again and every later commit is refused with the reason.
-//! Not here: which orders make sense (orders), what they mean (index).
+//! Invariants: commits keep their order; a reply is sent once everything is durable that makes the commit; after a failed sync
+//! nothing is tried again and every later commit is refused with the reason.
+//! Not here: which orders make sense (orders), what they mean (index), what an entry is (journal).
 
 mod bodies;
 mod chores;
-mod indexer;
+mod committer;
+mod order_queue;
 mod orders;
 mod seal;
 
@@ -33,6 +34,7 @@ use crate::essence::Essence;
 use crate::index::{Index, Resume};
 use crate::names::BodyId;
 use crate::op::{Body, Commit, Committed, Op};
+use crate::record;
 use crate::segment::Span;
 
 /// How many commits may lie in the channel.
@@ -46,9 +48,6 @@ const SEALING_MAX: usize = 64;
 
 /// Large messages are synced this many at a time: enough to keep a disk busy.
 const SEALERS: usize = 2;
-
-/// How many batches may be between the two stages.
-const BATCHES_MAX: usize = 4;
 
 /// What is to be done with the index.
 #[derive(Debug)]
@@ -66,7 +65,7 @@ pub(crate) enum Work {
 /// The octets of one body.
 pub(crate) enum Content {
     /// A message that is to be written into the open segment.
-    Fresh { head: Vec<u8>, content: Vec<u8>, content_crc: Hasher },
+    Fresh { head: Vec<u8>, content: Vec<u8>, content_crc: Hasher, trailer: Vec<u8> },
     /// A large message that is still a file in `tmp/`. Sealers take it from there.
     Spilled { head: Vec<u8>, spill: Spill, content_crc: Hasher },
     /// A large message that has become a segment already.
@@ -94,32 +93,19 @@ pub(crate) struct Job {
     pub(crate) reply: Reply,
 }
 
-/// What the first stage is told.
+/// What the committer is told.
 pub(crate) enum Order {
     Do(Job),
     /// Finish what has been sent and end.
     Close,
 }
 
-/// What the first stage did to a segment.
+/// What was done to a segment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SegmentNote {
     pub(crate) segment: i64,
     pub(crate) committed_len: u64,
     pub(crate) sealed: bool,
-}
-
-/// Commits whose bodies are durable, in order.
-struct Batch {
-    ready: Vec<Ready>,
-    notes: Vec<SegmentNote>,
-}
-
-/// A commit whose bodies are durable.
-struct Ready {
-    work: Work,
-    written: Vec<Written>,
-    reply: Reply,
 }
 
 /// The doors of the running threads.
@@ -132,8 +118,7 @@ pub(crate) struct Writer {
 
 struct Threads {
     sealers: Vec<JoinHandle<()>>,
-    bodies: JoinHandle<()>,
-    index: JoinHandle<()>,
+    committer: JoinHandle<()>,
     chores: JoinHandle<()>,
 }
 
@@ -141,11 +126,10 @@ impl Writer {
     pub(crate) fn start(shared: &Arc<Shared>, index: Index, resume: Resume) -> Result<Writer, OpenError> {
         let (orders, order_queue) = mpsc::channel(CHANNEL_MAX);
         let (seals, seal_queue) = mpsc::channel(SEALING_MAX);
-        let (batches, batch_queue) = std::sync::mpsc::sync_channel(BATCHES_MAX);
         let (chores, chore_queue) = std::sync::mpsc::channel();
 
-        let bodies = bodies::Bodies::new(Arc::clone(shared), resume, batches, chores.clone())?;
-        let indexer = indexer::Indexer::new(Arc::clone(shared), index, chores);
+        let bodies = bodies::Bodies::new(Arc::clone(shared), resume, chores.clone())?;
+        let committer = committer::Committer::new(Arc::clone(shared), index, bodies, chores);
         let seal_queue = Arc::new(tokio::sync::Mutex::new(seal_queue));
         let mut sealers = Vec::new();
         for _ in 0..SEALERS {
@@ -155,8 +139,7 @@ impl Writer {
         let chores_of = Arc::clone(shared);
         let threads = Threads {
             sealers,
-            bodies: spawn(shared, "store-bodies", move || bodies.run(order_queue))?,
-            index: spawn(shared, "store-index", move || indexer.run(&batch_queue))?,
+            committer: spawn(shared, "store-commits", move || committer.run(order_queue))?,
             chores: spawn(shared, "store-chores", move || chores::run(&chores_of, &chore_queue))?,
         };
         Ok(Writer { orders, seals, waiting: Arc::default(), threads: Mutex::new(Some(threads)) })
@@ -216,7 +199,7 @@ impl Writer {
             let _ = sealer.join();
         }
         let _ = block_on_send(&self.orders, Order::Close);
-        for thread in [threads.bodies, threads.index, threads.chores] {
+        for thread in [threads.committer, threads.chores] {
             let _ = thread.join();
         }
     }
@@ -259,6 +242,7 @@ impl Drop for Alarm {
     fn drop(&mut self) {
         if thread::panicking() {
             self.shared.fail(&format!("the thread {} has panicked", self.thread));
+            self.shared.readers.lag().end();
         }
     }
 }
@@ -303,7 +287,7 @@ fn pack(commit: Commit) -> Result<(Job, Outcome), CommitError> {
             (Contents::InMemory(content), content_crc) => {
                 let is_listed = orders::is_placed(&ops, number);
                 essences.push(if is_listed { Essence::of(&head, &content) } else { Essence::default() });
-                contents.push(Content::Fresh { head, content, content_crc });
+                contents.push(Content::Fresh { head, content, content_crc, trailer: record::trailer(&ops, number) });
             }
             (Contents::Spilled(spill), content_crc) => {
                 essences.push(Essence::default());

@@ -1,0 +1,268 @@
+//! The journal: what a group of deliveries did, behind the bodies that it is about and made durable by the same sync.
+//!
+//! ```text
+//! segment:  … │ record, record, record, entry │ record, entry │ room        entry = a record of its own kind, JSON
+//!             └ from                           └ from of the next
+//! ```
+//!
+//! The rows of a delivery are written some time after it was answered. Where a crash comes first, they are made again of what stands
+//! here: the same orders with the same numbers, in the same order, after the same commits.
+//!
+//! Invariants: an entry counts only where the one before it ends, and with all of its records sound; so what an earlier life of the
+//! file left behind its end is never taken for one. What is written here stays readable: fields are added, never changed.
+//! Not here: when rows are written (writer), what the orders mean (index).
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::essence::Essence;
+use crate::names::{AccountId, BodyId, MailboxId};
+use crate::op::{Flags, MailboxRef, Op, Outcome};
+use crate::queue::QueuedMail;
+use crate::record::{HEADER_LEN, Header, Kind};
+use crate::segment::{SegmentFile, Span};
+use crate::writer::Written;
+
+/// What a group of commits did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    /// Where the first record of the group begins.
+    from: u64,
+    /// The moment at which all of it happened, Unix seconds.
+    pub(crate) at: i64,
+    pub(crate) commits: Vec<Delivered>,
+}
+
+/// One commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Delivered {
+    pub(crate) numbers: Numbers,
+    bodies: Vec<DeliveredBody>,
+    orders: Vec<Order>,
+}
+
+/// The first numbers that the commit took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Numbers {
+    pub(crate) email: i64,
+    pub(crate) mail: i64,
+    pub(crate) recipient: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct DeliveredBody {
+    body: i64,
+    offset: u64,
+    length: u64,
+    record_len: u64,
+    /// Whether lists will say something of it.
+    is_listed: bool,
+    /// The keys of discussions, for a later version may make others.
+    own: Option<i64>,
+    ancestors: Vec<i64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Order {
+    Place {
+        account: i64,
+        mailbox: i64,
+        body: usize,
+        prefix: Octets,
+        received_at: i64,
+        system: u32,
+        keywords: Vec<String>,
+        uid: u32,
+        modseq: i64,
+        thread: i64,
+    },
+    Enqueue(QueuedMail),
+}
+
+/// Octets that are mostly text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Octets {
+    Text(String),
+    Raw(Vec<u8>),
+}
+
+impl Octets {
+    fn of(octets: &[u8]) -> Octets {
+        std::str::from_utf8(octets).map_or_else(|_| Octets::Raw(octets.into()), |text| Octets::Text(text.into()))
+    }
+
+    fn into_vec(self) -> Vec<u8> {
+        match self {
+            Octets::Text(text) => text.into_bytes(),
+            Octets::Raw(octets) => octets,
+        }
+    }
+}
+
+impl Entry {
+    /// An entry without commits, of a group whose first record begins here.
+    pub(crate) fn new(from: u64, at: i64) -> Entry {
+        Entry { from, at, commits: Vec::new() }
+    }
+
+    /// The entry as a record, written at that moment.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // Serialising strings and numbers into memory cannot fail; an empty entry would be none.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        let header = Header {
+            kind: Kind::Journal,
+            body: BodyId(0),
+            head_len: 0,
+            body_len: text.len() as u64,
+            body_crc: crc32fast::hash(&text),
+            trailer_len: 0,
+            trailer_crc: crc32fast::hash(b""),
+            written_at: self.at,
+        };
+        [header.encode().as_slice(), &text].concat()
+    }
+}
+
+impl Delivered {
+    /// A commit that was carried out; `None` where it did something else than deliver.
+    pub(crate) fn of(
+        numbers: Numbers,
+        ops: &[Op],
+        essences: &[Essence],
+        written: &[Written],
+        outcomes: &[Outcome],
+    ) -> Option<Delivered> {
+        let orders = ops.iter().zip(outcomes).map(|pair| match pair {
+            (Op::Place { body, prefix, received_at, flags, .. }, Outcome::Placed(placed)) => Some(Order::Place {
+                account: placed.account.0,
+                mailbox: placed.mailbox.0,
+                body: *body,
+                prefix: Octets::of(prefix),
+                received_at: *received_at,
+                system: flags.system,
+                keywords: flags.keywords.clone(),
+                uid: placed.uid.0,
+                modseq: placed.modseq.0,
+                thread: placed.thread.0,
+            }),
+            (Op::Enqueue(mail), Outcome::Queued { .. }) => Some(Order::Enqueue(mail.clone())),
+            _ => None,
+        });
+        let bodies = written.iter().zip(essences).map(|(written, essence)| DeliveredBody {
+            body: written.span.body.0,
+            offset: written.span.offset,
+            length: written.span.length,
+            record_len: written.record_len,
+            is_listed: essence.outline.is_some(),
+            own: essence.own,
+            ancestors: essence.ancestors.clone(),
+        });
+        Some(Delivered { numbers, bodies: bodies.collect(), orders: orders.collect::<Option<_>>()? })
+    }
+
+    /// Whether these are the outcomes that were told.
+    pub(crate) fn is_told_by(&self, outcomes: &[Outcome]) -> bool {
+        self.orders.iter().zip(outcomes).all(|pair| match pair {
+            (Order::Place { mailbox, uid, modseq, thread, .. }, Outcome::Placed(placed)) => {
+                (placed.mailbox.0, placed.uid.0, placed.modseq.0, placed.thread.0) == (*mailbox, *uid, *modseq, *thread)
+            }
+            (Order::Enqueue(_), Outcome::Queued { .. }) => true,
+            _ => false,
+        })
+    }
+
+    /// The orders, as they were given.
+    pub(crate) fn into_ops(self) -> Vec<Op> {
+        let op = |order| match order {
+            Order::Place { account, mailbox, body, prefix, received_at, system, keywords, .. } => Op::Place {
+                account: AccountId(account),
+                mailbox: MailboxRef::Id(MailboxId(mailbox)),
+                body,
+                prefix: prefix.into_vec(),
+                received_at,
+                flags: Flags { system, keywords },
+            },
+            Order::Enqueue(mail) => Op::Enqueue(mail),
+        };
+        self.orders.into_iter().map(op).collect()
+    }
+}
+
+/// An entry that counts, with what its commits brought.
+pub(crate) struct Found {
+    pub(crate) entry: Entry,
+    /// As many as commits.
+    pub(crate) bodies: Vec<Vec<(Written, Essence)>>,
+    /// Where it ends.
+    pub(crate) end: u64,
+}
+
+/// The next entry of a group that begins here, if there is one.
+pub(crate) fn next(segment: i64, file: &SegmentFile, from: u64) -> io::Result<Option<Found>> {
+    let Some((entry, end)) = find(file, from)? else { return Ok(None) };
+    let mut bodies = Vec::with_capacity(entry.commits.len());
+    for commit in &entry.commits {
+        let mut found = Vec::with_capacity(commit.bodies.len());
+        for body in &commit.bodies {
+            match body.read(segment, file)? {
+                Some(read) => found.push(read),
+                None => return Ok(None),
+            }
+        }
+        bodies.push(found);
+    }
+    Ok(Some(Found { entry, bodies, end }))
+}
+
+/// Passes over the records of a group to its entry.
+fn find(file: &SegmentFile, from: u64) -> io::Result<Option<(Entry, u64)>> {
+    let length = file.len()?;
+    let mut position = from;
+    while position + HEADER_LEN as u64 <= length {
+        let mut octets = [0; HEADER_LEN];
+        file.read_exact_at(&mut octets, position)?;
+        let Ok(header) = Header::parse(&octets) else { return Ok(None) };
+        let end = position.saturating_add(header.record_len());
+        if end > length {
+            return Ok(None);
+        }
+        if header.kind == Kind::Journal {
+            let record = read_record(file, position, header.record_len())?;
+            let entry = header.is_sound_over(&record).then(|| serde_json::from_slice(&record[HEADER_LEN..]).ok());
+            return Ok(entry.flatten().filter(|entry: &Entry| entry.from == from).map(|entry| (entry, end)));
+        }
+        position = end;
+    }
+    Ok(None)
+}
+
+impl DeliveredBody {
+    /// Where it lies, and what the index keeps of it, if it is there and sound.
+    fn read(&self, segment: i64, file: &SegmentFile) -> io::Result<Option<(Written, Essence)>> {
+        let span = Span { body: BodyId(self.body), segment, offset: self.offset, length: self.length };
+        if self.offset < HEADER_LEN as u64 || span.record_offset().saturating_add(self.record_len) > file.len()? {
+            return Ok(None);
+        }
+        let Ok(header) = file.header(&span) else { return Ok(None) };
+        if header.record_len() != self.record_len {
+            return Ok(None);
+        }
+        let record = read_record(file, span.record_offset(), self.record_len)?;
+        if !header.is_sound_over(&record) {
+            return Ok(None);
+        }
+        let body = &record[HEADER_LEN..record.len() - header.trailer_len as usize];
+        let outline = if self.is_listed { Essence::of(body, b"").outline } else { None };
+        let essence = Essence { outline, own: self.own, ancestors: self.ancestors.clone() };
+        Ok(Some((Written { span, record_len: self.record_len, is_alone: false, segment_len: 0 }, essence)))
+    }
+}
+
+/// A record that lies within the file.
+fn read_record(file: &SegmentFile, position: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut record = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact_at(&mut record, position)?;
+    Ok(record)
+}

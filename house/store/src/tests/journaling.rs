@@ -1,0 +1,221 @@
+//! What was answered and stands in the journal alone is entered again, as it was told.
+
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use super::*;
+use crate::{FlagChange, Notify, Outcome, QueueFilter, Ret, SPILL_AT, Uid};
+
+/// Everything that can be seen of a store, but for where octets lie.
+fn everything(store: &Store) -> Vec<String> {
+    let mut seen = Vec::new();
+    for account in store.accounts().unwrap() {
+        seen.push(format!("{} {:?}", account.name, store.holding(account.id).unwrap()));
+        for mailbox in store.mailboxes(account.id).unwrap() {
+            seen.push(format!("{mailbox:?}"));
+            let uids: Vec<Uid> =
+                store.messages(mailbox.id, Uid(1), usize::MAX).unwrap().iter().map(|kept| kept.uid).collect();
+            for listed in store.list(mailbox.id, &uids).unwrap() {
+                let kept = &listed.kept;
+                let octets = store.reader(kept).unwrap().read_whole().unwrap();
+                seen.push(format!(
+                    "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+                    kept.uid,
+                    kept.modseq,
+                    kept.flags,
+                    kept.received_at,
+                    kept.saved_at,
+                    kept.email,
+                    kept.thread,
+                    listed.outline(),
+                    octets
+                ));
+            }
+        }
+    }
+    seen.extend(store.queue_list(&QueueFilter::default(), 100).unwrap().iter().map(|mail| format!("{mail:?}")));
+    seen
+}
+
+/// A store, an account, and a disk that can lose its power.
+fn prepared() -> (tempfile::TempDir, Store, Arc<FaultyDisk>, AccountId) {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, disk) = open_watched(dir.path());
+    let bob = make_account(&store, "bob");
+    (dir, store, disk, bob)
+}
+
+/// Compares the store with what a power cut would leave of it.
+fn assert_survives(dir: &Path, store: &Store, disk: &FaultyDisk) {
+    // Before anything is looked at: looking commits rows.
+    let unseen = disk.image(dir);
+    let expected = everything(store);
+    for image in [unseen, disk.image(dir)] {
+        let after = open_swiftly(image.path());
+        assert_eq!(everything(&after), expected);
+        drop(after);
+        assert_sound(image.path());
+    }
+}
+
+fn appended(account: AccountId, mailbox: &str, flags: Flags, received_at: i64) -> Op {
+    Op::Place {
+        account,
+        mailbox: MailboxRef::Named(mailbox.into()),
+        body: 0,
+        prefix: vec![b'X', b':', 0xff, b'\r', b'\n'],
+        received_at,
+        flags,
+    }
+}
+
+/// A mail with everything that a mail may have.
+fn elaborate() -> QueuedMail {
+    let notify = Notify { success: true, failure: false, delay: true };
+    QueuedMail {
+        sender: "alice@crepes.test".into(),
+        recipients: vec![QueuedRecipient {
+            address: "käse@f.test".into(),
+            original: Some("utf-8;k\\x{E4}se@f.test".into()),
+            notify: Some(notify),
+        }],
+        next_attempt: NOW + 1,
+        expires: NOW + 2,
+        smtputf8: true,
+        eight_bit: true,
+        envid: Some("QQ314159".into()),
+        ret: Some(Ret::Headers),
+        submitted_by: Some("alice".into()),
+    }
+}
+
+#[test]
+fn deliveries_are_entered_again_with_all_their_figures() {
+    let (dir, store, disk, bob) = prepared();
+    let alice = make_account(&store, "alice");
+    let flags = Flags { system: Flags::SEEN | Flags::FLAGGED, keywords: vec!["$Work".into(), "pickles".into()] };
+    deliver(&store, &[bob], b"Message-ID: <1@x>\r\nSubject: pickles\r\n\r\nfirst").unwrap();
+    let reply = b"Message-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\nSubject: Re: pickles\r\n\r\nsecond";
+    deliver(&store, &[bob, alice, bob], reply).unwrap();
+    store.commit_blocking(about(&store, vec![appended(bob, "Sent", flags.clone(), NOW - 99)], b"third")).unwrap();
+    store.commit_blocking(about(&store, vec![place(alice), enqueue(&["a@b.test", "c@d.test"])], b"fourth")).unwrap();
+    store.commit_blocking(about(&store, vec![Op::Enqueue(elaborate())], b"fifth")).unwrap();
+    assert_survives(dir.path(), &store, &disk);
+    // Behind a commit of another sort, and before one.
+    let op = Op::SetFlags {
+        account: bob,
+        mailbox: MailboxRef::Inbox,
+        uids: vec![Uid(1)],
+        change: FlagChange::Add(flags),
+        unchanged_since: None,
+    };
+    store.commit_blocking(Commit::of(vec![op])).unwrap();
+    deliver(&store, &[bob, alice], b"sixth").unwrap();
+    assert_survives(dir.path(), &store, &disk);
+    let expunge = Op::Expunge { account: bob, mailbox: MailboxRef::Inbox, uids: vec![Uid(2)] };
+    store.commit_blocking(Commit::of(vec![expunge])).unwrap();
+    assert_survives(dir.path(), &store, &disk);
+}
+
+#[test]
+fn deliveries_over_several_segments_are_entered_again() {
+    let (dir, store, disk, bob) = prepared();
+    for number in 0..30_usize {
+        let length = if number % 7 == 3 { SPILL_AT + 100 } else { 9_000 };
+        deliver(&store, &[bob], &vec![b'a' + (number % 26) as u8; length]).unwrap();
+        if number % 5 == 0 {
+            assert_survives(dir.path(), &store, &disk);
+        }
+    }
+    assert_survives(dir.path(), &store, &disk);
+}
+
+#[test]
+fn a_second_crash_finds_what_the_first_one_left() {
+    let (dir, store, disk, bob) = prepared();
+    deliver(&store, &[bob], b"before the first").unwrap();
+    let first = disk.image(dir.path());
+    let (store, disk) = open_watched(first.path());
+    deliver(&store, &[bob], b"between").unwrap();
+    let second = disk.image(first.path());
+    let (store, disk) = open_watched(second.path());
+    assert_eq!(inbox(&store, bob), [(1, as_read(bob, b"before the first")), (2, as_read(bob, b"between"))]);
+    let numbers: Vec<_> = deliver(&store, &[bob], b"after").unwrap().placed().map(|placed| placed.email.0).collect();
+    assert!(numbers[0] > 2, "no number is given twice");
+    assert_survives(second.path(), &store, &disk);
+}
+
+#[test]
+fn what_was_refused_is_not_entered() {
+    let (dir, store, disk, bob) = prepared();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut waiting: Vec<Pin<Box<dyn Future<Output = _> + Send>>> = Vec::new();
+    for number in 0..60 {
+        // Sent at once, so that some are in one group.
+        let account = if number % 3 == 1 { AccountId(99) } else { bob };
+        let commit = about(&store, vec![place(account), place(bob)], format!("message {number}").as_bytes());
+        let mut commit = Box::pin(store.commit(commit));
+        assert!(matches!(commit.as_mut().poll(&mut context), Poll::Pending));
+        waiting.push(commit);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let kept = runtime.block_on(async {
+        let mut kept = 0;
+        for commit in waiting {
+            kept += usize::from(commit.await.is_ok());
+        }
+        kept
+    });
+    assert_eq!(kept, 40);
+    assert_survives(dir.path(), &store, &disk);
+    assert_eq!(inbox(&store, bob).len(), 80);
+}
+
+#[test]
+fn an_entry_whose_records_are_damaged_does_not_count() {
+    let (dir, store, disk, bob) = prepared();
+    deliver(&store, &[bob], b"whole").unwrap();
+    let end = disk.image(dir.path());
+    deliver(&store, &[bob], b"torn").unwrap();
+    let image = disk.image(dir.path());
+    let path = "seg/0000000001.seg";
+    let octets = std::fs::read(image.path().join(path)).unwrap();
+    let torn = octets.windows(4).position(|window| window == b"torn").unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(image.path().join(path)).unwrap();
+    file.write_all_at(b"#", torn as u64).unwrap();
+    let after = open_swiftly(image.path());
+    assert_eq!(everything(&after), everything(&open_swiftly(end.path())));
+    // What comes next is written over it, and is not taken for what is behind it.
+    deliver(&after, &[bob], b"next").unwrap();
+    assert_eq!(inbox(&after, bob), [(1, as_read(bob, b"whole")), (2, as_read(bob, b"next"))]);
+    after.close();
+    assert_sound(image.path());
+}
+
+#[test]
+fn a_group_that_fails_takes_nothing_along_that_was_answered() {
+    let (dir, store, disk, bob) = prepared();
+    deliver(&store, &[bob], b"first").unwrap();
+    deliver(&store, &[bob], b"second").unwrap();
+    disk.fail_at_next("write", faulty::Fault::Full);
+    assert_eq!(deliver(&store, &[bob], b"no room"), Err(CommitError::Full));
+    disk.fail_at_next("RowsWritten", faulty::Fault::Full);
+    let done = deliver(&store, &[bob], b"third").unwrap();
+    assert!(matches!(done.outcomes[0], Outcome::Placed(placed) if placed.uid == Uid(3)));
+    // Whoever looks has the rows written, which fails the first time.
+    let expected: Vec<_> = (1..).zip([&b"first"[..], b"second", b"third"].map(|text| as_read(bob, text))).collect();
+    assert_eq!(inbox(&store, bob), expected);
+    assert_eq!(store.failure(), None);
+    assert_survives(dir.path(), &store, &disk);
+}
+
+#[test]
+fn a_repair_finds_what_only_the_journal_has() {
+    let (dir, store, disk, bob) = prepared();
+    deliver(&store, &[bob], b"in the journal").unwrap();
+    let image = disk.image(dir.path());
+    assert!(crate::repair(image.path()).unwrap().is_clean());
+    assert_eq!(crate::check(image.path()).unwrap().messages, 1);
+    assert_eq!(inbox(&open_swiftly(image.path()), bob), [(1, as_read(bob, b"in the journal"))]);
+}
