@@ -50,9 +50,17 @@ pub fn of_part(message: &[u8], part: &Part, octets_max: usize) -> Option<String>
 }
 
 fn of_body(body: &[u8], part: &Part, octets_max: usize) -> String {
+    shown(&said(body, part, octets_max)).collect()
+}
+
+/// What a body says, control characters and all.
+fn said(body: &[u8], part: &Part, octets_max: usize) -> String {
     let text = decode_front(part, body, octets_max);
-    let text = if part.content_type.subtype == "html" { words_of_html(&text) } else { text };
-    text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+    if part.content_type.subtype == "html" { words_of_html(&text) } else { text }
+}
+
+fn shown(text: &str) -> impl Iterator<Item = char> {
+    text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t'))
 }
 
 /// The first words of a message in one line of at most `chars_max` characters: of its first plain text, or else of its first HTML.
@@ -62,28 +70,34 @@ pub fn preview(message: &[u8], tree: &Tree, chars_max: usize) -> String {
 
 /// The same for a message that is somewhere else: `fetch` gives a stretch of it.
 pub fn preview_with(tree: &Tree, chars_max: usize, mut fetch: impl FnMut(Range<usize>) -> Vec<u8>) -> String {
-    let mut shown = |subtype: &str, looked_max: usize| {
+    let mut first = |subtype: &str, looked_max: usize| {
         let parts = tree.leaves().filter(|part| part.content_type.is("text", subtype) && !part.is_attachment());
         parts.take(PREVIEW_PARTS_MAX).find_map(|part| {
             let body = fetch(part.body.start..part.body.end.min(part.body.start + looked_max));
-            Some(one_line(&of_body(&body, part, looked_max), chars_max)).filter(|line| !line.is_empty())
+            Some(one_line(shown(&said(&body, part, looked_max)), chars_max)).filter(|line| !line.is_empty())
         })
     };
-    shown("plain", PREVIEW_PLAIN_MAX).or_else(|| shown("html", PREVIEW_HTML_MAX)).unwrap_or_default()
+    first("plain", PREVIEW_PLAIN_MAX).or_else(|| first("html", PREVIEW_HTML_MAX)).unwrap_or_default()
 }
 
-fn one_line(text: &str, chars_max: usize) -> String {
-    let mut line = String::new();
-    let mut len = 0;
-    for word in text.split_whitespace() {
-        let blank = usize::from(!line.is_empty());
-        if blank > 0 && len < chars_max {
-            line.push(' ');
-        }
-        line.extend(word.chars().take(chars_max.saturating_sub(len + blank)));
-        len += blank + word.chars().count();
+/// The first words with one blank between them; reads no further than that.
+fn one_line(text: impl Iterator<Item = char>, chars_max: usize) -> String {
+    let (mut line, mut len, mut is_apart) = (String::new(), 0, false);
+    for c in text {
         if len >= chars_max {
             break;
+        }
+        if c.is_whitespace() {
+            is_apart = len > 0;
+            continue;
+        }
+        if std::mem::take(&mut is_apart) {
+            line.push(' ');
+            len += 1;
+        }
+        if len < chars_max {
+            line.push(c);
+            len += 1;
         }
     }
     line.truncate(line.trim_end().len());
@@ -223,7 +237,7 @@ mod tests {
     #[test]
     fn html_becomes_words() {
         let html = "<!DOCTYPE html><HEAD><title>no</title></head><style>p { x: '</p>' }</style><!-- no > no --><p>Do <b>y</b>ou<br>like&nbsp;ketchup &amp; &#x70;ickles&#63; 1 < 2 &unknown; <";
-        assert_eq!(one_line(&words_of_html(html), 200), "Do you like ketchup & pickles? 1 < 2 &unknown; <");
+        assert_eq!(one_line(words_of_html(html).chars(), 200), "Do you like ketchup & pickles? 1 < 2 &unknown; <");
     }
 
     #[test]
