@@ -154,6 +154,12 @@ impl Snapshot {
         self.get(index).filter(|row| row.uid == uid).map(|_| index)
     }
 
+    /// The rows of those of these messages that are there. UIDs must ascend: a row that follows upon the last one is found at once.
+    pub fn rows_of(&self, uids: impl IntoIterator<Item = Uid>) -> impl Iterator<Item = &Row> {
+        let mut cursor = Cursor::new(&self.pieces);
+        uids.into_iter().filter_map(move |uid| cursor.find(uid))
+    }
+
     /// How many messages have smaller UIDs.
     pub fn lower_bound(&self, uid: Uid) -> usize {
         let piece = self.pieces.partition_point(|piece| piece.rows.last().is_some_and(|row| row.uid < uid));
@@ -273,6 +279,9 @@ impl Snapshot {
     }
 
     fn number(&self, keywords: &[String]) -> u32 {
+        if keywords.is_empty() {
+            return 0;
+        }
         self.keywords.write().unwrap_or_else(PoisonError::into_inner).number(keywords)
     }
 
@@ -387,9 +396,13 @@ impl Snapshot {
                 pieces.push(piece.clone());
                 continue;
             }
-            let rows = piece.rows.iter().filter_map(|row| match here.binary_search_by_key(&row.uid, &uid_of) {
-                Ok(at) => change(self, *row, &here[at]),
-                Err(_) => Some(*row),
+            let mut here = here.iter().peekable();
+            let rows = piece.rows.iter().filter_map(|row| {
+                while here.next_if(|item| uid_of(item) < row.uid).is_some() {}
+                match here.next_if(|item| uid_of(item) == row.uid) {
+                    Some(item) => change(self, *row, item),
+                    None => Some(*row),
+                }
             });
             pieces.push(Piece { start: 0, rows: rows.collect() });
         }
@@ -440,6 +453,19 @@ impl<'a> Cursor<'a> {
         if self.pieces.first().is_some_and(|piece| piece.rows.len() <= self.at) {
             (self.pieces, self.at) = (&self.pieces[1..], 0);
         }
+    }
+
+    /// Goes on to the first row that is not before this UID; the row, if it is the one.
+    fn find(&mut self, uid: Uid) -> Option<&'a Row> {
+        let is_before = |piece: &Piece| piece.rows.last().is_some_and(|row| row.uid < uid);
+        if is_before(self.pieces.first()?) {
+            (self.pieces, self.at) = (&self.pieces[self.pieces.partition_point(is_before)..], 0);
+        }
+        let rest = &self.pieces.first()?.rows[self.at..];
+        // Mostly it is this one or the next.
+        let near = rest.iter().take(2).position(|row| row.uid >= uid);
+        self.at += near.unwrap_or_else(|| rest.partition_point(|row| row.uid < uid));
+        self.row().filter(|row| row.uid == uid)
     }
 
     /// Passes over a piece that both have.
@@ -760,6 +786,10 @@ mod tests {
         let seen = snapshot.after(&flagged(4, &[2, 3], &Flags::system(Flags::SEEN)));
         assert_eq!((seen.first_unseen().map(|row| row.uid), empty().first_unseen()), (Some(Uid(4)), None));
         assert_eq!(snapshot.slice(5000..5001).count(), 0);
+        let found =
+            |uids: &[u32]| snapshot.rows_of(uids.iter().map(|uid| Uid(*uid))).map(|row| row.uid.0).collect::<Vec<_>>();
+        assert_eq!(found(&[1, 2, 3, 512, 513, 514, 1000, 1001, 1999, 2000, 3000]), [2, 3, 512, 514, 1000, 1001, 1999]);
+        assert!(found(&[2000, 2001]).is_empty());
     }
 
     #[test]

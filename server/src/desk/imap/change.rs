@@ -5,12 +5,12 @@
 //! Invariants: each is one commit; what is answered is on disk, and what the snapshot shows by then.
 //! Not here: what the client hears of it (imap).
 
-use super::convert::{self, kept_flags, kept_modseq, modseq, rows, set, told_flags};
+use super::convert::{self, kept_flags, kept_modseq, modseq, rows, set};
 use super::sharing::{Access, Place};
 use super::{Desk, Verdict};
 use imap::name::MailboxName;
 use imap::server::Answer;
-use imap::server::ask::{Change, Copied, Flagged, Refusal, Store, Stored};
+use imap::server::ask::{Change, Copied, Refusal, Store, Stored};
 use imap::set::NumberSet;
 use std::sync::Arc;
 use store::{Commit, FlagChange, FlagMask, Flags, MailboxId, MailboxRef, Op, Outcome, Row, Snapshot, Uid};
@@ -52,12 +52,8 @@ impl Desk {
         let uids_in = |snapshot: &Snapshot| set(rows(snapshot, &store.uids).map(|row| row.uid));
         let gone = uids_in(selected.told()).difference(&uids_in(&now));
         let keywords = selected.news_of_keywords(&now, &uids);
-        let is_set = |row: &&Row| uids.binary_search(&row.uid).is_ok() && refused.binary_search(&row.uid).is_err();
-        let flagged = rows(&now, &store.uids).filter(is_set).map(|row| Flagged {
-            uid: row.uid.0,
-            flags: told_flags(&now, row),
-            modseq: modseq(row.modseq),
-        });
+        let is_set = |row: &&Row| refused.binary_search(&row.uid).is_err();
+        let flagged = now.rows_of(uids).filter(is_set).map(|row| convert::flagged(&now, row));
         Ok(Stored { flagged: flagged.collect(), modified: set(refused), gone, keywords })
     }
 

@@ -3,7 +3,7 @@
 //! Invariants: none of it loses anything that the other side can say.
 
 use imap::flag::{Keyword, SystemFlag, SystemFlags};
-use imap::server::ask::{ObjectId, SpecialUse};
+use imap::server::ask::{Flagged, ObjectId, SpecialUse};
 use imap::set::NumberSet;
 use store::{EmailId, Flags, MailboxId, Row, Snapshot, ThreadId, Uid};
 
@@ -40,6 +40,11 @@ pub(super) fn told_flags(snapshot: &Snapshot, row: &Row) -> imap::flag::Flags {
         keywords(&snapshot.keywords_of(row)).for_each(|keyword| flags.add(keyword));
     }
     flags
+}
+
+/// A message's flags as a change of them is told.
+pub(super) fn flagged(snapshot: &Snapshot, row: &Row) -> Flagged {
+    Flagged { uid: row.uid.0, flags: told_flags(snapshot, row), modseq: modseq(row.modseq) }
 }
 
 /// Keywords, without those that no client could read.

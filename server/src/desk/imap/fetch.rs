@@ -199,8 +199,7 @@ impl Desk {
         batch.seen_now.extend(untold);
         batch.seen_now.sort_unstable();
         let (_, now) = self.now()?;
-        let again = |row: &Row| now.get(now.index_of(row.uid)?).copied();
-        batch.wanted = batch.wanted.iter().filter_map(again).collect();
+        batch.wanted = now.rows_of(batch.wanted.iter().map(|row| row.uid)).copied().collect();
         batch.now = now;
         Ok(())
     }

@@ -93,8 +93,7 @@ impl Searching {
 }
 
 fn highest(snapshot: &Snapshot, uids: &[Uid]) -> Option<u64> {
-    let rows = uids.iter().filter_map(|uid| snapshot.get(snapshot.index_of(*uid)?));
-    rows.map(|row| row.modseq).max().map(convert::modseq)
+    snapshot.rows_of(uids.iter().copied()).map(|row| row.modseq).max().map(convert::modseq)
 }
 
 /// What no message is.

@@ -6,13 +6,13 @@
 //! itself is left out as long as nobody else has changed the message since.
 //! Not here: when it may be told (imap).
 
-use super::convert::{self, keywords, modseq, set, told_flags};
+use super::convert::{self, keywords, modseq, set};
 use super::sharing::Access;
 use crate::url_keys::UrlKeys;
 use imap::flag::Keyword;
-use imap::server::ask::{Changes, Flagged};
+use imap::server::ask::Changes;
 use imap::set::NumberSet;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use store::{AccountId, MailboxId, ModSeq, OpenMailbox, Snapshot, Uid};
 
@@ -33,7 +33,7 @@ pub(super) struct Selected {
     /// Whose flags it is still to be told.
     untold: VecDeque<Uid>,
     /// Changes that it has made.
-    own: HashSet<ModSeq>,
+    own: BTreeSet<ModSeq>,
     /// Keywords it knows of, in lower case.
     known: HashSet<String>,
     woken: bool,
@@ -46,7 +46,7 @@ impl Selected {
     pub(super) fn new(open: OpenMailbox, access: Access, url_keys_seen: u64) -> Option<Self> {
         let told = open.now()?;
         let known = told.keywords().iter().map(|word| word.to_ascii_lowercase()).collect();
-        let (untold, own) = (VecDeque::new(), HashSet::new());
+        let (untold, own) = (VecDeque::new(), BTreeSet::new());
         Some(Selected { mailbox: told.mailbox, open, access, told, untold, own, known, woken: false, url_keys_seen })
     }
 
@@ -99,7 +99,7 @@ impl Selected {
             return None;
         }
         let mut news = false;
-        for row in uids.iter().filter_map(|uid| now.get(now.index_of(*uid)?)).filter(|row| row.has_keywords()) {
+        for row in now.rows_of(uids.iter().copied()).filter(|row| row.has_keywords()) {
             for word in now.keywords_of(row).iter() {
                 news |= self.known.insert(word.to_ascii_lowercase());
             }
@@ -123,20 +123,14 @@ impl Selected {
             changes.expunged = set(difference.vanished);
             changes.touched = set(difference.changed.iter().chain(&difference.added).copied());
             changes.added = set(difference.added);
-            let others = |uid: &Uid| {
-                now.index_of(*uid).and_then(|index| now.get(index)).is_some_and(|row| !self.own.contains(&row.modseq))
-            };
-            self.untold = difference.changed.into_iter().filter(others).collect();
+            let others = now.rows_of(difference.changed).filter(|row| !self.own.contains(&row.modseq));
+            self.untold = others.map(|row| row.uid).collect();
             self.own.clear();
             self.told = now;
         }
         let count = self.untold.len().min(FLAGS_AT_ONCE);
         let told = &self.told;
-        let flagged = |uid: Uid| {
-            let row = told.get(told.index_of(uid)?)?;
-            Some(Flagged { uid: uid.0, flags: told_flags(told, row), modseq: modseq(row.modseq) })
-        };
-        changes.flags = self.untold.drain(..count).filter_map(flagged).collect();
+        changes.flags = told.rows_of(self.untold.drain(..count)).map(|row| convert::flagged(told, row)).collect();
         changes.more = !self.untold.is_empty();
         changes.highestmodseq = modseq(self.told.modseq).max(1);
         changes.uidnext = self.told.uidnext;
