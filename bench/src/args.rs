@@ -531,7 +531,7 @@ pub struct Idle {
     #[arg(long)]
     pub pid: u32,
     /// Seconds to let the server settle before it is weighed
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 6)]
     pub settle: u64,
 }
 

@@ -121,3 +121,18 @@ fn a_removed_account_is_gone_with_its_mail() {
     pop3.play("S: +OK ~\nC: USER bob\nS: +OK~\nC: PASS hungry\nS: -ERR [AUTH] ~");
     assert!(server.command(&["store", "check"]).status.success());
 }
+
+#[test]
+fn config_check_reads_the_authorities_that_the_server_would() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let (file, authorities) = (folder.path().join("packetboat.toml"), folder.path().join("staff.pem"));
+    std::fs::write(&file, "host_name = 'mail.example.test'\n[tls]\nclient_ca = 'staff.pem'\n").expect("a file");
+    let check = || {
+        let mut command = std::process::Command::new(super::BINARY);
+        text(&command.args(["config", "check", "--config"]).arg(&file).output().expect("it runs"))
+    };
+    let missing = check();
+    assert!(missing.contains("line 3: tls.client_ca: ") && missing.contains("staff.pem"), "{missing}");
+    std::fs::write(&authorities, "no certificate\n").expect("a file");
+    assert!(check().contains("line 3: tls.client_ca: "), "{}", check());
+}

@@ -16,7 +16,7 @@ fn noise_on_every_port_ends_in_an_answer_or_a_close() {
     let tls_hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 500]].concat();
     let inputs: [&[u8]; 5] =
         [&noise, &tls_hello, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", &[b'A'; 65_536], b"\r\n\r\n\0\0\r\n\n\n"];
-    for service in ["smtp", "submission", "submissions", "pop3", "pop3s", "ftp", "ftps"] {
+    for service in ["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps", "ftp", "ftps"] {
         for input in inputs {
             let mut speaker = server.speak(service);
             // It may hang up while we still talk: that is an answer, too.

@@ -46,11 +46,18 @@ fn check(config: &ConfigFile, as_json: bool) -> Result<(), Failure> {
 /// Builds the settings, and looks whether what they speak of is there.
 fn look(read: &read::Config, config: &ConfigFile) -> Result<Settings, Failure> {
     let settings = settings::build(read, &config.config)?;
-    let complaints = spaces::look(read, &settings.files, known(&settings).as_ref());
+    let mut complaints = spaces::look(read, &settings.files, known(&settings).as_ref());
+    complaints.extend(wrong_authorities(read, &settings));
     match complaints.is_empty() {
         true => Ok(settings),
         false => Err(Failure::Config { file: config.config.clone(), complaints }),
     }
+}
+
+/// What would keep the server from starting with `tls.client_ca`.
+fn wrong_authorities(read: &read::Config, settings: &Settings) -> Option<read::Complaint> {
+    let error = net::ClientCa::from_pem_file(settings.client_ca.as_deref()?).err()?;
+    Some(read::Complaint { line: read.values.line("tls.client_ca"), message: format!("tls.client_ca: {error}") })
 }
 
 /// Accounts and domains; nothing where there is no store to ask.

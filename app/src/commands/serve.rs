@@ -96,7 +96,21 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     }
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().thread_keep_alive(IDLE_THREAD_KEPT).max_blocking_threads(BLOCKING_THREADS_MAX);
-    Ok(builder.build()?)
+    let runtime = builder.build()?;
+    runtime.spawn(give_memory_back());
+    Ok(runtime)
+}
+
+/// How often free memory is given back to the system.
+const MEMORY_GIVEN_BACK_EVERY: Duration = Duration::from_secs(2);
+
+/// mimalloc gives free pages back a second after they became free, but looks for them only when somebody frees one more: a server with
+/// nothing to do would keep what its last busy minute took. So now and then something large is freed; nobody writes to it, so it costs no memory.
+async fn give_memory_back() {
+    loop {
+        tokio::time::sleep(MEMORY_GIVEN_BACK_EVERY).await;
+        drop(std::hint::black_box(Vec::<u8>::with_capacity(1 << 20)));
+    }
 }
 
 /// Logs to standard error. `PACKETBOAT_LOG` overrides the level, for one part of the program if need be.
