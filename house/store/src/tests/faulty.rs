@@ -31,6 +31,7 @@ struct State {
     operations: usize,
     fault: Option<(usize, Fault)>,
     next_fault: Option<(&'static str, Fault)>,
+    always: Option<(&'static str, Fault)>,
     failed_at: Option<String>,
     unsynced: HashMap<PathBuf, Vec<(u64, usize)>>,
     unsynced_names: Vec<PathBuf>,
@@ -65,6 +66,11 @@ impl FaultyDisk {
     /// Fails at the next operation of this name.
     pub(crate) fn fail_at_next(&self, operation: &'static str, fault: Fault) {
         self.state().next_fault = Some((operation, fault));
+    }
+
+    /// From now on fails at every operation of this name, or at none.
+    pub(crate) fn fail_always(&self, always: Option<(&'static str, Fault)>) {
+        self.state().always = always;
     }
 
     /// Whether the fault has happened.
@@ -122,7 +128,8 @@ impl FaultyDisk {
         let number = state.operations;
         state.operations += 1;
         state.log.push(operation.into());
-        if let Some((_, fault)) = state.next_fault.take_if(|(name, _)| *name == operation) {
+        let always = state.always.filter(|(name, _)| *name == operation);
+        if let Some((_, fault)) = always.or_else(|| state.next_fault.take_if(|(name, _)| *name == operation)) {
             state.fault = Some((number, fault));
         }
         match state.fault {

@@ -211,6 +211,39 @@ fn a_group_that_fails_takes_nothing_along_that_was_answered() {
 }
 
 #[test]
+fn rows_that_have_no_room_are_written_when_there_is_some() {
+    let (dir, store, disk, bob) = prepared();
+    deliver(&store, &[bob], b"first").unwrap();
+    disk.fail_always(Some(("RowsWritten", faulty::Fault::Full)));
+    assert_eq!(inbox(&store, bob), [], "nobody waits for room");
+    assert_eq!(deliver(&store, &[bob], b"no room"), Err(CommitError::Full));
+    disk.fail_always(None);
+    deliver(&store, &[bob], b"second").unwrap();
+    assert_eq!(inbox(&store, bob), [(1, as_read(bob, b"first")), (2, as_read(bob, b"second"))]);
+    assert_eq!(store.failure(), None);
+    assert_survives(dir.path(), &store, &disk);
+}
+
+#[test]
+fn what_a_group_that_never_stood_left_is_not_read_on() {
+    let (dir, store, disk, bob) = prepared();
+    deliver(&store, &[bob], b"first").unwrap();
+    let image = disk.image(dir.path());
+    let path = image.path().join("seg/0000000001.seg");
+    let octets = std::fs::read(&path).unwrap();
+    let end = octets.iter().rposition(|octet| *octet != 0).unwrap() + 1;
+    // Whatever stood there, it might have been a header where the next group is going to end.
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[b'#'; 8192], end as u64).unwrap();
+    let (after, disk) = open_watched(image.path());
+    deliver(&after, &[bob], b"second").unwrap();
+    let octets = std::fs::read(&path).unwrap();
+    let is_end = |octets: &[u8]| octets[0] == b'}' && octets[1..65] == [0; 64] && octets[65] == b'#';
+    assert!(octets.windows(66).any(is_end));
+    assert_survives(image.path(), &after, &disk);
+}
+
+#[test]
 fn a_repair_finds_what_only_the_journal_has() {
     let (dir, store, disk, bob) = prepared();
     deliver(&store, &[bob], b"in the journal").unwrap();

@@ -153,7 +153,13 @@ impl Bodies {
     pub(super) fn write_out(&mut self) -> Result<(), CommitError> {
         let Some(open) = self.open.as_ref().filter(|_| !self.buffer.is_empty()) else { return Ok(()) };
         let disk = &self.shared.disk;
-        if let Err(error) = disk.write_all_at(&open.file, &self.buffer, open.position) {
+        let length = self.buffer.len();
+        // No header, and the next group's place: whoever reads the journal to its end must not go on with what a group that never stood
+        // has left here, which may be anybody's octets.
+        self.buffer.extend_from_slice(&[0; HEADER_LEN]);
+        let written = disk.write_all_at(&open.file, &self.buffer, open.position);
+        self.buffer.truncate(length);
+        if let Err(error) = written {
             return Err(self.disk_failed(&error));
         }
         if let Err(error) = disk.sync(&open.file) {

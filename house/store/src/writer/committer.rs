@@ -37,7 +37,7 @@ const GROUP_COMMITS: usize = 256;
 /// … or with this many octets of bodies, whichever is first: a short sync for whoever waits next.
 const GROUP_OCTETS: u64 = 8 * 1024 * 1024;
 
-/// With the rows of so many commits waiting, they are committed: it takes a few milliseconds, in which nobody is answered.
+/// With the rows of so many messages waiting, they are committed: it takes a few milliseconds, in which nobody is answered.
 const PENDING_MAX: usize = 256;
 
 /// Rows wait for company no longer than this. What waits has to be entered again after a crash, and nothing else depends on it.
@@ -52,7 +52,7 @@ pub(super) struct Committer {
     index: Index,
     bodies: Bodies,
     chores: Sender<Chore>,
-    /// Commits that were answered and whose rows are not committed.
+    /// Messages of commits that were answered and whose rows are not committed.
     pending: usize,
     /// The index could not be brought to where the journal is: there was no room.
     is_behind: bool,
@@ -155,7 +155,7 @@ impl Committer {
         }
         self.bodies.write_out().map_err(Setback::Bodies)?;
         match is_journaled {
-            true => self.wait_for_company(jobs.len()),
+            true => self.wait_for_company(jobs),
             false => self.make_durable()?,
         }
         self.bodies.stand();
@@ -194,11 +194,11 @@ impl Committer {
     }
 
     /// The group is durable by its entry: its rows may wait.
-    fn wait_for_company(&mut self, commits: usize) {
+    fn wait_for_company(&mut self, jobs: &[Job]) {
         if self.pending == 0 {
             self.due = Some(Instant::now() + SHOWN_AFTER);
         }
-        self.pending += commits;
+        self.pending += jobs.iter().map(|job| job.contents.len().max(1)).sum::<usize>();
         self.shared.readers.lag().answer();
     }
 
@@ -231,6 +231,10 @@ impl Committer {
 
     /// Somebody wants to read, or nobody has come for a while.
     fn look_after(&mut self) {
+        if self.is_behind {
+            // Perhaps there is room by now. If not, this is due again.
+            return self.go_back();
+        }
         let is_quiet = self.pending == 0 && !self.shared.readers.lag().is_wanted();
         self.show();
         if is_quiet {
@@ -275,7 +279,11 @@ impl Committer {
         self.is_behind = false;
         match entered.or_else(|failure| self.index.roll_back().and(Err(failure))) {
             Ok(()) => {}
-            Err(Failure::Full) => self.is_behind = true,
+            Err(Failure::Full) => {
+                self.is_behind = true;
+                // A log that is home is written from its start again, which needs no room.
+                self.tidy_log(true);
+            }
             Err(Failure::Broken(why) | Failure::Spoiled(why)) => {
                 self.break_down(&why);
             }
