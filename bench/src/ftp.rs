@@ -15,7 +15,7 @@ use crate::wire::{Door, Wire, resuming_config};
 use anyhow::{Context, Result, bail, ensure};
 use rustls::ClientConfig;
 use std::collections::HashSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
@@ -31,6 +31,7 @@ const HELPERS: usize = 4;
 /// A session that is logged in.
 pub struct Session {
     control: Wire,
+    server: IpAddr,
     tls: Option<Arc<ClientConfig>>,
 }
 
@@ -47,7 +48,7 @@ impl Session {
             control.secure_by(config.clone()).await?;
             tls = Some(config);
         }
-        let mut session = Session { control, tls };
+        let mut session = Session { server: control.peer()?.ip(), control, tls };
         session.say(&format!("USER {user}"), &["331"]).await?;
         session.say(&format!("PASS {pass}"), &["230"]).await?;
         Ok(session)
@@ -91,8 +92,8 @@ impl Session {
         let reply = self.say("EPSV", &["229"]).await?;
         let port = reply.rsplit('|').nth(1).and_then(|port| port.parse().ok());
         let port: u16 = port.with_context(|| format!("EPSV was answered {reply:?}"))?;
-        let address = SocketAddr::new(self.control.peer()?.ip(), port);
-        let mut data = DataLine::open(address, size).await?;
+        let address = SocketAddr::new(self.server, port);
+        let mut data = DataLine::open(address, size)?;
         self.say(command, &["150", "125"]).await?;
         if let Some(config) = &self.tls {
             data.secure(config.clone()).await.with_context(|| format!("TLS on the data connection of {command}"))?;

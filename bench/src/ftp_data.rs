@@ -3,27 +3,25 @@
 //! RFC 4217 §7, §12.7; RFC 8446 §6.1. TLS is driven without buffers in between, so that the client costs as little as
 //! it can: what is left of the machine is the server's.
 //!
-//! Invariants: no wait is longer than [`PATIENCE`]; under TLS a file ends with close_notify, in both directions.
-//! Not here: what is transferred.
+//! Invariants: under TLS a file ends with close_notify, in both directions.
+//! Not here: what is transferred, how one waits (`ftp_socket`).
 
 use crate::content::PIECE;
-use crate::wire::PATIENCE;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use crate::ftp_socket::Socket;
+use anyhow::{Result, anyhow, bail, ensure};
 use rustls::ClientConfig;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::unbuffered::{ConnectionState, EncodeError, InsufficientSizeError};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// What a record has beside its content: header, kind, tag, and for TLS 1.2 a nonce.
 const RECORD_OVERHEAD: usize = 64;
 
 /// An open data connection.
 pub struct DataLine {
-    socket: TcpStream,
+    socket: Socket,
     tls: Option<Box<Tls>>,
     /// What came and is not read yet stands from `start` to `end`.
     incoming: Vec<u8>,
@@ -48,9 +46,8 @@ enum Stand {
 
 impl DataLine {
     /// Connects. `size` is how much will come, so that small files do not pay for large buffers.
-    pub async fn open(to: SocketAddr, size: u64) -> Result<DataLine> {
-        let socket = tokio::time::timeout(PATIENCE, TcpStream::connect(to)).await??;
-        socket.set_nodelay(true)?;
+    pub fn open(to: SocketAddr, size: u64) -> Result<DataLine> {
+        let socket = Socket::connect(to)?;
         let room = PIECE.min(usize::try_from(size)?.max(16 * 1024));
         Ok(DataLine { socket, tls: None, incoming: vec![0; room], start: 0, end: 0 })
     }
@@ -89,7 +86,7 @@ impl DataLine {
     /// Sends octets, [`PIECE`] at most.
     pub async fn send(&mut self, octets: &[u8]) -> Result<()> {
         match &mut self.tls {
-            None => Ok(tokio::time::timeout(PATIENCE, self.socket.write_all(octets)).await??),
+            None => self.socket.write_all(octets).await,
             Some(tls) => {
                 tls.encrypt(octets)?;
                 self.send_waiting().await
@@ -121,7 +118,7 @@ impl DataLine {
         }
         let room = &mut self.incoming[self.end..];
         ensure!(!room.is_empty(), "a record is longer than records may be");
-        let read = tokio::time::timeout(PATIENCE, self.socket.read(room)).await.context("the server is silent")??;
+        let read = self.socket.read(room).await?;
         self.end += read;
         Ok(read)
     }
@@ -171,7 +168,7 @@ impl DataLine {
     async fn send_waiting(&mut self) -> Result<()> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
         let waiting = std::mem::take(&mut tls.waiting);
-        Ok(tokio::time::timeout(PATIENCE, self.socket.write_all(&tls.outgoing[..waiting])).await??)
+        self.socket.write_all(&tls.outgoing[..waiting]).await
     }
 }
 

@@ -17,6 +17,7 @@ mod content;
 mod figures;
 mod ftp;
 mod ftp_data;
+mod ftp_socket;
 mod idle;
 mod imap;
 mod imap_wire;
