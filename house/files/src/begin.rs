@@ -135,8 +135,6 @@ struct Beginning<'s> {
     permissions: Permissions,
     /// The file that has the name.
     present: Option<Stat>,
-    /// What is kept and came after that file.
-    kept: Option<Stat>,
 }
 
 impl<'s> Beginning<'s> {
@@ -154,10 +152,15 @@ impl<'s> Beginning<'s> {
         let Place { mount, parent, name, path, seen } = place;
         let directory = Directory::new(parent)?;
         let key = Key::new(&space.account, &name);
+        Ok(Beginning { mount, directory, key, name, path, permissions, present: seen })
+    }
+
+    /// The length of what is kept and came after the file that is there.
+    fn kept(&self) -> Result<Option<u64>, Error> {
         let since = |stat: &Stat| (stat.st_ctime, stat.st_ctime_nsec);
-        let kept = look_at(directory.as_fd(), &key.kept())?
-            .filter(|kept| seen.as_ref().is_none_or(|present| since(kept) >= since(present)));
-        Ok(Beginning { mount, directory, key, name, path, permissions, present: seen, kept })
+        let kept = look_at(self.directory.as_fd(), &self.key.kept())?;
+        let goes_on = |kept: &Stat| self.present.as_ref().is_none_or(|present| since(kept) >= since(present));
+        Ok(kept.filter(goes_on).as_ref().map(size))
     }
 
     fn store(self) -> Result<Upload, Error> {
@@ -170,7 +173,7 @@ impl<'s> Beginning<'s> {
 
     fn at(self, offset: u64) -> Result<Upload, Error> {
         self.allow_store()?;
-        match (self.kept.as_ref().map(size), self.present.as_ref().map(size)) {
+        match (self.kept()?, self.present.as_ref().map(size)) {
             (Some(kept), _) if offset <= kept => self.resume(offset),
             (Some(kept), Some(_)) => Err(Error::Interrupted { kept }),
             (None, Some(end)) if offset <= end => self.go_on_from_file(offset),
@@ -198,7 +201,7 @@ impl<'s> Beginning<'s> {
     fn append(self) -> Result<Upload, Error> {
         self.allow(if self.present.is_some() { Permissions::APPEND } else { Permissions::CREATE })?;
         let goal = Goal::Append { may: self.permissions.allow(Permissions::APPEND) };
-        match (self.kept.as_ref().map(size), self.present.as_ref().map(size)) {
+        match (self.kept()?, self.present.as_ref().map(size)) {
             (Some(kept), Some(_)) => Err(Error::Interrupted { kept }),
             (Some(kept), None) => self.resume(kept),
             (None, None) => {

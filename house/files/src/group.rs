@@ -60,7 +60,10 @@ impl GroupSync {
             round.running = false;
             round.over = round.begun;
             round.failed = result.err().map(|error| error.kind());
-            self.over.notify_all();
+            // Waking nobody costs a call, too.
+            if round.waiting > 1 {
+                self.over.notify_all();
+            }
         }
         let round = rounds.entry(directory.id).or_default();
         let result = round.failed.map_or(Ok(()), |kind| Err(kind.into()));

@@ -22,6 +22,7 @@ use crate::locks::lock;
 const PREFIX: &[u8] = b".packetboat~";
 const KEY_DIGITS: usize = 32;
 const KEPT: u8 = b'k';
+/// One digit for each of the uploads of one file that may be under way.
 const SLOTS: &[u8; 16] = b"0123456789abcdef";
 
 /// A name of this form, whatever its case: there are file systems that do not tell cases apart.
@@ -57,8 +58,9 @@ impl Key {
     pub(crate) fn new(account: &[u8], name: &[u8]) -> Key {
         // No name holds a NUL, so no two pairs are the same octets.
         let sum = digest(&SHA256, &[account, b"\0", name].concat());
-        let digits = sum.as_ref()[..KEY_DIGITS / 2].iter().map(|octet| format!("{octet:02x}")).collect::<String>();
-        Key([PREFIX, digits.as_bytes(), b"~"].concat())
+        let digit = |four: u8| SLOTS[usize::from(four)];
+        let digits = sum.as_ref()[..KEY_DIGITS / 2].iter().flat_map(|octet| [digit(octet >> 4), digit(octet & 15)]);
+        Key(PREFIX.iter().copied().chain(digits).chain([b'~']).collect())
     }
 
     /// The name under which an interrupted upload is kept.

@@ -57,7 +57,7 @@ pub use begin::Mode;
 pub use entry::{Entry, Facts, Kind, Target};
 pub use error::{Error, OpenError};
 pub use ledger::{Quota, Usage};
-pub use listing::{Detail, Listing};
+pub use listing::{Detail, Listing, Names};
 pub use look::{Download, Room};
 pub use path::{COMPONENT_MAX, DEPTH_MAX, INPUT_MAX, JailedPath, PATH_MAX, PathError};
 pub use permissions::{Permissions, Rule};

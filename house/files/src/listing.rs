@@ -30,7 +30,8 @@ pub enum Detail {
     Names,
 }
 
-/// A directory being listed. An iterator over entries, or [`Listing::next_piece`] for some hundred at once.
+/// A directory being listed. An iterator over entries, or [`Listing::next_piece`] for some hundred at once, or
+/// [`Listing::next_names`].
 #[derive(Debug)]
 pub struct Listing {
     space: Space,
@@ -45,6 +46,38 @@ pub struct Listing {
     here: Permissions,
     detail: Detail,
     ended: bool,
+}
+
+/// Names alone, one behind the other: of a large directory, entries cost more than reading it does.
+#[derive(Debug, Default)]
+pub struct Names {
+    octets: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Names {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Forgets them, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.octets.clear();
+        self.ends.clear();
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.octets[start..*end])
+    }
+
+    fn push(&mut self, name: &[u8]) {
+        self.octets.extend_from_slice(name);
+        self.ends.push(self.octets.len());
+    }
 }
 
 impl Listing {
@@ -77,6 +110,24 @@ impl Listing {
         Ok(std::mem::take(&mut self.ready).into())
     }
 
+    /// Puts some more names behind those that are there; false at the end. Blocks while the disk answers.
+    pub fn next_names(&mut self, names: &mut Names) -> Result<bool, Error> {
+        self.ready.drain(..).for_each(|entry| names.push(&entry.name));
+        let Some(mut scan) = self.scan.take() else { return Ok(false) };
+        let more = scan.piece(|_, name, _| {
+            if self.is_in_sight(name) {
+                names.push(name);
+            }
+        })?;
+        self.scan = more.then_some(scan);
+        Ok(more)
+    }
+
+    fn is_in_sight(&self, name: &[u8]) -> bool {
+        let cannot_be_asked_for = is_hidden(name) || name.iter().any(|octet| matches!(octet, b'\r' | b'\n'));
+        !cannot_be_asked_for && !self.covered.iter().any(|covered| covered == name)
+    }
+
     fn read(&mut self) -> Result<(), Error> {
         let Some(mut scan) = self.scan.take() else {
             self.ended = true;
@@ -84,8 +135,7 @@ impl Listing {
         };
         let (mut ready, mut failed) = (std::mem::take(&mut self.ready), None);
         let more = scan.piece(|directory, name, kind| {
-            let out_of_sight = is_hidden(name) || name.iter().any(|octet| matches!(octet, b'\r' | b'\n'));
-            if failed.is_some() || out_of_sight || self.covered.iter().any(|covered| covered == name) {
+            if failed.is_some() || !self.is_in_sight(name) {
                 return;
             }
             match self.entry(directory, name, kind) {

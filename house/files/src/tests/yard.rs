@@ -123,10 +123,17 @@ pub(crate) fn fetch(space: &Space, name: &str) -> Result<Vec<u8>, Error> {
     Ok(octets)
 }
 
+/// The names in a directory, of which entries and names alone must say the same.
 pub(crate) fn listed(space: &Space, name: &str) -> Vec<String> {
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
     let entries = space.list(&path(name), crate::Detail::Facts).unwrap();
-    let mut names: Vec<_> = entries.map(|entry| String::from_utf8_lossy(&entry.unwrap().name).into_owned()).collect();
+    let mut names: Vec<_> = entries.map(|entry| text(&entry.unwrap().name)).collect();
     names.sort();
+    let (mut listing, mut alone) = (space.list(&path(name), crate::Detail::Names).unwrap(), crate::Names::default());
+    while listing.next_names(&mut alone).unwrap() {}
+    let mut alone: Vec<_> = alone.iter().map(text).collect();
+    alone.sort();
+    assert_eq!(alone, names);
     names
 }
 

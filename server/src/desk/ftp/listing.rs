@@ -38,6 +38,8 @@ pub(super) struct Lister {
     ready: Vec<u8>,
     /// Entries that are sorted together. Kept, as their memory is large: the system would have to give it anew each time.
     batch: Vec<files::Entry>,
+    /// The same of names alone.
+    names: files::Names,
     open: Option<Open>,
     /// The last one is next.
     waiting: Vec<(JailedPath, Vec<u8>)>,
@@ -66,6 +68,7 @@ impl Lister {
             now,
             ready: Vec::with_capacity(STRETCH + STRETCH / 4),
             batch: Vec::new(),
+            names: files::Names::default(),
             open: None,
             waiting: Vec::new(),
         };
@@ -136,7 +139,31 @@ impl Lister {
         (self.ready.len(), self.waiting.len() + self.open.as_ref().map_or(0, |open| open.below.len()))
     }
 
-    fn read(&mut self, mut open: Open) -> Result<(), Refusal> {
+    fn read(&mut self, open: Open) -> Result<(), Refusal> {
+        let names_do = matches!(self.form, ListForm::Names { .. }) && !self.recursive;
+        if names_do { self.read_names(open) } else { self.read_entries(open) }
+    }
+
+    fn read_names(&mut self, mut open: Open) -> Result<(), Refusal> {
+        let mut names = std::mem::take(&mut self.names);
+        names.clear();
+        let mut more = true;
+        while more && names.count() < SORTED_MAX {
+            more = open.names.next_names(&mut names).map_err(refusal)?;
+        }
+        let mut order: Vec<&[u8]> = names.iter().collect();
+        order.sort_unstable();
+        for name in order {
+            if self.pattern.as_ref().is_none_or(|pattern| pattern.matches(name)) {
+                self.name(name, &open.way);
+            }
+        }
+        self.names = names;
+        self.open = more.then_some(open);
+        Ok(())
+    }
+
+    fn read_entries(&mut self, mut open: Open) -> Result<(), Refusal> {
         let mut batch = std::mem::take(&mut self.batch);
         batch.clear();
         while batch.len() < SORTED_MAX {
@@ -184,11 +211,16 @@ impl Lister {
         match &self.form {
             ListForm::Long => long_line(&clerk.itself(entry), self.now, &mut self.ready),
             ListForm::Machine(facts) => machine_line(&clerk.reached(entry), *facts, &mut self.ready),
-            ListForm::Names { beside, .. } if self.pattern.is_some() => {
-                name_line(beside, &entry.name, &mut self.ready);
-            }
-            ListForm::Names { inside, .. } if way.is_empty() => name_line(inside, &entry.name, &mut self.ready),
-            ListForm::Names { inside, .. } => name_line(&[inside, way].concat(), &entry.name, &mut self.ready),
+            ListForm::Names { .. } => self.name(&entry.name, way),
+        }
+    }
+
+    fn name(&mut self, name: &[u8], way: &[u8]) {
+        let ListForm::Names { inside, beside } = &self.form else { return };
+        match way {
+            _ if self.pattern.is_some() => name_line(beside, name, &mut self.ready),
+            [] => name_line(inside, name, &mut self.ready),
+            _ => name_line(&[inside, way].concat(), name, &mut self.ready),
         }
     }
 
