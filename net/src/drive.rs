@@ -36,6 +36,7 @@ use line::Session;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use crate::lent::Lender;
 use crate::tap::Tapped;
 use crate::tls::{ClientTls, ServerTls, TlsError};
 use conversation::Conversation;
@@ -81,6 +82,11 @@ pub trait Desk<S: Session>: Send {
     /// Waits for something the session should hear unasked. Must be cancel-safe: it is asked anew at every wait.
     fn news(&mut self) -> impl Future<Output = S::News> + Send {
         std::future::pending()
+    }
+
+    /// Whether the peer says one thing right after the other, so that a thread of its own would be worth it.
+    fn is_in_haste(&self) -> bool {
+        false
     }
 }
 
@@ -152,6 +158,8 @@ pub struct Setup {
     pub tap: Option<Tapped>,
     /// How long things may take.
     pub pace: Pace,
+    /// Where who is in haste may borrow a thread.
+    pub lender: Lender,
     /// Turns `true` when the house closes; when its sender is gone, the house never does.
     pub leaving: watch::Receiver<bool>,
 }
@@ -159,7 +167,7 @@ pub struct Setup {
 impl Setup {
     /// In clear, unobserved, at the default pace.
     pub fn new(leaving: watch::Receiver<bool>) -> Self {
-        Setup { security: Security::None, tap: None, pace: Pace::default(), leaving }
+        Setup { security: Security::None, tap: None, pace: Pace::default(), lender: Lender::default(), leaving }
     }
 }
 
@@ -209,12 +217,12 @@ where
     S: Session,
     D: Desk<S>,
 {
-    let Setup { security, tap, pace, leaving } = setup;
-    let gate = conversation::Gate::new();
-    let conversation = Conversation::new(session, desk, stream, security, tap.clone(), pace, &gate);
+    let (gate, tap) = (conversation::Gate::new(), setup.tap.clone());
+    let close = gate.close(setup.leaving.clone(), setup.pace.leaving);
+    let mut conversation = Conversation::new(session, desk, stream, setup, &gate);
     let ended = tokio::select! {
         biased;
-        () = gate.close(leaving, pace.leaving) => Ended { why: Why::Dropped, received: gate.received(), sent: gate.sent() },
+        () = close => Ended { why: Why::Dropped, received: gate.received(), sent: gate.sent() },
         ended = conversation.hold() => ended,
     };
     if let Some(tap) = &tap {

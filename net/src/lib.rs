@@ -8,7 +8,7 @@
 //! DataPort | connect ─stream─→ DataLine ←─ whoever pumps
 //! ```
 //!
-//! Read in this order: [`drive`] is the loop, [`tap`] lets one listen in, [`listen`] takes connections in,
+//! Read in this order: [`drive`] is the loop, [`lent`] gives a busy one a thread, [`tap`] lets one listen in, [`listen`] takes connections in,
 //! [`mod@connect`] makes them, [`proxy`] through somebody else; [`tls`] protects them, [`dns`] finds where they go; [`data`] is what FTP has beside;
 //! [`http`] tells others what has happened.
 //!
@@ -17,6 +17,7 @@
 //! Not here: what is said (protocol), what is known (house), who is let in and why (server).
 
 pub mod drive;
+pub mod lent;
 pub mod tap;
 
 pub mod connect;
@@ -37,6 +38,7 @@ pub use connect::connect;
 pub use data::{Arrival, Broken, Bucket, DataLine, DataPort, Fault, PortRange, Taken, Throttle};
 pub use dns::{Dns, DnsError, Mx, Resolver, Table};
 pub use drive::{Begin, Desk, Ended, Pace, Security, Setup, Why, converse};
+pub use lent::{Lender, is_lent};
 pub use listen::{Door, Listener, Refusal, Seats, Visitor, tell};
 pub use proxy::Proxy;
 pub use tls::{ClientCa, ClientTls, Identity, ServerTls, TlsError, Trust};

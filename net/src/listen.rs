@@ -276,9 +276,13 @@ fn admit(peer: IpAddr, seat: Seat, door: &Door) -> Result<Seat, Refusal> {
 }
 
 /// Serves a visitor; his seat is free again afterwards, even if that panics.
-async fn hold(seat: Seat, visit: impl Future<Output = ()>) {
-    let _seat = seat;
-    visit.await;
+fn hold(seat: Seat, visit: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send {
+    // Boxed: a future has room for what it is given and once more for what it waits for, and every idle connection pays.
+    let visit = Box::pin(visit);
+    async move {
+        let _seat = seat;
+        visit.await;
+    }
 }
 
 /// Reads who a trusted proxy connects for. `None`: it does not say.

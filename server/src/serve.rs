@@ -18,8 +18,8 @@ use net::dns::{Dns, Resolver};
 use net::tap::Side;
 use net::tls::{IdentityError, self_signed};
 use net::{
-    Begin, ClientCa, ClientTls, Door, Ended, Identity, Listener, Pace, Refusal, Seats, Security, ServerTls, Setup,
-    Trust, Visitor,
+    Begin, ClientCa, ClientTls, Door, Ended, Identity, Lender, Listener, Pace, Refusal, Seats, Security, ServerTls,
+    Setup, Trust, Visitor,
 };
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -129,6 +129,7 @@ impl Ports {
             client_ca,
             tapping: tapping.clone(),
             own_name,
+            lender: Lender::new(LENT_THREADS_MAX),
             leaving: leaving.clone(),
         });
         let seats = Seats::new(house.settings().connections_max, house.settings().connections_per_address_max);
@@ -289,6 +290,10 @@ impl Running {
     }
 }
 
+/// So many sessions in haste have a thread of their own: a small part of those that may wait for a disk, and enough for the
+/// processors of most machines.
+const LENT_THREADS_MAX: usize = 16;
+
 /// What each connection needs.
 struct Serving {
     house: Arc<House>,
@@ -296,6 +301,8 @@ struct Serving {
     client_ca: Option<ClientCa>,
     tapping: Tapping,
     own_name: Arc<ftp_desk::OwnName>,
+    /// Of the threads that may block, for who is in haste.
+    lender: Lender,
     leaving: watch::Receiver<bool>,
 }
 
@@ -327,7 +334,7 @@ impl Serving {
                 let max = self.house.settings().ftp.sessions_max;
                 let Some(_session) = self.house.judgement.open_session(max) else {
                     warn!(%session, %peer, max, "too many sessions of FTP; see ftp.sessions_max");
-                    return net::tell(visitor.stream, refusal_text(purpose, Refusal::Full).into()).await;
+                    return Box::pin(net::tell(visitor.stream, refusal_text(purpose, Refusal::Full).into())).await;
                 };
                 Box::pin(self.ftp(purpose, caller, visitor)).await
             }
@@ -397,6 +404,7 @@ impl Serving {
             security: Security::Server { tls: self.tls_of(purpose), begin },
             tap: self.tapping.on(caller.session, purpose.name(), visitor.local.port(), Side::Server),
             pace: Pace::default(),
+            lender: self.lender.clone(),
             leaving: self.leaving.clone(),
         }
     }

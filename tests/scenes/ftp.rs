@@ -249,7 +249,7 @@ fn abor_is_heard_behind_urgent_data_wherever_the_mark_is() {
 }
 
 /// Waits until the progress shows that so many octets of an upload have arrived.
-fn has_arrived(control: &mut Speaker, octets: usize) {
+pub(super) fn has_arrived(control: &mut Speaker, octets: usize) {
     harness::until("what was sent has arrived", || {
         control.say("STAT");
         control.expect("213 ~").contains(&format!("({octets} bytes)"))

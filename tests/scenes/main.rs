@@ -8,6 +8,7 @@ mod bad_input;
 mod events;
 mod ftp;
 mod ftp_client;
+mod ftp_haste;
 mod ftp_misbehaving;
 mod ftp_modes;
 mod ftp_served;

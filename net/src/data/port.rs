@@ -111,7 +111,9 @@ impl DataPort {
                 }
                 Err(error) => return Err(error),
                 Ok(socket) => {
-                    let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+                    if address.port() == 0 {
+                        address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+                    }
                     let client = client.map(|client| client.to_canonical());
                     return Ok(DataPort { socket, address, client, strangers: 0 });
                 }

@@ -34,6 +34,7 @@ use tokio::task::JoinHandle;
 
 use super::secure::{Records, SecureLine};
 use super::throttle::Throttle;
+use crate::lent;
 use crate::tls::{ClientTls, ServerTls, TlsError};
 
 /// So much of a file is read at once for TLS, in octets: sixteen records, and a read that the disk has ready.
@@ -127,7 +128,7 @@ pub struct DataLine {
 #[derive(Debug)]
 enum Wire {
     /// In clear, and the reactor does not know it yet: what is small is through before it needs to.
-    Fresh(std::net::TcpStream),
+    Fresh(Arc<std::net::TcpStream>),
     Clear(TcpStream),
     Tls(SecureLine),
     /// On a thread that works on it; and for ever when that did not bring it back.
@@ -137,11 +138,14 @@ enum Wire {
 impl Wire {
     /// Has the reactor know it.
     fn settle(&mut self) -> io::Result<()> {
-        if let Wire::Fresh(socket) = self {
-            let stream = TcpStream::from_std(socket.try_clone()?)?;
-            // What a listing or a small file ends with should not wait for an acknowledgement.
-            let _ = stream.set_nodelay(true);
-            *self = Wire::Clear(stream);
+        match std::mem::replace(self, Wire::Away) {
+            Wire::Fresh(socket) => {
+                let stream = TcpStream::from_std(Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())?)?;
+                // What a listing or a small file ends with should not wait for an acknowledgement.
+                let _ = stream.set_nodelay(true);
+                *self = Wire::Clear(stream);
+            }
+            other => *self = other,
         }
         Ok(())
     }
@@ -157,7 +161,7 @@ impl DataLine {
 
     /// The same, of one that came just now and does not block. What it can take at once costs least this way.
     pub fn fresh(socket: std::net::TcpStream, stall: Duration) -> Self {
-        DataLine { wire: Wire::Fresh(socket), stall, throttle: Throttle::default(), owed: 0 }
+        DataLine { wire: Wire::Fresh(Arc::new(socket)), stall, throttle: Throttle::default(), owed: 0 }
     }
 
     /// Under TLS; we are its server whoever has dialled (RFC 4217 §7). Also says whether the peer has resumed a session of
@@ -344,6 +348,17 @@ impl DataLine {
                     return Ok(Arrival::End);
                 }
             }
+            if let Wire::Fresh(socket) = &self.wire
+                && self.throttle.is_open()
+                && lent::readable(socket).await
+            {
+                match read_at_once(socket, buffer) {
+                    Ok(0) => return Ok(Arrival::End),
+                    Ok(octets) => return Ok(Arrival::Octets(octets)),
+                    Err(error) => not_now(error)?,
+                }
+                continue;
+            }
             self.ready().await?;
             let some = self.throttle.stretch(room as u64);
             match &mut self.wire {
@@ -388,6 +403,7 @@ impl DataLine {
         stop: &AtomicBool,
         moved: impl Fn(u64),
     ) -> Result<Taken, Fault<E>> {
+        self.wire.settle().map_err(|error| Fault::Line(Broken::Lost(error)))?;
         let turn = self.throttle.stretch(TURN);
         let owed = &mut self.owed;
         let moved = |octets| {
@@ -403,7 +419,6 @@ impl DataLine {
             match &mut self.wire {
                 Wire::Clear(stream) => take_clear(stream, gathered, give, turn, stop, moved),
                 Wire::Tls(line) => take_opened(line, gathered, give, turn, stop, moved),
-                // Nobody has waited for it to be ready.
                 Wire::Fresh(_) | Wire::Away => Err(Fault::Line(away())),
             }
         })
@@ -566,9 +581,14 @@ fn write_at_once(mut socket: &std::net::TcpStream, octets: &[u8]) -> Result<usiz
     }
 }
 
-/// Sends what the socket takes at once, of a file that is in memory.
+/// Reads what is there behind what is in the buffer, no more than its capacity has room for.
+fn read_at_once(socket: &std::net::TcpStream, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    Ok(recv(socket, spare_capacity(buffer), RecvFlags::DONTWAIT)?.1)
+}
+
+/// Sends what the socket takes at once, of a file that is in memory, or where one may wait for the disk.
 fn sendfile_at_once(socket: &std::net::TcpStream, file: &File, from: u64, until: u64) -> Result<u64, Broken> {
-    if until == from || !is_in_memory(file, until - 1) {
+    if until == from || !(lent::is_lent() || is_in_memory(file, until - 1)) {
         return Ok(0);
     }
     let mut offset = from;

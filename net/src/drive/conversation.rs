@@ -23,7 +23,8 @@ use tokio::time::Instant;
 
 use super::post::Post;
 use super::wire::Wire;
-use super::{Begin, Desk, Ended, INBOX_MAX, KEEP_MAX, Pace, Security, Why, left};
+use super::{Begin, Desk, Ended, INBOX_MAX, KEEP_MAX, Pace, Security, Setup, Why, left};
+use crate::lent::{self, Lender};
 use crate::tap::{Side, Tapped};
 use crate::tls::TlsError;
 
@@ -72,6 +73,7 @@ pub(super) struct Conversation<'a, S: Session, D> {
     security: Security,
     tap: Option<Tapped>,
     pace: Pace,
+    lender: Lender,
     gate: &'a Gate,
     told_closed: bool,
     told_leave: bool,
@@ -84,35 +86,33 @@ enum Woken<News> {
     News(News),
     Due,
     Leaving,
+    /// The thread is to be given back.
+    ThreadDue,
 }
 
 impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
-    pub(super) fn new(
-        session: &'a mut S,
-        desk: &'a mut D,
-        stream: TcpStream,
-        security: Security,
-        tap: Option<Tapped>,
-        pace: Pace,
-        gate: &'a Gate,
-    ) -> Self {
-        let post = Post::new(stream, pace.write, gate);
+    pub(super) fn new(session: &'a mut S, desk: &'a mut D, stream: TcpStream, setup: Setup, gate: &'a Gate) -> Self {
+        let Setup { security, tap, pace, lender, leaving: _ } = setup;
+        let (post, said) = (Post::new(stream, pace.write, gate), Vec::new());
         let (told_closed, told_leave) = (false, false);
-        Conversation { session, desk, post, said: Vec::new(), security, tap, pace, gate, told_closed, told_leave }
+        Conversation { session, desk, post, said, security, tap, pace, lender, gate, told_closed, told_leave }
     }
 
     /// Holds the conversation to its end.
-    pub(super) async fn hold(mut self) -> Ended {
+    pub(super) async fn hold(&mut self) -> Ended {
         if let Security::Server { begin: Begin::AtOnce, .. } | Security::Client { begin: Begin::AtOnce, .. } =
             self.security
         {
             self.secure().await;
         }
         loop {
-            self.said.clear();
-            match self.session.next(&mut self.said) {
+            let mut step = self.next();
+            if matches!(step, Step::Wait { .. }) && self.desk.is_in_haste() {
+                step = self.hasten(step).await;
+            }
+            match step {
                 Step::Send => self.send().await,
-                Step::Keep => self.post.attend(self.desk.keep(&mut self.said)).await,
+                Step::Keep => self.keep().await,
                 Step::Ask(ask) => self.ask(ask).await,
                 Step::Secure => {
                     self.secure().await;
@@ -137,10 +137,48 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
         self.ended()
     }
 
-    fn ended(self) -> Ended {
+    fn next(&mut self) -> Step<S::Ask> {
+        self.said.clear();
+        self.session.next(&mut self.said)
+    }
+
+    /// Goes on from this step on a thread that is lent, if there is one; what comes back is the step at which that ended.
+    async fn hasten(&mut self, step: Step<S::Ask>) -> Step<S::Ask> {
+        let Some(loan) = self.lender.lend().await else { return step };
+        self.post.leave_reactor();
+        let step = loan.run(self.on_lent_thread(step));
+        self.post.return_to_reactor();
+        // Whoever watches over this conversation has heard nothing meanwhile.
+        tokio::task::yield_now().await;
+        step
+    }
+
+    async fn on_lent_thread(&mut self, mut step: Step<S::Ask>) -> Step<S::Ask> {
+        loop {
+            match step {
+                Step::Send => self.send().await,
+                Step::Keep => self.keep().await,
+                Step::Ask(ask) => self.ask(ask).await,
+                Step::Wait { until } if !lent::is_over() => {
+                    if self.wait(until.into()).await.is_break() {
+                        return step;
+                    }
+                }
+                // What is rare, and may take its time.
+                Step::Wait { .. } | Step::Secure | Step::Clear | Step::Deflate | Step::Close => return step,
+            }
+            step = self.next();
+        }
+    }
+
+    async fn keep(&mut self) {
+        self.post.attend(self.desk.keep(&mut self.said)).await;
+    }
+
+    fn ended(&mut self) -> Ended {
         let (received, sent) = (self.gate.received(), self.gate.sent());
         let peer_closed = self.told_closed;
-        let why = match self.post.into_lost() {
+        let why = match self.post.take_lost() {
             Some(why) => why,
             None if peer_closed => Why::PeerClosed,
             None => Why::Closed,
@@ -213,7 +251,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
         stream
     }
 
-    /// One `Step::Wait`. Breaks when the conversation is over.
+    /// One `Step::Wait`. Breaks when the conversation is over, here or altogether.
     async fn wait(&mut self, until: Instant) -> std::ops::ControlFlow<()> {
         use std::ops::ControlFlow::{Break, Continue};
         loop {
@@ -243,6 +281,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
             let quiet_at = self.post.quiet_at().filter(|quiet_at| *quiet_at < until);
             match self.wake(quiet_at.unwrap_or(until)).await {
                 Woken::Post => {}
+                Woken::ThreadDue => return Break(()),
                 Woken::Due if quiet_at.is_some() => self.post.rest(),
                 Woken::News(news) => {
                     self.session.news(news, now());
@@ -298,6 +337,9 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
             }
             if !told_closed && post.poll_fill(cx).is_ready() {
                 return Poll::Ready(Woken::Post);
+            }
+            if lent::is_over() {
+                return Poll::Ready(Woken::ThreadDue);
             }
             post.slim();
             if said.capacity() > KEEP_MAX {

@@ -112,13 +112,27 @@ impl<'a> Post<'a> {
         self.forget_outbox();
     }
 
-    /// Why the line is lost, if it is.
-    pub(super) fn into_lost(self) -> Option<Why> {
-        self.lost
+    /// Why the line is lost, if it is. To be asked once, at the end.
+    pub(super) fn take_lost(&mut self) -> Option<Why> {
+        self.lost.take()
     }
 
     pub(super) fn wire(&mut self) -> &mut Wire {
         &mut self.wire
+    }
+
+    /// From here on a lent thread waits for the socket by itself.
+    pub(super) fn leave_reactor(&mut self) {
+        if let Err(error) = self.wire.leave_reactor() {
+            self.lose(Why::Lost(error));
+        }
+    }
+
+    /// The reactor does again.
+    pub(super) fn return_to_reactor(&mut self) {
+        if let Err(error) = self.wire.return_to_reactor() {
+            self.lose(Why::Lost(error));
+        }
     }
 
     pub(super) fn has_gathered(&self) -> bool {

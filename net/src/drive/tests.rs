@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::toy::{Caller, IDLE, NoDesk, Toy, ToyDesk, facts};
 use super::*;
+use crate::lent::Lender;
 use crate::tap::{Heard, Label, Printer, Side, Tap};
 use crate::tls::{Identity, Trust, self_signed};
 
@@ -91,6 +92,51 @@ async fn octet_by_octet_gives_the_same() {
             tokio::task::yield_now().await;
         }
         peer.hear_last(heard).await;
+    }
+}
+
+/// A peer who is in haste, where there are threads to lend.
+async fn in_haste() -> Peer {
+    let desk = ToyDesk { is_in_haste: true, ..ToyDesk::new() };
+    Peer::with(desk, |setup| setup.lender = Lender::for_tests()).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_is_in_haste_has_a_thread_and_hears_the_same() {
+    for size in [1, 7, 1000] {
+        let mut peer = in_haste().await;
+        peer.hear("hello\r\n").await;
+        for piece in b"ASK thread\r\nECHO a\r\nDATA\r\none\r\n.\r\nBIG 300000\r\nQUIT\r\n".chunks(size) {
+            peer.stream.write_all(piece).await.expect("written");
+            tokio::task::yield_now().await;
+        }
+        let big = "x".repeat(300_000);
+        let ended = peer.hear_last(&format!("A: its own\r\n= a\r\nsend\r\nA: one|\r\n{big}bye\r\n")).await;
+        assert!(matches!(ended.why, Why::Closed), "{ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_is_silent_gives_the_thread_back() {
+    let mut peer = in_haste().await;
+    peer.hear("hello\r\n").await;
+    peer.house.send(true).expect("it listens");
+    peer.hear_last("closing\r\n").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_house_may_close_while_somebody_is_in_haste() {
+    let mut peer = in_haste().await;
+    peer.hear("hello\r\n").await;
+    peer.house.send(true).expect("it listens");
+    // He never pauses, and is told all the same.
+    let mut heard = Vec::new();
+    let mut octets = [0; 4096];
+    while !String::from_utf8_lossy(&heard).contains("closing") {
+        peer.say("ECHO a\r\n").await;
+        let read = peer.stream.read(&mut octets).await.expect("read");
+        assert!(read > 0, "{}", String::from_utf8_lossy(&heard));
+        heard = octets[..read].to_vec();
     }
 }
 

@@ -267,12 +267,13 @@ pub struct ToyDesk {
     /// What the answer to "look" sees of the peer's end.
     pub peer: Option<std::net::TcpStream>,
     pub news: Option<mpsc::Receiver<String>>,
+    pub is_in_haste: bool,
 }
 
 impl ToyDesk {
     pub fn new() -> Self {
         let (kept, asked, slow) = (Vec::new(), Arc::default(), Arc::default());
-        ToyDesk { kept, asked, slow, peer: None, news: None }
+        ToyDesk { kept, asked, slow, peer: None, news: None, is_in_haste: false }
     }
 
     /// What the peer could read right now.
@@ -295,6 +296,7 @@ impl Desk<Toy> for ToyDesk {
                 "at last".into()
             }
             "panic" => panic!("on purpose"),
+            "thread" => if crate::lent::is_lent() { "its own" } else { "one of many" }.into(),
             "look" => self.peek(),
             "kept" => {
                 let kept = String::from_utf8_lossy(&self.kept).replace('\n', "|");
@@ -317,6 +319,10 @@ impl Desk<Toy> for ToyDesk {
             },
             None => std::future::pending().await,
         }
+    }
+
+    fn is_in_haste(&self) -> bool {
+        self.is_in_haste
     }
 }
 

@@ -4,8 +4,10 @@
 //! Not here: handshakes (tls), what is read and written (post).
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,6 +16,7 @@ use tokio_rustls::TlsStream;
 
 use super::READ_MAX;
 use super::tail::Tail;
+use crate::lent;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_MAX].into_boxed_slice());
@@ -27,6 +30,8 @@ pub(super) enum Wire {
     Tls(Box<TlsStream<TcpStream>>),
     /// In clear again; the peer may not have said its last under TLS.
     Cleared(TcpStream, Tail),
+    /// In clear, while its thread is lent: the reactor does not know it.
+    Lent(Arc<std::net::TcpStream>),
     /// Between two of them, and after a handshake that failed.
     Gone,
 }
@@ -41,6 +46,26 @@ impl Wire {
                 None
             }
         }
+    }
+
+    /// Has the lent thread wait for it, where that is simple; where it is not, the reactor goes on to wake it.
+    pub(super) fn leave_reactor(&mut self) -> io::Result<()> {
+        if let Some(stream) = self.take_clear() {
+            *self = Wire::Lent(Arc::new(stream.into_std()?));
+        }
+        Ok(())
+    }
+
+    /// Has the reactor wait for it again.
+    pub(super) fn return_to_reactor(&mut self) -> io::Result<()> {
+        match std::mem::replace(self, Wire::Gone) {
+            Wire::Lent(socket) => {
+                let socket = Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())?;
+                *self = Wire::Clear(TcpStream::from_std(socket)?);
+            }
+            other => *self = other,
+        }
+        Ok(())
     }
 
     /// Ends TLS, and goes on in clear. What TLS has in hand is dropped.
@@ -100,6 +125,7 @@ impl Wire {
             let read = match self {
                 Wire::Clear(stream) | Wire::Cleared(stream, _) => poll_socket(stream, cx, &mut buffer),
                 Wire::Tls(stream) => Pin::new(&mut **stream).poll_read(cx, &mut buffer),
+                Wire::Lent(socket) => poll_lent(socket, &mut buffer),
                 Wire::Gone => return Poll::Ready(Err(gone())),
             };
             match ready!(read) {
@@ -119,13 +145,18 @@ impl Wire {
         match self {
             Wire::Clear(stream) | Wire::Cleared(stream, _) => Pin::new(stream).poll_write(cx, octets),
             Wire::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, octets),
+            Wire::Lent(socket) => match (&**socket).write(octets) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && lent::await_room(socket) => Poll::Pending,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => self.poll_write(cx, octets),
+                written => Poll::Ready(written),
+            },
             Wire::Gone => Poll::Ready(Err(gone())),
         }
     }
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Wire::Clear(_) | Wire::Cleared(..) => Poll::Ready(Ok(())),
+            Wire::Clear(_) | Wire::Cleared(..) | Wire::Lent(_) => Poll::Ready(Ok(())),
             Wire::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Wire::Gone => Poll::Ready(Err(gone())),
         }
@@ -136,6 +167,7 @@ impl Wire {
         match self {
             Wire::Clear(stream) | Wire::Cleared(stream, _) => Pin::new(stream).poll_shutdown(cx),
             Wire::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Wire::Lent(socket) => Poll::Ready(socket.shutdown(Shutdown::Write)),
             Wire::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -144,7 +176,8 @@ impl Wire {
         match self {
             Wire::Clear(stream) | Wire::Cleared(stream, _) => Some(stream),
             Wire::Tls(stream) => Some(stream.get_mut().0),
-            Wire::Gone => None,
+            // Nobody ends a conversation there.
+            Wire::Lent(_) | Wire::Gone => None,
         }
     }
 }
@@ -163,6 +196,21 @@ fn poll_socket(stream: &TcpStream, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_
             Err(error) => return Poll::Ready(Err(error)),
         }
     }
+}
+
+/// The same where a lent thread knows whether something has come.
+fn poll_lent(socket: &Arc<std::net::TcpStream>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    if lent::has_come(socket) {
+        match (&**socket).read(buffer.initialize_unfilled()) {
+            Ok(octets) => {
+                buffer.advance(octets);
+                return Poll::Ready(Ok(()));
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
+    if lent::await_input(socket) { Poll::Pending } else { Poll::Ready(Err(gone())) }
 }
 
 fn gone() -> io::Error {

@@ -125,7 +125,7 @@ impl Remote {
             security,
             tap: self.tapping.on(session, "smtp", attempt.address.port(), net::tap::Side::Client),
             pace: Pace { write: smtp::client::BLOCK_WAIT, ..Pace::default() },
-            leaving: self.leaving.clone(),
+            ..Setup::new(self.leaving.clone())
         };
         let ended = net::converse(&mut client, &mut desk, stream, setup).await;
         desk.conclude(&ended.why).await

@@ -14,6 +14,7 @@
 
 mod entry;
 mod filter;
+mod haste;
 mod listing;
 mod member;
 mod receive;
@@ -26,20 +27,21 @@ mod work;
 use super::door::{self, Caller};
 use crate::hooks::EventKind;
 use crate::house::{House, chance};
-use crate::settings::FtpSettings;
+use crate::settings::Settings;
 use files::{Algorithm, Error, JailedPath, Space};
 use ftp::hash::HashKind;
 use ftp::path::VirtualPath;
 use ftp::server::ask::{Denied, HostRefusal, Login, Transfer, Welcome};
 use ftp::server::{Answer, Ask, News, Server};
 use ftp::{Change, Moment, Outcome, Refusal};
+use haste::Haste;
 use member::Member;
 use net::{DataPort, ServerTls};
 use report::{No, Reporter};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use tracing::warn;
 use work::Work;
 
@@ -67,9 +69,11 @@ pub struct Desk {
     house: Arc<House>,
     caller: Caller,
     line: Arc<Line>,
-    settings: FtpSettings,
+    /// As they were when the client came.
+    settings: Arc<Settings>,
     member: Option<Arc<Member>>,
     data: DataEnd,
+    haste: Haste,
     work: Option<Work>,
 }
 
@@ -89,8 +93,9 @@ enum DataEnd {
 impl Desk {
     /// A desk for one session.
     pub fn new(house: Arc<House>, caller: Caller, line: Line) -> Self {
-        let settings = house.settings().ftp.clone();
-        Desk { house, caller, line: Arc::new(line), settings, member: None, data: DataEnd::Nothing, work: None }
+        let settings = house.settings();
+        let (line, data, haste) = (Arc::new(line), DataEnd::default(), Haste::default());
+        Desk { house, caller, line, settings, member: None, data, haste, work: None }
     }
 
     async fn log_in(&mut self, login: Login) -> Result<Welcome, Denied> {
@@ -130,12 +135,12 @@ impl Desk {
     async fn listen(&mut self) -> Answer {
         self.data = DataEnd::Nothing;
         let number = || u64::from_le_bytes(chance());
-        let client = (!self.settings.foreign_data).then_some(self.caller.peer.ip());
-        match DataPort::open(self.line.local, self.settings.passive_ports, client, number) {
+        let client = (!self.settings.ftp.foreign_data).then_some(self.caller.peer.ip());
+        match DataPort::open(self.line.local, self.settings.ftp.passive_ports, client, number) {
             Ok(port) => {
                 let number = port.address().port();
                 self.data = DataEnd::Port(port);
-                let (configured, peer) = (self.settings.public_address, self.caller.peer.ip());
+                let (configured, peer) = (self.settings.ftp.public_address, self.caller.peer.ip());
                 let shown = shown::address(configured, self.line.dialled, peer, &self.line.own_name).await;
                 Answer::Listening(SocketAddr::new(shown, number))
             }
@@ -150,6 +155,10 @@ impl Desk {
     async fn begin(&mut self, transfer: Transfer) -> Answer {
         let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
         let Transfer { errand, ascii, deflate, private } = transfer;
+        // A handshake costs more than threads do, and is waited for by the reactor.
+        if !private {
+            self.haste.note(Instant::now());
+        }
         let (reporter, wanted) = (self.reporter(&member), errand.clone());
         let opened = {
             let (reporter, now) = (reporter.clone(), Moment::from_unix_secs(self.house.now()));
@@ -180,8 +189,8 @@ impl Desk {
             ascii,
             deflate,
             private,
-            must_resume: self.settings.data_must_resume,
-            stall: self.settings.stall_limit,
+            must_resume: self.settings.ftp.data_must_resume,
+            stall: self.settings.ftp.stall_limit,
             throttle: member.visit.throttle.clone(),
         };
         self.work = Some(Work::begin(|progress, stopped| job.run(progress, stopped)).await);
@@ -423,6 +432,10 @@ impl net::Desk<Server> for Desk {
         let outcome = work.ended().await;
         self.work = None;
         News::Ended(outcome)
+    }
+
+    fn is_in_haste(&self) -> bool {
+        self.haste.expects_more(Instant::now())
     }
 }
 
