@@ -19,7 +19,7 @@ use std::io;
 use std::path::Path;
 
 use message::mime::Part;
-use message::outline::{Outline, VERSION};
+use message::outline::Outline;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::disk::RealDisk;
@@ -312,9 +312,9 @@ fn list_bodies(conn: &Connection, after: i64) -> Result<Vec<Body>, ReadError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Whether an outline can be that of a message of this length. One of another version is not ours to judge.
+/// Whether an outline can be that of a message of this length. One of a version that is not known is not ours to judge.
 fn is_sound(outline: &[u8], length: u64) -> bool {
-    outline.first() != Some(&VERSION)
+    !Outline::is_known(outline)
         || Outline::decode(outline).is_some_and(|outline| {
             let whole = outline.tree.root().span();
             let parts = outline.tree.parts.iter();

@@ -14,7 +14,8 @@
 //!
 //! Read in this order: [`Op`] says what can be asked, [`Store`] is the door, [`Snapshot`] is a mailbox, [`MessageReader`] gives octets back; inside,
 //! `writer` makes commits durable and `index` knows what they mean. Why it is built this way:
-//! `docs/decisions/0010-one-sync-for-a-delivery.md`, `0004-mailboxes-and-emails.md` for mailboxes and emails, `0007-states-in-blocks.md` for flags.
+//! `docs/decisions/0010-one-sync-for-a-delivery.md`, `0004-mailboxes-and-emails.md` for mailboxes and emails, `0007-states-in-blocks.md` for flags, `0011-the-envelope-kept.md`
+//! for lists.
 //!
 //! For a desk that serves mailboxes:
 //!
@@ -24,8 +25,8 @@
 //!   modseqs. Keep the snapshot the client has been told about; wait for [`changed`](OpenMailbox::changed); tell the client
 //!   [`Snapshot::changes_to`] when the protocol allows it, and keep the newer one. Whoever comes back with an old modseq is told
 //!   [`Snapshot::changed_since`] and [`Store::vanished`]. [`Store::changes_of`] tells what happens in other mailboxes.
-//! - *Fetching*: flags, sizes and dates of arrival are in the snapshot. [`Store::list`] gives envelope, structure, preview and keys of
-//!   many messages at once, [`Store::messages_of`] their rows alone; [`Store::reader`] opens one, and [`MessageReader::span`] says where a
+//! - *Fetching*: flags, sizes and dates of arrival are in the snapshot. [`Store::walk`] shows envelope, structure, preview and keys of
+//!   many messages where they are kept, [`Store::list`] gives them away, [`Store::messages_of`] gives the rows alone; [`Store::reader`] opens one, and [`MessageReader::span`] says where a
 //!   part's octets are, for `sendfile`. Ask for some hundred at a time, from a thread that may block.
 //! - *Changing*: `SetFlags`, `Copy`, `Move`, `ExpungeDeleted`, `Place`; each is answered with what it did, and the snapshot shows it
 //!   before the answer comes. Name messages by the UIDs of the snapshot.
@@ -52,6 +53,7 @@ mod feed;
 mod live;
 mod read;
 mod search;
+mod sight;
 mod texts;
 
 mod disk;
@@ -73,13 +75,13 @@ mod tests;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use message::outline::Glance;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::broadcast;
 use tracing::{error, warn};
@@ -106,6 +108,7 @@ pub use queue::{
 };
 pub use read::{AccountRow, FileSpan, Holding, Kept, Listed, MailboxRow, Maildrop, MessageReader, SharedMailbox};
 pub use search::{People, Query, Search};
+pub use sight::{Breadth, Outlined, Sight};
 pub use writer::{CHANNEL_MAX, WAITING_MAX};
 
 use disk::{Disk, DiskFile, RealDisk};
@@ -114,6 +117,7 @@ use live::LiveMailboxes;
 use names::BodyId;
 use queue::Claims;
 use read::Readers;
+use read::WalkEnd;
 use segment::{SegmentFiles, segment_number};
 use texts::Texts;
 use writer::Writer;
@@ -337,16 +341,31 @@ impl Store {
         })
     }
 
-    /// Looks at what lists say of messages, in an order of its own, and keeps none of it. May block, as [`Store::list`].
-    pub fn glance(
+    /// Shows messages with these UIDs, ascending, as far as they are there, until `look` breaks off. May block, as [`Store::list`].
+    pub fn walk(
         &self,
         mailbox: MailboxId,
         uids: &[Uid],
-        mut look: impl FnMut(Uid, &Glance<'_>),
+        breadth: Breadth,
+        mut look: impl FnMut(&Sight<'_>) -> Result<ControlFlow<()>, ReadError>,
     ) -> Result<(), ReadError> {
-        for uids in uids.chunks(LISTED_AT_ONCE) {
-            let left = self.read(|conn| read::glance(conn, mailbox, uids, &mut look))?;
-            self.list(mailbox, &left)?.iter().for_each(|listed| look(listed.kept.uid, &listed.glance()));
+        let mut rest = uids;
+        while !rest.is_empty() {
+            let (some, others) = rest.split_at(rest.len().min(WALKED_AT_ONCE));
+            let end = self.read(|conn| read::walk(conn, mailbox, some, breadth, &mut look))?;
+            rest = match end {
+                WalkEnd::Done => others,
+                WalkEnd::BrokenOff => return Ok(()),
+                WalkEnd::Unoutlined(at) => {
+                    for listed in self.list(mailbox, &some[at..=at])? {
+                        let kept = || Ok(listed.kept.clone());
+                        if look(&Sight::new(listed.kept.uid, listed.outlined(), &kept))?.is_break() {
+                            return Ok(());
+                        }
+                    }
+                    &rest[at + 1..]
+                }
+            };
         }
         Ok(())
     }
@@ -505,7 +524,7 @@ impl Shared {
 }
 
 /// So many messages are taken out of the index at once.
-const LISTED_AT_ONCE: usize = 250;
+const WALKED_AT_ONCE: usize = 1_000;
 
 const DATABASE: &str = "store.db";
 const SEGMENTS: &str = "seg";

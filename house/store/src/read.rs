@@ -9,13 +9,14 @@
 //! when it is expunged or moved by compaction meanwhile.
 //! Not here: who may read what (desks).
 
+use std::cell::RefCell;
 use std::io;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use message::outline::{Front, Glance, Outline, Top, VERSION};
+use message::outline::Outline;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::Shared;
@@ -27,6 +28,7 @@ use crate::lag::Lag;
 use crate::names::{AccountId, BodyId, EmailId, MailId, MailboxId, MailboxName, ModSeq, ThreadId, Uid};
 use crate::op::Flags;
 use crate::segment::{SegmentFile, Span};
+use crate::sight::{Breadth, Outlined, Sight};
 use crate::states::States;
 
 /// How many reading connections are kept when nobody uses them.
@@ -176,6 +178,12 @@ pub struct Kept {
     span: Span,
 }
 
+impl Kept {
+    pub(crate) fn body(&self) -> BodyId {
+        self.span.body
+    }
+}
+
 /// A message in a mailbox with what lists say of it.
 #[derive(Debug, Clone)]
 pub struct Listed {
@@ -187,29 +195,9 @@ pub struct Listed {
 }
 
 impl Listed {
-    pub(crate) fn body(&self) -> BodyId {
-        self.kept.span.body
-    }
-
-    /// The same, borrowed: for those who want a little of it from many messages.
-    pub fn glance(&self) -> Glance<'_> {
-        Glance::at(&self.outline).unwrap_or_default()
-    }
-
-    /// Its envelope, preview and keys.
-    pub fn front(&self) -> Front {
-        Front::decode(&self.outline).unwrap_or_default()
-    }
-
-    /// Where its header and its body are, in the same octets as those of [`Listed::outline`].
-    pub fn top(&self) -> Top {
-        let top = self.glance().top();
-        top.map_or_else(|| Top::of(self.outline().tree.root()), |top| top.behind(self.shift))
-    }
-
-    /// Its front and its parts; offsets are those of the whole message as [`MessageReader`] gives it.
-    pub fn outline(&self) -> Outline {
-        Outline::decode(&self.outline).unwrap_or_else(|| Outline::of(b"")).behind(self.shift)
+    /// What lists say of it.
+    pub fn outlined(&self) -> Outlined<'_> {
+        Outlined::new(&self.outline, self.shift)
     }
 }
 
@@ -439,7 +427,7 @@ pub(crate) fn messages_of(conn: &Connection, mailbox: MailboxId, uids: &[Uid]) -
     let mut found = Vec::with_capacity(uids.len());
     each_of(conn, SELECT_KEPT, mailbox, uids, |row, states| {
         found.push(kept_row(row, states)?);
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(found)
 }
@@ -455,54 +443,97 @@ pub(crate) struct Found {
 pub(crate) fn outlines_of(conn: &Connection, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Found>, ReadError> {
     let mut found = Vec::with_capacity(uids.len());
     each_of(conn, SELECT_OUTLINED, mailbox, uids, |row, states| {
-        let outline = row.get_ref(OUTLINE_COLUMN)?.as_blob_or_null()?.map(Box::from);
+        let outline = blob(row, OUTLINE_COLUMN)?.map(Box::from);
         found.push(Found { kept: kept_row(row, states)?, outline });
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(found)
 }
 
-/// Looks at stored outlines where they are, and tells of which messages there is none that holds.
-pub(crate) fn glance(
+/// Why a walk is over.
+pub(crate) enum WalkEnd {
+    /// All have been shown.
+    Done,
+    /// Nobody wants to see more.
+    BrokenOff,
+    /// Of the message in this place among the UIDs there is no outline that holds.
+    Unoutlined(usize),
+}
+
+/// Shows messages as they stand in the index.
+pub(crate) fn walk(
     conn: &Connection,
     mailbox: MailboxId,
     uids: &[Uid],
-    mut look: impl FnMut(Uid, &Glance<'_>),
-) -> Result<Vec<Uid>, ReadError> {
-    let mut left = Vec::new();
-    each_of(conn, SELECT_GLANCE, mailbox, uids, |row, _| {
-        let (uid, outline) = (Uid(row.get(0)?), row.get_ref(2)?.as_blob_or_null()?);
-        let is_alone = row.get_ref(1)?.as_blob()?.is_empty();
-        match outline.and_then(Glance::at).filter(|glance| glance.has_header || is_alone) {
-            Some(glance) => look(uid, &glance),
-            None => left.push(uid),
+    breadth: Breadth,
+    mut look: impl FnMut(&Sight<'_>) -> Result<ControlFlow<()>, ReadError>,
+) -> Result<WalkEnd, ReadError> {
+    let mut end = WalkEnd::Done;
+    let (select, prefix_column, outline_column) = match breadth {
+        Breadth::Outline => (SELECT_GLANCE, 1, 2),
+        Breadth::Whole => (SELECT_OUTLINED, 3, OUTLINE_COLUMN),
+    };
+    each_of(conn, select, mailbox, uids, |row, states| {
+        let uid = Uid(row.get(0)?);
+        let shift = blob(row, prefix_column)?.unwrap_or_default().len();
+        let holds = |outline: &&[u8]| Outline::is_known(outline) && (shift == 0 || Outline::has_header(outline));
+        let Some(outline) = blob(row, outline_column)?.filter(holds) else {
+            end = uids.binary_search(&uid).map_or(WalkEnd::Done, WalkEnd::Unoutlined);
+            return Ok(ControlFlow::Break(()));
+        };
+        let states = RefCell::new(states);
+        let kept = || match breadth {
+            Breadth::Outline => {
+                let mut found = None;
+                each_within(conn, SELECT_KEPT, mailbox, &[uid], |row, states| {
+                    found = Some(kept_row(row, states)?);
+                    Ok(ControlFlow::Continue(()))
+                })?;
+                found.ok_or(ReadError::NotFound)
+            }
+            Breadth::Whole => Ok(kept_row(row, &mut states.borrow_mut())?),
+        };
+        let verdict = look(&Sight::new(uid, Outlined::new(outline, shift), &kept))?;
+        if verdict.is_break() {
+            end = WalkEnd::BrokenOff;
         }
-        Ok(())
+        Ok(verdict)
     })?;
-    Ok(left)
+    Ok(end)
 }
 
 /// How far two UIDs may be apart to be read in one go, with what lies between them.
 const GAP_MAX: u32 = 16;
 
-/// Reads the rows of the UIDs that are named: stretches of neighbours in one go each.
+/// Reads the rows of the UIDs that are named, until `take` breaks off: stretches of neighbours in one go each.
 fn each_of(
     conn: &Connection,
     select: &str,
     mailbox: MailboxId,
     uids: &[Uid],
-    mut take: impl FnMut(&Row<'_>, &mut States<'_>) -> rusqlite::Result<()>,
+    take: impl FnMut(&Row<'_>, &mut States<'_>) -> Result<ControlFlow<()>, ReadError>,
 ) -> Result<(), ReadError> {
     let moment = conn.unchecked_transaction()?;
-    let mut states = States::of(&moment, mailbox)?;
+    each_within(&moment, select, mailbox, uids, take)
+}
+
+/// The same within a transaction.
+fn each_within(
+    moment: &Connection,
+    select: &str,
+    mailbox: MailboxId,
+    uids: &[Uid],
+    mut take: impl FnMut(&Row<'_>, &mut States<'_>) -> Result<ControlFlow<()>, ReadError>,
+) -> Result<(), ReadError> {
+    let mut states = States::of(moment, mailbox)?;
     let sql = format!("{select} WHERE m.mailbox = ?1 AND m.uid BETWEEN ?2 AND ?3 ORDER BY m.uid");
     let mut statement = moment.prepare_cached(&sql)?;
     for stretch in uids.chunk_by(|one, two| two.0.saturating_sub(one.0) <= GAP_MAX) {
         let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { continue };
         let mut rows = statement.query(params![mailbox.0, first.0, last.0])?;
         while let Some(row) = rows.next()? {
-            if stretch.binary_search(&Uid(row.get(0)?)).is_ok() {
-                take(row, &mut states)?;
+            if stretch.binary_search(&Uid(row.get(0)?)).is_ok() && take(row, &mut states)?.is_break() {
+                return Ok(());
             }
         }
     }
@@ -555,6 +586,10 @@ fn span(row: &Row<'_>, first: usize) -> rusqlite::Result<Span> {
     })
 }
 
+fn blob<'r>(row: &'r Row<'_>, column: usize) -> rusqlite::Result<Option<&'r [u8]>> {
+    Ok(row.get_ref(column)?.as_blob_or_null()?)
+}
+
 /// Counts and positions are kept as SQLite's signed integers and are never negative.
 fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.max(0).unsigned_abs())
@@ -565,7 +600,7 @@ pub(crate) fn open_kept(shared: &Shared, kept: &Kept) -> Result<MessageReader, R
     open_span(shared, kept.prefix.clone(), kept.span)
 }
 
-/// Joins messages with their outlines. Where one is missing, or of another version, it is made from the octets, and `keep` is
+/// Joins messages with their outlines. Where one is missing, or of a version that is not known, it is made from the octets, and `keep` is
 /// told of it.
 pub(crate) fn list(
     shared: &Shared,
@@ -574,7 +609,7 @@ pub(crate) fn list(
 ) -> Result<Vec<Listed>, ReadError> {
     let mut all = Vec::with_capacity(found.len());
     for Found { kept, outline } in found {
-        let stored = outline.filter(|outline| outline.first() == Some(&VERSION));
+        let stored = outline.filter(|outline| Outline::is_known(outline));
         let (outline, has_header) = match stored {
             Some(outline) => {
                 let has_header = Outline::has_header(&outline);
@@ -638,9 +673,9 @@ pub(crate) struct Bodied {
 pub(crate) fn bodies_of(conn: &Connection, mailbox: MailboxId, uids: &[Uid]) -> Result<Vec<Bodied>, ReadError> {
     let mut found = Vec::with_capacity(uids.len());
     each_of(conn, "SELECT m.uid, m.body, m.prefix FROM messages m", mailbox, uids, |row, _| {
-        let prefix = row.get_ref(2)?.as_blob()?.into();
+        let prefix = blob(row, 2)?.unwrap_or_default().into();
         found.push(Bodied { uid: Uid(row.get(0)?), body: BodyId(row.get(1)?), prefix });
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(found)
 }

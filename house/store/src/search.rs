@@ -12,7 +12,7 @@
 //! Invariants: what is found is what the message says, whatever an index believes; memory does not grow with the messages.
 //! Not here: how a dialogue writes queries (imap), ordering and threading (desks).
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use message::Date;
@@ -27,11 +27,15 @@ use crate::error::ReadError;
 use crate::essence::fetch;
 use crate::live::{Row, Snapshot};
 use crate::names::{EmailId, ModSeq, ThreadId, Uid};
-use crate::read::{self, Bodied, Kept, Listed};
+use crate::read::{self, Bodied, Kept};
+use crate::sight::{Breadth, Outlined};
 use crate::texts::Narrowed;
 
 /// How many messages are taken out of the index at once.
 const LISTED_AT_ONCE: usize = 250;
+
+/// How many are looked at in one step where outlines most likely are enough.
+const PASSED_AT_ONCE: usize = 1_000;
 
 /// A condition on messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,14 +169,38 @@ impl Search {
         if matches!(self.narrowed, Narrowing::NotYet) {
             self.narrowed = self.narrow()?;
         }
-        let mut uids = self.open.split_off(self.open.len().saturating_sub(LISTED_AT_ONCE));
+        let is_told_by_outlines = self.node.is_told_by_outlines();
+        let at_once = if is_told_by_outlines { PASSED_AT_ONCE } else { LISTED_AT_ONCE };
+        let mut uids = self.open.split_off(self.open.len().saturating_sub(at_once));
         uids.reverse();
+        if is_told_by_outlines {
+            return self.pass(&uids);
+        }
         for listed in self.store.list(self.snapshot.mailbox, &uids)? {
-            if self.matches(&listed)? {
+            if self.matches(&listed.kept, &listed.outlined())? {
                 self.hits.push(listed.kept.uid);
             }
         }
         Ok(())
+    }
+
+    /// Looks at outlines where they are kept.
+    fn pass(&mut self, uids: &[Uid]) -> Result<(), ReadError> {
+        let mut hits = std::mem::take(&mut self.hits);
+        let passed = self.store.walk(self.snapshot.mailbox, uids, Breadth::Outline, |sight| {
+            let Some(row) = self.row(sight.uid()) else { return Ok(ControlFlow::Continue(())) };
+            let front = sight.outlined().glance();
+            let known = Known { front: Some(&front), ..Known::of(row, &self.snapshot) };
+            let matches = match self.node.holds(&known) {
+                Some(matches) => matches,
+                // A limit has kept something out of the outline.
+                None => self.matches(&sight.kept()?, &sight.outlined())?,
+            };
+            hits.extend(matches.then_some(sight.uid()));
+            Ok(ControlFlow::Continue(()))
+        });
+        self.hits = hits;
+        passed
     }
 
     /// Looks at everything. Blocks, perhaps for long.
@@ -211,8 +239,7 @@ impl Search {
                 .enumerate()
                 .map(|(number, text)| narrowed.is_absent(number, body) && !is_in_prefix(text, &prefix))
                 .collect();
-            let row = self.snapshot.index_of(uid).and_then(|index| self.snapshot.get(index));
-            let Some(row) = row else { continue };
+            let Some(row) = self.row(uid) else { continue };
             let known = Known { absent: Some(&absent), ..Known::of(row, &self.snapshot) };
             match self.node.holds(&known) {
                 Some(true) => self.hits.push(uid),
@@ -224,36 +251,37 @@ impl Search {
         Ok(Narrowing::Some(narrowed))
     }
 
-    fn matches(&self, listed: &Listed) -> Result<bool, ReadError> {
-        let kept = &listed.kept;
-        let Some(row) = self.snapshot.index_of(kept.uid).and_then(|index| self.snapshot.get(index)) else {
-            return Ok(false);
-        };
-        let front = listed.glance();
+    fn matches(&self, kept: &Kept, outlined: &Outlined<'_>) -> Result<bool, ReadError> {
+        let Some(row) = self.row(kept.uid) else { return Ok(false) };
+        let front = outlined.glance();
         let known = Known { kept: Some(kept), front: Some(&front), ..Known::of(row, &self.snapshot) };
         if let Some(holds) = self.node.holds(&known) {
             return Ok(holds);
         }
-        match self.look_inside(listed, known) {
+        match self.look_inside(kept, outlined, known) {
             // Expunged meanwhile.
             Err(ReadError::NotFound) => Ok(false),
             other => other,
         }
     }
 
-    fn look_inside(&self, listed: &Listed, known: Known<'_>) -> Result<bool, ReadError> {
-        let reader = self.store.reader(&listed.kept)?;
+    fn row(&self, uid: Uid) -> Option<&Row> {
+        self.snapshot.get(self.snapshot.index_of(uid)?)
+    }
+
+    fn look_inside(&self, kept: &Kept, outlined: &Outlined<'_>, known: Known<'_>) -> Result<bool, ReadError> {
+        let reader = self.store.reader(kept)?;
         let fetch = |range: Range<usize>| fetch(range, |at, buf| reader.read(at, buf));
-        let outline = listed.outline();
+        let outline = outlined.outline();
         let header = fetch(outline.tree.root().header.clone())?;
         let known = Known { header: Some(&header), ..known };
         if let Some(holds) = self.node.holds(&known) {
             return Ok(holds);
         }
         let found = find(&outline.tree, &self.texts, fetch)?;
-        let is_indexed = matches!(&self.narrowed, Narrowing::Some(narrowed) if narrowed.knows(listed.body()));
+        let is_indexed = matches!(&self.narrowed, Narrowing::Some(narrowed) if narrowed.knows(kept.body()));
         if !is_indexed {
-            self.store.running.texts.want(listed.body());
+            self.store.running.texts.want(kept.body());
         }
         Ok(self.node.holds(&Known { found: Some(&found), ..known }).unwrap_or(false))
     }
@@ -310,6 +338,17 @@ impl Node {
             Query::People(people, text) => Node::People(*people, Pattern::new(text)),
             Query::Header(name, text) => Node::Header(name.clone(), Pattern::new(text)),
             plain => Node::Plain(plain.clone()),
+        }
+    }
+
+    /// Whether outlines, with what is in memory, tell of nearly every message.
+    fn is_told_by_outlines(&self) -> bool {
+        match self {
+            Node::All | Node::Subject(_) | Node::People(..) => true,
+            Node::Plain(query) => !matches!(query, Query::Saved(_) | Query::Email(_) | Query::Thread(_)),
+            Node::And(nodes) | Node::Or(nodes) => nodes.iter().all(Node::is_told_by_outlines),
+            Node::Not(node) => node.is_told_by_outlines(),
+            Node::Header(..) | Node::Inside(_) => false,
         }
     }
 

@@ -7,15 +7,17 @@
 //! octets, in pieces ─Scan→ Outline ─encode→ stored beside the message ─decode→ Outline, or its Front alone
 //! ```
 //!
-//! Read in this order: [`Envelope`] is what the header says, [`subject`] and [`ids`] make keys of it, [`Outline`] joins it with
-//! the part tree, `binary` is the stored form, [`Glance`] what it says without being taken apart.
+//! Read in this order: [`Envelope`] is what the header says, [`formed`] how that is sent, [`subject`] and [`ids`] make keys of it,
+//! [`Outline`] joins it with the part tree, `binary` is the stored form, [`Glance`] what it says without being taken apart.
 //!
 //! Invariants: never fails, never panics; values are raw octets as they stood, unfolded; an outline is bounded by [`TEXT_MAX`],
 //! [`tree::PARAMS_OCTETS_MAX`] and [`tree::PARTS_MAX`], whatever the message; what is encoded is decoded to the same.
-//! Not here: how a dialogue writes it (imap), where it is kept (store).
+//! Not here: how a dialogue writes its parts (imap), where it is kept (store).
 
 // In reading order.
 pub mod envelope;
+
+pub mod formed;
 
 pub mod subject;
 
@@ -116,9 +118,19 @@ impl Outline {
         binary::encode(self)
     }
 
-    /// Reads the stored form. `None` if it is damaged or of another version: then make it anew.
+    /// Reads the stored form. `None` if it is damaged or of a version that is not known: then make it anew.
     pub fn decode(octets: &[u8]) -> Option<Outline> {
         binary::decode(octets)
+    }
+
+    /// Whether a stored outline is of a version that can be read: this one, or the one before.
+    pub fn is_known(octets: &[u8]) -> bool {
+        binary::is_known(octets)
+    }
+
+    /// The ENVELOPE in a stored outline as it is sent. `None` where it is not kept: [`Glance::write_envelope`] makes it.
+    pub fn formed_envelope(octets: &[u8]) -> Option<&[u8]> {
+        binary::formed_envelope(octets)
     }
 
     /// Whether a stored outline is of a message that begins with a header section; see [`Front::has_header`].

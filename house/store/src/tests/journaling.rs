@@ -28,7 +28,7 @@ fn everything(store: &Store) -> Vec<String> {
                     kept.saved_at,
                     kept.email,
                     kept.thread,
-                    listed.outline(),
+                    listed.outlined().outline(),
                     octets
                 ));
             }

@@ -1,7 +1,8 @@
 //! What lists say of messages: kept at delivery, made where it is missing.
 
 use super::*;
-use crate::{Listed, MailboxId, Uid};
+use crate::{Breadth, Listed, MailboxId, Outlined, Sight, Uid};
+use std::ops::ControlFlow;
 
 fn inbox_id(store: &Store, account: AccountId) -> MailboxId {
     store.mailbox_named(account, "INBOX").unwrap().unwrap().id
@@ -18,20 +19,33 @@ const MAIL: &[u8] = b"Subject: Re: pickles\r\nMessage-ID: <1@x>\r\nContent-Type:
 fn assert_lists_as_it_reads(store: &Store, listed: &Listed) {
     let octets = store.reader(&listed.kept).unwrap().read_whole().unwrap();
     let truth = message::Outline::of(&octets);
-    assert_eq!(listed.outline(), truth);
-    assert_eq!(listed.front(), truth.front);
-    assert_eq!(listed.top(), message::outline::Top::of(truth.tree.root()));
+    assert_eq!(listed.outlined().outline(), truth);
+    assert_eq!(listed.outlined().front(), truth.front);
+    assert_eq!(listed.outlined().top(), message::outline::Top::of(truth.tree.root()));
 }
 
-/// What is looked at where it is stored is what lists say, and nothing is left out.
-fn assert_glances_are_the_same(store: &Store, account: AccountId) {
+/// What is looked at where it is stored is what lists say, in order, and nothing is left out.
+fn assert_sights_are_the_same(store: &Store, account: AccountId) {
     let listed = list(store, account);
     let uids: Vec<Uid> = (1..=100).map(Uid).collect();
-    let mut seen = Vec::new();
-    let look = |uid, glance: &message::outline::Glance<'_>| seen.push((uid, message::outline::Front::from(*glance)));
-    store.glance(inbox_id(store, account), &uids, look).unwrap();
-    seen.sort_by_key(|(uid, _)| *uid);
-    assert_eq!(seen, listed.iter().map(|listed| (listed.kept.uid, listed.front())).collect::<Vec<_>>());
+    for breadth in [Breadth::Outline, Breadth::Whole] {
+        let mut left = listed.iter();
+        let look = |sight: &Sight<'_>| {
+            let listed = left.next().expect("no more than are listed");
+            let envelope = |outlined: Outlined<'_>| {
+                let mut out = Vec::new();
+                outlined.write_envelope(&mut out);
+                out
+            };
+            assert_eq!(sight.uid(), listed.kept.uid);
+            assert_eq!(sight.outlined().outline(), listed.outlined().outline());
+            assert_eq!(envelope(sight.outlined()), envelope(listed.outlined()));
+            assert_eq!(store.reader(&sight.kept()?)?.read_whole()?, store.reader(&listed.kept)?.read_whole()?);
+            Ok(ControlFlow::Continue(()))
+        };
+        store.walk(inbox_id(store, account), &uids, breadth, look).unwrap();
+        assert_eq!(left.count(), 0);
+    }
 }
 
 #[test]
@@ -46,8 +60,8 @@ fn lists_say_what_the_message_says() {
     let listed = list(&store, bob);
     assert_eq!(listed.len(), 3);
     listed.iter().for_each(|listed| assert_lists_as_it_reads(&store, listed));
-    assert_eq!(listed[0].front().base_subject, "pickles");
-    assert_glances_are_the_same(&store, bob);
+    assert_eq!(listed[0].outlined().front().base_subject, "pickles");
+    assert_sights_are_the_same(&store, bob);
     store.close();
     assert_sound(dir.path());
 }
@@ -63,7 +77,7 @@ fn a_prefix_in_front_of_no_header_makes_it_another_message() {
     draft.append(b"Do you like ketchup?\r\nA: b\r\n\r\nyes\r\n").unwrap();
     store.commit_blocking(Commit::with_body(vec![place(bob)], Vec::new(), draft)).unwrap();
     assert_lists_as_it_reads(&store, &list(&store, bob)[0]);
-    assert_glances_are_the_same(&store, bob);
+    assert_sights_are_the_same(&store, bob);
 }
 
 #[test]
@@ -86,13 +100,46 @@ fn a_missing_or_damaged_outline_is_made_anew_and_kept() {
     crate::repair(dir.path()).unwrap();
     assert_sound(dir.path());
     let store = open_swiftly(dir.path());
-    assert_glances_are_the_same(&store, bob);
+    assert_sights_are_the_same(&store, bob);
     list(&store, bob).iter().for_each(|listed| assert_lists_as_it_reads(&store, listed));
     store.close();
     let conn = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
     let missing: i64 =
         conn.query_row("SELECT count(*) FROM bodies WHERE outline IS NULL", [], |row| row.get(0)).unwrap();
     assert_eq!(missing, 0);
+}
+
+/// [`MAIL`]'s outline as version 1 had it, without the envelope as it is sent.
+const BEFORE: &str = "0105001752653A207069636B6C6573000B3C3140783E000000000000000005070029446F20796F75206C696B65206B6574636875703F041100\
+    0056005F0A080C011A0362260001B601020014000204002621013A20001402464800260803401300010002040026000D696E736964650000000000000000";
+
+#[test]
+fn an_outline_of_the_version_before_is_read_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_swiftly(dir.path());
+    let bob = make_account(&store, "bob");
+    let mut draft = store.draft();
+    draft.append(MAIL).unwrap();
+    store.commit_blocking(Commit::with_body(vec![place(bob)], Vec::new(), draft)).unwrap();
+    let envelope = |store: &Store| {
+        let mut out = Vec::new();
+        list(store, bob)[0].outlined().write_envelope(&mut out);
+        String::from_utf8(out).unwrap()
+    };
+    let now = envelope(&store);
+    store.close();
+    let conn = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    conn.execute_batch(&format!("UPDATE bodies SET outline = x'{BEFORE}'")).unwrap();
+    assert_sound(dir.path());
+    let store = open_swiftly(dir.path());
+    list(&store, bob).iter().for_each(|listed| assert_lists_as_it_reads(&store, listed));
+    assert_sights_are_the_same(&store, bob);
+    assert_eq!(envelope(&store), now);
+    assert_eq!(now, r#"(NIL "Re: pickles" NIL NIL NIL NIL NIL NIL NIL "<1@x>")"#);
+    store.close();
+    let version: String =
+        conn.query_row("SELECT hex(substr(outline, 1, 1)) FROM bodies", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, "01", "nobody has to write it anew");
 }
 
 #[test]

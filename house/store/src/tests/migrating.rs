@@ -64,7 +64,7 @@ fn a_store_of_the_first_format_keeps_everything() {
     assert_eq!(emails.len(), 5, "each message has a name of its own");
     let uids: Vec<Uid> = kept.iter().map(|kept| kept.uid).collect();
     let subjects: Vec<_> =
-        store.list(row.id, &uids).unwrap().iter().map(|listed| listed.front().base_subject).collect();
+        store.list(row.id, &uids).unwrap().iter().map(|listed| listed.outlined().front().base_subject).collect();
     assert_eq!(subjects, ["0", "1", "2", "3", "4"]);
     let placed = *deliver(&store, &[bob], b"after").unwrap().placed().next().unwrap();
     assert!(!emails.contains(&placed.email));

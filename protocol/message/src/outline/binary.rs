@@ -1,17 +1,20 @@
 //! The stored form of an outline.
 //!
 //! ```text
-//! version (1)   flags (1)   front   number of parts   part, part, part …
+//! version (1)   flags (1)   number of octets, envelope as it is sent   front   number of parts   part, part, part …
 //! number  = 7 bits an octet, the lowest first, the highest bit says that more follow
-//! text    = number n:  0 absent   odd (n-1)/2 octets follow   even: word (n-2)/2 of WORDS
+//! text    = number n:  0 absent   odd: (n-1)/2 octets follow   even, w = (n-2)/2: word w of WORDS, or from WORDS_MAX on
+//!           w - WORDS_MAX octets of the envelope as it is sent, from the number that follows on
 //! ```
 //!
-//! A usual message needs some 300 octets: who stores a million of them feels every octet.
+//! A usual message needs some 600 octets, most of them the envelope: the front points into it, for who stores a million of them feels
+//! every octet. In version 1 there is no such envelope, and nothing points into it.
 //!
 //! Invariants: decoding never panics and takes no more memory than the octets it is given warrant; what `encode` writes
 //! `decode` gives back. The format is changed by a new [`VERSION`], and words are only ever added at the end.
 //! Not here: checksums (the store's).
 
+use super::formed::formed;
 use super::glance::{Address, Addresses, EnvelopeGlance, Glance, Ids, MailboxGlance};
 use super::{Details, Envelope, Front, Outline, Top};
 use crate::address::{Entry, Mailbox};
@@ -21,7 +24,19 @@ use crate::mime::tree::{Content, Part, Tree};
 use std::ops::Range;
 
 /// The version written here.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
+
+/// The version before, which is read as well: envelopes are written when they are asked for.
+const VERSION_UNFORMED: u8 = 1;
+
+/// Room for words, beyond which numbers point into the envelope.
+const WORDS_MAX: usize = 128;
+
+/// No more octets have the envelopes of nearly all messages.
+const FORMED_USUAL: usize = 1024;
+
+/// A shorter text takes no more octets than a pointer.
+const POINTED_MIN: usize = 4;
 
 /// What is said in nearly every message.
 const WORDS: &[&str] = &[
@@ -98,8 +113,13 @@ pub(super) fn encode(outline: &Outline) -> Vec<u8> {
     {
         flags |= if is_set { flag } else { 0 };
     }
-    let mut writer = Writer { out: vec![VERSION, flags] };
+    let formed = formed(&front.envelope);
+    let mut writer = Writer { out: vec![VERSION, flags], formed: &formed };
+    writer.number(formed.len() as u64);
+    writer.out.extend_from_slice(&formed);
     writer.front(front);
+    // What parts say stands in no envelope.
+    writer.formed = &[];
     writer.number(tree.parts.len() as u64);
     let mut before = 0;
     for (part, details) in tree.parts.iter().zip(details) {
@@ -111,9 +131,19 @@ pub(super) fn encode(outline: &Outline) -> Vec<u8> {
 
 /// An envelope alone.
 pub(super) fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
-    let mut writer = Writer { out: Vec::new() };
+    let mut writer = Writer { out: Vec::new(), formed: &[] };
     writer.envelope(envelope);
     writer.out
+}
+
+/// Whether it is of a version that is read here.
+pub(super) fn is_known(octets: &[u8]) -> bool {
+    matches!(octets.first(), Some(&(VERSION | VERSION_UNFORMED)))
+}
+
+/// The envelope as it is sent, where it is kept.
+pub(super) fn formed_envelope(octets: &[u8]) -> Option<&[u8]> {
+    Reader::new(octets).map(|reader| reader.formed).filter(|formed| !formed.is_empty())
 }
 
 pub(super) fn has_header(octets: &[u8]) -> bool {
@@ -151,11 +181,13 @@ pub(super) fn decode(octets: &[u8]) -> Option<Outline> {
     is_ours.then_some(Outline { front, tree, details: all })
 }
 
-struct Writer {
+struct Writer<'a> {
     out: Vec<u8>,
+    /// The envelope as it is sent, for texts that stand in it.
+    formed: &'a [u8],
 }
 
-impl Writer {
+impl Writer<'_> {
     fn number(&mut self, mut number: u64) {
         while number >= 0x80 {
             self.out.push(number as u8 | 0x80);
@@ -170,12 +202,28 @@ impl Writer {
 
     fn text(&mut self, text: Option<&[u8]>) {
         let Some(text) = text else { return self.number(0) };
-        match WORDS.iter().position(|word| word.as_bytes() == text) {
-            Some(word) => self.number(word as u64 * 2 + 2),
+        if let Some(word) = WORDS.iter().position(|word| word.as_bytes() == text) {
+            return self.number(word as u64 * 2 + 2);
+        }
+        match self.place_in_envelope(text) {
+            Some(at) => {
+                self.number((WORDS_MAX + text.len()) as u64 * 2 + 2);
+                self.number(at as u64);
+            }
             None => {
                 self.number(text.len() as u64 * 2 + 1);
                 self.out.extend_from_slice(text);
             }
+        }
+    }
+
+    /// Anywhere in it will do, as long as the octets are the same.
+    fn place_in_envelope(&self, text: &[u8]) -> Option<usize> {
+        let first = text.first().filter(|_| (POINTED_MIN..=self.formed.len()).contains(&text.len()))?;
+        match self.formed.len() <= FORMED_USUAL {
+            // Preparing a better search costs more than this one, as long as there is little to look through.
+            true => memchr::memchr_iter(*first, self.formed).find(|at| self.formed[*at..].starts_with(text)),
+            false => memchr::memmem::find(self.formed, text),
         }
     }
 
@@ -294,19 +342,30 @@ impl Writer {
 pub(super) struct Reader<'a> {
     rest: &'a [u8],
     flags: u8,
+    formed: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(octets: &'a [u8]) -> Option<Self> {
-        match octets {
-            [VERSION, flags, rest @ ..] => Some(Reader { rest, flags: *flags }),
+        let (version, flags, rest) = match octets {
+            [version, flags, rest @ ..] => (*version, *flags, rest),
+            _ => return None,
+        };
+        let mut reader = Reader { rest, flags, formed: &[] };
+        match version {
+            VERSION_UNFORMED => Some(reader),
+            VERSION => {
+                let len = reader.count()?;
+                (reader.formed, reader.rest) = reader.rest.split_at_checked(len)?;
+                Some(reader)
+            }
             _ => None,
         }
     }
 
     /// Of what stands in a stored outline without its beginning.
     pub(super) fn inside(rest: &'a [u8]) -> Self {
-        Reader { rest, flags: 0 }
+        Reader { rest, flags: 0, formed: &[] }
     }
 
     fn number(&mut self) -> Option<u64> {
@@ -342,11 +401,18 @@ impl<'a> Reader<'a> {
             return Some(None);
         }
         if number % 2 == 0 {
-            return Some(Some(WORDS.get(number / 2 - 1)?.as_bytes()));
+            return self.pointed(number / 2 - 1).map(Some);
         }
         let (text, rest) = self.rest.split_at_checked(number / 2)?;
         self.rest = rest;
         Some(Some(text))
+    }
+
+    /// A word, or a stretch of the envelope.
+    fn pointed(&mut self, word: usize) -> Option<&'a [u8]> {
+        let Some(len) = word.checked_sub(WORDS_MAX) else { return WORDS.get(word).map(|word| word.as_bytes()) };
+        let at = self.length()?;
+        self.formed.get(at..at.checked_add(len)?)
     }
 
     pub(super) fn octets(&mut self) -> Option<&'a [u8]> {
@@ -363,10 +429,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn front(&mut self) -> Option<Glance<'a>> {
+        let formed = self.formed;
         let envelope = self.envelope()?;
         let has_sent = self.number()? != 0;
         let sent = self.signed()?;
         Some(Glance {
+            formed,
             envelope,
             sent: has_sent.then_some(sent),
             base_subject: self.base_subject(envelope.subject)?,
@@ -535,17 +603,18 @@ fn moved(from: usize, by: i64) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::formed::FORMED_MAX;
     use super::*;
     use proptest::prelude::*;
 
     #[test]
     fn numbers_are_read_as_they_were_written() {
         for number in [0, 1, -1, 63, -64, 64, 300, i64::MAX, i64::MIN] {
-            let mut writer = Writer { out: Vec::new() };
+            let mut writer = Writer { out: Vec::new(), formed: &[] };
             writer.signed(number);
-            assert_eq!(Reader { rest: &writer.out, flags: 0 }.signed(), Some(number));
+            assert_eq!(Reader::inside(&writer.out).signed(), Some(number));
         }
-        assert_eq!(Reader { rest: &[0xff; 11], flags: 0 }.number(), None);
+        assert_eq!(Reader::inside(&[0xff; 11]).number(), None);
     }
 
     #[test]
@@ -556,14 +625,50 @@ mod tests {
         assert_eq!(Outline::decode(b""), None);
     }
 
-    #[test]
-    fn a_usual_message_needs_little() {
-        let message = b"Received: x\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nFrom: Alice <alice@crepes.test>\r\n\
-            To: bob@hamburger.test\r\nSubject: Re: pickles\r\nMessage-ID: <1@crepes.test>\r\nMIME-Version: 1.0\r\n\
-            Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nDo you like ketchup?\r\n";
-        let len = Outline::of(message).encode().len();
-        assert!(len < 200, "{len}");
+    /// As version 1 had it.
+    fn encode_unformed(outline: &Outline) -> Vec<u8> {
+        let formed = encode(outline);
+        let mut writer = Writer { out: vec![VERSION_UNFORMED, formed[1]], formed: &[] };
+        writer.front(&outline.front);
+        let parts = Glance::at(&formed).expect("just written").parts.rest;
+        [&writer.out, parts].concat()
     }
+
+    #[test]
+    fn the_version_before_is_read_to_the_same() {
+        let outline = Outline::of(MAIL);
+        let (before, now) = (encode_unformed(&outline), outline.encode());
+        assert_eq!((before[0], now[0]), (1, 2));
+        assert_eq!((formed_envelope(&before), formed_envelope(&now).is_some()), (None, true));
+        assert_eq!((decode(&before), decode(&now)), (Some(outline.clone()), Some(outline)));
+        let written = |octets: &[u8]| {
+            let mut out = Vec::new();
+            Glance::at(octets).expect("it is read").write_envelope(&mut out);
+            out
+        };
+        assert_eq!(written(&before), written(&now));
+        assert_eq!(formed_envelope(&now), Some(&*written(&now)));
+    }
+
+    #[test]
+    fn an_envelope_that_is_too_long_is_not_kept_as_it_is_sent() {
+        let to: String = (0..FORMED_MAX / 20).map(|number| format!("somebody.{number}@hamburger.test, ")).collect();
+        let outline = Outline::of(format!("Subject: pickles\r\nTo: {to}\r\n\r\n").as_bytes());
+        let octets = outline.encode();
+        assert_eq!((formed_envelope(&octets), decode(&octets)), (None, Some(outline)));
+    }
+
+    #[test]
+    fn a_usual_message_needs_little_besides_its_envelope() {
+        let octets = Outline::of(MAIL).encode();
+        let besides = octets.len() - formed_envelope(&octets).expect("a short one").len();
+        assert!(besides < 110, "{besides}");
+    }
+
+    const MAIL: &[u8] =
+        b"Received: x\r\nDate: Mon, 23 Nov 2026 10:00:00 +0000\r\nFrom: \"Alice \\\"A\\\"\" <alice@crepes.test>\r\n\
+        To: bob@hamburger.test\r\nSubject: Re: pickles\r\nMessage-ID: <1@crepes.test>\r\nMIME-Version: 1.0\r\n\
+        Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nDo you like ketchup?\r\n";
 
     proptest! {
         #[test]
@@ -572,7 +677,8 @@ mod tests {
             let at = at % stored.len();
             stored[at] ^= by;
             octets.insert(0, VERSION);
-            for octets in [&octets, &stored] {
+            let before = [&[VERSION_UNFORMED][..], &octets[1..]].concat();
+            for octets in [&octets, &before, &stored] {
                 Front::decode(octets);
                 if let Some(outline) = Outline::decode(octets) {
                     prop_assert_eq!(outline.tree.parts.len(), outline.details.len());

@@ -7,7 +7,7 @@
 //! Not here: the octets (binary), parts (an [`Outline`](super::Outline) taken apart).
 
 use super::binary::Reader;
-use super::{Envelope, Top, binary, ids};
+use super::{Envelope, Top, binary, formed, ids};
 
 /// The front of a stored outline; see [`Front`](super::Front).
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,6 +28,8 @@ pub struct Glance<'a> {
     pub has_header: bool,
     /// Whether a limit kept something out.
     pub is_cut: bool,
+    /// Its envelope as it is sent; empty where that is not kept.
+    pub(super) formed: &'a [u8],
     /// Where its parts begin.
     pub(super) parts: Reader<'a>,
 }
@@ -101,6 +103,14 @@ impl<'a> Glance<'a> {
     /// At a stored outline. `None` if it is damaged or of another version.
     pub fn at(octets: &'a [u8]) -> Option<Glance<'a>> {
         Reader::new(octets)?.front()
+    }
+
+    /// Appends its ENVELOPE as it is sent, from `(` to `)`.
+    pub fn write_envelope(&self, out: &mut Vec<u8>) {
+        match self.formed {
+            [] => formed::write_envelope(&self.envelope, out),
+            formed => out.extend_from_slice(formed),
+        }
     }
 
     /// Where its header and body are. `None` if that is damaged.

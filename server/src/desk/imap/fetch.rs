@@ -19,14 +19,17 @@ use super::{Desk, Verdict};
 use imap::fetch::{Form, Item, Partial, Section, SectionText};
 use imap::moment::Moment;
 use imap::server::ask::{Content, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED, Refusal};
-use imap::structure::{write_body, write_body_structure, write_envelope};
+use imap::structure::{write_body, write_body_structure};
 use message::mime::transfer::{Decoder, Encoding};
 use message::outline::Outline;
 use std::cell::OnceCell;
 use std::io;
+use std::ops::ControlFlow::{Break, Continue};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use store::{Draft, Flags, Kept, Listed, MailboxId, MessageReader, ReadError, Row, Snapshot, Store, Uid};
+use store::{
+    Breadth, Draft, Flags, Kept, MailboxId, MessageReader, Outlined, ReadError, Row, Sight, Snapshot, Store, Uid,
+};
 use tokio::task::JoinHandle;
 
 /// Sections up to so many octets are read at once; larger ones when they are sent.
@@ -34,9 +37,6 @@ const AT_ONCE: u64 = 32 * 1024;
 
 /// So many messages are left open at once for those.
 const READERS_MAX: usize = 64;
-
-/// So many messages are taken out of the index at once.
-const LISTED_AT_ONCE: usize = 250;
 
 /// What an envelope or a structure usually needs.
 const FORMED_USUAL: usize = 512;
@@ -263,8 +263,39 @@ struct Looked {
 /// What has been found of one message.
 struct Found<'a> {
     row: Row,
-    kept: &'a Kept,
-    listed: Option<&'a Listed>,
+    known: Known<'a>,
+    /// The message itself, once it was asked for.
+    kept: OnceCell<Kept>,
+}
+
+/// Where that is.
+#[derive(Clone, Copy)]
+enum Known<'a> {
+    Kept(&'a Kept),
+    Sight(&'a Sight<'a>),
+}
+
+impl<'a> Found<'a> {
+    fn new(row: Row, known: Known<'a>) -> Self {
+        Found { row, known, kept: OnceCell::new() }
+    }
+
+    fn kept(&self) -> Result<&Kept, ReadError> {
+        match (self.known, self.kept.get()) {
+            (Known::Kept(kept), _) | (_, Some(kept)) => Ok(kept),
+            (Known::Sight(sight), None) => {
+                let kept = sight.kept()?;
+                Ok(self.kept.get_or_init(|| kept))
+            }
+        }
+    }
+
+    fn outlined(&self) -> Option<Outlined<'a>> {
+        match self.known {
+            Known::Kept(_) => None,
+            Known::Sight(sight) => Some(sight.outlined()),
+        }
+    }
 }
 
 impl Batch {
@@ -279,31 +310,16 @@ impl Batch {
             modseq: modseq(row.modseq),
             flags: told_flags(&self.now, row),
             seen_now: self.seen_now.binary_search(&row.uid).is_ok(),
-            internal_date: Some(Moment::utc(row.received_at)),
+            internal_date: self.items.contains(&Item::InternalDate).then(|| Moment::utc(row.received_at)),
             size: row.size.into(),
             ..Message::default()
         }
     }
 
-    /// How many of these messages, one at least, are looked up at once: where their content is wanted, not many more than
-    /// will be in the answer.
-    fn at_once(&self, rows: &[Row]) -> usize {
-        let whole = |item: &Item| matches!(item, Item::Section(section) if matches!(section.text, SectionText::Whole | SectionText::Text));
-        if !self.items.iter().any(whole) {
-            return rows.len().min(LISTED_AT_ONCE);
-        }
-        let mut octets = 0;
-        let fits = |row: &&Row| {
-            let fits = octets < FETCH_OCTETS_WISHED as u64;
-            octets += u64::from(row.size).min(AT_ONCE);
-            fits
-        };
-        rows.iter().take(LISTED_AT_ONCE).take_while(fits).count()
-    }
-
     /// The same with what has to be looked up.
     fn look(&self, from: usize, store: &Store, reading: Reading) -> Result<Looked, ReadError> {
-        let mut progress = Progress { store, reading, messages: Vec::new(), readers: Vec::new(), octets: 0 };
+        let mut progress =
+            Progress { store, reading, messages: Vec::new(), readers: Vec::new(), octets: 0, header: Vec::new() };
         let (looked_until, next) = match self.depth {
             Depth::Outline => self.look_at_outlines(from, &mut progress)?,
             Depth::Kept | Depth::Row => self.look_at_rows(from, &mut progress)?,
@@ -317,21 +333,26 @@ impl Batch {
 
     /// Up to where, and the first behind. Blocks.
     fn look_at_outlines(&self, from: usize, progress: &mut Progress<'_>) -> Result<(Option<u32>, usize), ReadError> {
-        let mut next = from;
-        while next < self.wanted.len() {
-            let (begin, rest) = (next, &self.wanted[next..]);
-            let rows = &rest[..self.at_once(rest)];
-            let uids: Vec<Uid> = rows.iter().map(|row| row.uid).collect();
-            for listed in progress.store.list(self.mailbox, &uids)? {
-                let Ok(at) = rows.binary_search_by_key(&listed.kept.uid, |row| row.uid) else { continue };
-                progress.add(self, &Found { row: rows[at], kept: &listed.kept, listed: Some(&listed) })?;
-                if progress.is_enough() {
-                    return Ok((Some(listed.kept.uid.0), begin + at + 1));
-                }
-            }
-            next = begin + rows.len();
-        }
-        Ok((None, next))
+        let rows = &self.wanted[from..];
+        let uids: Vec<Uid> = rows.iter().map(|row| row.uid).collect();
+        let (store, mut last) = (progress.store, None);
+        store.walk(self.mailbox, &uids, self.breadth(), |sight| {
+            let Ok(at) = rows.binary_search_by_key(&sight.uid(), |row| row.uid) else { return Ok(Continue(())) };
+            progress.add(self, &Found::new(rows[at], Known::Sight(sight)))?;
+            last = progress.is_enough().then_some(at);
+            Ok(if last.is_some() { Break(()) } else { Continue(()) })
+        })?;
+        Ok(match last {
+            Some(at) => (Some(rows[at].uid.0), from + at + 1),
+            None => (None, self.wanted.len()),
+        })
+    }
+
+    /// Whether outlines are enough, as they are for envelopes and previews.
+    fn breadth(&self) -> Breadth {
+        let is_in_outline =
+            |item: &Item| depth(item) == Depth::Row || matches!(item, Item::Envelope | Item::Preview { .. });
+        if self.items.iter().all(is_in_outline) { Breadth::Outline } else { Breadth::Whole }
     }
 
     /// The same. Blocks the first time.
@@ -346,7 +367,7 @@ impl Batch {
         };
         for (at, row) in self.wanted.iter().enumerate().skip(from) {
             let Ok(kept) = all.binary_search_by_key(&row.uid, |kept| kept.uid) else { continue };
-            progress.add(self, &Found { row: *row, kept: &all[kept], listed: None })?;
+            progress.add(self, &Found::new(*row, Known::Kept(&all[kept])))?;
             if progress.is_enough() {
                 return Ok((Some(row.uid.0), at + 1));
             }
@@ -361,6 +382,8 @@ struct Progress<'a> {
     messages: Vec<Message>,
     readers: Vec<Source>,
     octets: usize,
+    /// For headers from which fields are taken.
+    header: Vec<u8>,
 }
 
 impl Progress<'_> {
@@ -380,15 +403,19 @@ impl Progress<'_> {
 
     fn message(&mut self, batch: &Batch, found: &Found<'_>) -> Result<Message, ReadError> {
         let mut message = batch.message(&found.row);
-        let (kept, glance) = (found.kept, found.listed.map(Listed::glance).unwrap_or_default());
+        let outlined = found.outlined();
         let mut sections = Sections { progress: self, found, outline: OnceCell::new(), source: None, number: None };
         for item in &batch.items {
             match item {
-                Item::EmailId => message.email_id = Some(convert::email_id(kept.email)),
-                Item::ThreadId => message.thread_id = Some(convert::thread_id(kept.thread)),
-                Item::SaveDate => message.save_date = Some(Moment::utc(kept.saved_at)),
-                Item::Envelope => message.envelope = Some(formed(|out| write_envelope(&glance.envelope, out))),
-                Item::Preview { .. } => message.preview = Some(glance.preview.into()),
+                Item::EmailId => message.email_id = Some(convert::email_id(found.kept()?.email)),
+                Item::ThreadId => message.thread_id = Some(convert::thread_id(found.kept()?.thread)),
+                Item::SaveDate => message.save_date = Some(Moment::utc(found.kept()?.saved_at)),
+                Item::Envelope => {
+                    let write =
+                        |out: &mut Vec<u8>| outlined.into_iter().for_each(|outlined| outlined.write_envelope(out));
+                    message.envelope = Some(formed(write));
+                }
+                Item::Preview { .. } => message.preview = outlined.map(|outlined| outlined.glance().preview.into()),
                 Item::Body => message.body = Some(formed(|out| write_body(sections.outline(), out))),
                 Item::BodyStructure => {
                     message.body_structure = Some(formed(|out| write_body_structure(sections.outline(), out)));
@@ -425,28 +452,33 @@ struct Sections<'a, 'b> {
 
 impl Sections<'_, '_> {
     fn outline(&self) -> &Outline {
-        self.outline.get_or_init(|| self.found.listed.map_or_else(|| Outline::of(b""), Listed::outline))
+        self.outline
+            .get_or_init(|| self.found.outlined().map_or_else(|| Outline::of(b""), |outlined| outlined.outline()))
     }
 
-    fn place<'s>(&self, section: &'s Section) -> Place<'s> {
-        let size = self.found.kept.size;
-        match section.form {
+    fn place<'s>(&self, section: &'s Section) -> Result<Place<'s>, ReadError> {
+        let size = self.found.kept()?.size;
+        Ok(match section.form {
             Form::Binary => section::binary_place(self.outline(), size, &section.part),
             Form::Body | Form::Rfc822 if section.part.is_empty() => {
-                section::place_in_whole(self.found.listed.map(Listed::top).unwrap_or_default(), size, &section.text)
+                let top = self.found.outlined().map(|outlined| outlined.top()).unwrap_or_default();
+                section::place_in_whole(top, size, &section.text)
             }
             Form::Body | Form::Rfc822 => section::place(self.outline(), size, section),
-        }
+        })
     }
 
     fn content(&mut self, section: &Section) -> Result<Content, ReadError> {
-        match self.place(section) {
+        match self.place(section)? {
             Place::Nowhere => Ok(Content::Nil),
             Place::Stretch(range) => self.stretch(section::cut(range, section.partial)),
             Place::Fields { header, names, others } => {
-                let header = self.octets(header)?;
-                let octets = section::fields(&header, names, others);
-                Ok(self.at_hand(section::cut_octets(octets, section.partial)))
+                // One buffer for the headers of all messages.
+                let mut octets = std::mem::take(&mut self.progress.header);
+                self.read(header, &mut octets)?;
+                let fields = section::fields(&octets, names, others);
+                self.progress.header = octets;
+                Ok(self.at_hand(section::cut_octets(fields, section.partial)))
             }
             Place::Encoded(_, Encoding::Unknown(_)) => Ok(Content::UnknownEncoding),
             Place::Encoded(range, encoding) => self.decoded(range, &encoding, section.partial),
@@ -495,7 +527,7 @@ impl Sections<'_, '_> {
     }
 
     fn binary_size(&mut self, part: &[u32]) -> Result<Content, ReadError> {
-        match section::binary_place(self.outline(), self.found.kept.size, part) {
+        match section::binary_place(self.outline(), self.found.kept()?.size, part) {
             Place::Stretch(range) => Ok(Content::Size(range.end - range.start)),
             Place::Encoded(_, Encoding::Unknown(_)) => Ok(Content::UnknownEncoding),
             Place::Encoded(range, encoding) => {
@@ -531,7 +563,14 @@ impl Sections<'_, '_> {
 
     /// A stretch of the message. One that must not be longer than memory allows.
     fn octets(&mut self, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
-        let mut octets = vec![0; usize::try_from(range.end - range.start).unwrap_or(0)];
+        let mut octets = Vec::new();
+        self.read(range, &mut octets)?;
+        Ok(octets)
+    }
+
+    /// The same into a buffer, in place of what that holds.
+    fn read(&mut self, range: Range<u64>, octets: &mut Vec<u8>) -> Result<(), ReadError> {
+        octets.resize(usize::try_from(range.end - range.start).unwrap_or(0), 0);
         let mut at = 0;
         while at < octets.len() {
             let (from, rest, reading) = (range.start + at as u64, &mut octets[at..], self.progress.reading);
@@ -544,7 +583,7 @@ impl Sections<'_, '_> {
             }
             at += read;
         }
-        Ok(octets)
+        Ok(())
     }
 
     fn source(&mut self) -> Result<&Source, ReadError> {
@@ -555,7 +594,7 @@ impl Sections<'_, '_> {
     fn take_source(&mut self) -> Result<Source, ReadError> {
         match self.source.take() {
             Some(source) => Ok(source),
-            None => Ok(Source::Message(self.progress.store.reader(self.found.kept)?)),
+            None => Ok(Source::Message(self.progress.store.reader(self.found.kept()?)?)),
         }
     }
 }

@@ -10,7 +10,8 @@ use message::mime::words;
 use message::outline::Glance;
 use message::outline::glance::{Address, Addresses, MailboxGlance};
 use std::cmp::Ordering;
-use store::{ReadError, Row, Snapshot, Store, Uid};
+use std::ops::ControlFlow;
+use store::{Breadth, ReadError, Row, Snapshot, Store, Uid};
 
 /// From so many messages on they are looked at on two threads at once.
 const HALVED_FROM: usize = 2_000;
@@ -79,12 +80,14 @@ pub(super) fn gathered<T: Send>(
 ) -> Result<Vec<T>, ReadError> {
     let some = |uids: &[Uid]| {
         let (mut made, mut next) = (Vec::with_capacity(uids.len()), 0);
-        store.glance(snapshot.mailbox, uids, |uid, glance| {
+        store.walk(snapshot.mailbox, uids, Breadth::Outline, |sight| {
             // Most often the one behind the last.
-            let here = snapshot.get(next).filter(|row| row.uid == uid).map(|_| next);
-            let Some(index) = here.or_else(|| snapshot.index_of(uid)) else { return };
-            next = index + 1;
-            made.extend(snapshot.get(index).map(|row| make(row, glance)));
+            let here = snapshot.get(next).filter(|row| row.uid == sight.uid()).map(|_| next);
+            if let Some(index) = here.or_else(|| snapshot.index_of(sight.uid())) {
+                next = index + 1;
+                made.extend(snapshot.get(index).map(|row| make(row, &sight.outlined().glance())));
+            }
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(made)
     };

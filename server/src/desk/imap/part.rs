@@ -31,7 +31,7 @@ impl Source {
     pub(super) fn find(store: &Store, mailbox: MailboxId, uid: Uid, section: &Section) -> Result<Self, ReadError> {
         let listed = store.list(mailbox, &[uid])?.pop().ok_or(ReadError::NotFound)?;
         let reader = store.reader(&listed.kept)?;
-        match section::place(&listed.outline(), listed.kept.size, section) {
+        match section::place(&listed.outlined().outline(), listed.kept.size, section) {
             Place::Stretch(range) => Ok(Source::Stretch(reader, section::cut(range, section.partial))),
             Place::Fields { header, names, others } => {
                 let mut octets = Vec::new();
