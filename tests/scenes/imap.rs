@@ -335,6 +335,29 @@ fn whoever_reads_many_letters_is_told_of_each_that_it_is_read_now() {
 }
 
 #[test]
+fn an_order_is_right_again_after_mail_has_come_and_gone() {
+    let server = dev();
+    let send = |subject: &str| {
+        let text = format!("Subject: {subject}\r\n\r\nx\r\n");
+        assert!(deliver(&server, "alice@crepes.test", "bob@hamburger.test", text.as_bytes()).starts_with("250"));
+    };
+    ["pickles", "ketchup", "Re: pickles", "beans"].into_iter().for_each(send);
+    let mut imap = bob(&server);
+    select(&mut imap, 4);
+    for _ in ["the first time", "again"] {
+        imap.play("C: a SORT (SUBJECT) UTF-8 ALL\nS: * SORT 4 2 1 3\nS: a OK ~");
+        imap.play("C: b SORT (REVERSE SUBJECT) UTF-8 ALL\nS: * SORT 1 3 2 4\nS: b OK ~");
+        imap.play("C: c SORT (SUBJECT REVERSE ARRIVAL) UTF-8 2:4\nS: * SORT 4 2 3\nS: c OK ~");
+    }
+    imap.play("C: d SORT (REVERSE FROM SUBJECT) UTF-8 ALL\nS: * SORT 4 2 1 3\nS: d OK ~");
+    imap.play("C: e SORT (REVERSE SUBJECT) UTF-8 ALL\nS: * SORT 1 3 2 4\nS: e OK ~");
+    send("candy");
+    imap.play("C: f NOOP\nS: * 5 EXISTS\nS: f OK ~\nC: g SORT (SUBJECT) UTF-8 ALL\nS: * SORT 4 5 2 1 3\nS: g OK ~");
+    imap.play("C: h STORE 2 +FLAGS.SILENT (\\Deleted)\nS: h OK ~\nC: i EXPUNGE\nS: * 2 EXPUNGE\nS: i OK ~");
+    imap.play("C: j SORT (SUBJECT) UTF-8 ALL\nS: * SORT 3 4 1 2\nS: j OK ~");
+}
+
+#[test]
 fn numbers_hold_while_somebody_else_expunges() {
     let server = dev();
     letters(&server, 3);

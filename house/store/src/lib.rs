@@ -51,6 +51,7 @@ mod error;
 mod essence;
 mod feed;
 mod live;
+mod ranks;
 mod read;
 mod search;
 mod sight;
@@ -106,6 +107,7 @@ pub use queue::{
     ATTEMPTS_KEPT, Attempt, MailRow, Notify, QueueFilter, QueueScope, QueuedMail, QueuedRecipient, REASON_MAX,
     RecipientRow, Ret,
 };
+pub use ranks::Ranks;
 pub use read::{AccountRow, FileSpan, Holding, Kept, Listed, MailboxRow, Maildrop, MessageReader, SharedMailbox};
 pub use search::{People, Query, Search};
 pub use sight::{Breadth, Outlined, Sight};

@@ -25,9 +25,10 @@ use crate::error::ReadError;
 use crate::feed::{Arrival, Change};
 use crate::names::{AccountId, MailboxId, ModSeq, Uid};
 use crate::op::Flags;
+use crate::ranks::Ranks;
 use crate::states::{State as MessageState, each_block};
 
-/// How many rows are kept of mailboxes that nobody has open, 32 octets each.
+/// How many rows are kept of mailboxes that nobody has open, 32 octets each, and 8 more where they have been put in an order.
 pub const ROWS_KEPT: usize = 500_000;
 
 /// How many mailboxes that nobody has open are kept.
@@ -84,6 +85,8 @@ pub struct Snapshot {
     len: usize,
     pieces: Arc<[Piece]>,
     keywords: Arc<RwLock<KeywordSets>>,
+    /// The order somebody has put it in last.
+    ranks: Arc<Mutex<Option<Arc<Ranks>>>>,
 }
 
 #[derive(Clone)]
@@ -158,6 +161,16 @@ impl Snapshot {
     pub fn rows_of(&self, uids: impl IntoIterator<Item = Uid>) -> impl Iterator<Item = &Row> {
         let mut cursor = Cursor::new(&self.pieces);
         uids.into_iter().filter_map(move |uid| cursor.find(uid))
+    }
+
+    /// The order by what this word means, if it is the last that was [kept](Snapshot::keep_ranks). It may be of an earlier moment.
+    pub fn ranks(&self, by: &str) -> Option<Arc<Ranks>> {
+        self.ranks.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|ranks| ranks.by == by)
+    }
+
+    /// Keeps an order of all messages for those who want the same.
+    pub fn keep_ranks(&self, ranks: Ranks) {
+        *self.ranks.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ranks));
     }
 
     /// How many messages have smaller UIDs.
@@ -693,6 +706,7 @@ pub(crate) fn load(conn: &Connection, mailbox: MailboxId) -> Result<Snapshot, Re
         len: 0,
         pieces: Arc::new([]),
         keywords: Arc::default(),
+        ranks: Arc::default(),
     };
     let messages = usize::try_from(messages).unwrap_or(0);
     let mut pieces = Vec::with_capacity(messages / PIECE_ROWS + 1);
@@ -740,6 +754,7 @@ mod tests {
             len: 0,
             pieces: Arc::new([]),
             keywords: Arc::default(),
+            ranks: Arc::default(),
         }
     }
 

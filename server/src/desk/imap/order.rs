@@ -2,6 +2,8 @@
 //!
 //! RFC 5256 §3 (criteria), RFC 5957 §3 (DISPLAY), RFC 5255 §4.6 (i;unicode-casemap: letters of any alphabet without their case).
 //!
+//! An order of a whole mailbox by one criterion is kept with it as numbers: whoever wants it again is spared all outlines.
+//!
 //! Invariants: messages that are alike stand in the order of their UIDs; memory is the keys of what is sorted.
 //! Not here: which messages (search).
 
@@ -11,7 +13,7 @@ use message::outline::Glance;
 use message::outline::glance::{Address, Addresses, MailboxGlance};
 use std::cmp::Ordering;
 use std::ops::ControlFlow;
-use store::{Breadth, ReadError, Row, Snapshot, Store, Uid};
+use store::{Breadth, Ranks, ReadError, Row, Snapshot, Store, Uid};
 
 /// From so many messages on they are looked at on two threads at once.
 const HALVED_FROM: usize = 2_000;
@@ -33,6 +35,14 @@ impl Value {
     }
 }
 
+/// What is known of a message besides its row in memory.
+enum Told<'a> {
+    /// What lists say of it.
+    Outline(&'a Glance<'a>),
+    /// Its rank by the one criterion that would need that.
+    Rank(u32),
+}
+
 /// A message by what it is sorted by.
 struct Sortable {
     first: Value,
@@ -43,17 +53,20 @@ struct Sortable {
 /// Puts messages in order. Blocks.
 pub(super) fn sort(store: &Store, snapshot: &Snapshot, uids: &[Uid], keys: &[SortKey]) -> Result<Vec<u32>, ReadError> {
     let Some((key, others)) = keys.split_first() else { return Ok(uids.iter().map(|uid| uid.0).collect()) };
-    let sortable = |row: &Row, glance: &Glance<'_>| Sortable {
-        first: value(key.by, row, glance),
-        others: others.iter().map(|key| value(key.by, row, glance)).collect(),
+    let sortable = |row: &Row, told: &Told<'_>| Sortable {
+        first: value(key.by, row, told),
+        others: others.iter().map(|key| value(key.by, row, told)).collect(),
         uid: row.uid.0,
     };
-    let mut all = match keys.iter().all(|key| matches!(key.by, SortBy::Arrival | SortBy::Size)) {
-        true => {
-            let rows = uids.iter().filter_map(|uid| snapshot.get(snapshot.index_of(*uid)?));
-            rows.map(|row| sortable(row, &Glance::default())).collect()
+    let ranks = ranks(snapshot, uids, keys);
+    let is_news = ranks.is_none() && !is_in_memory(key.by) && uids.len() == snapshot.len();
+    let mut all: Vec<Sortable> = match ranks {
+        Some(ranks) => {
+            let row = |uid: &Uid| snapshot.get(snapshot.index_of(*uid)?);
+            let ranked = uids.iter().zip(ranks).filter_map(|(uid, rank)| Some((row(uid)?, rank)));
+            ranked.map(|(row, rank)| sortable(row, &Told::Rank(rank))).collect()
         }
-        false => gathered(store, snapshot, uids, sortable)?,
+        None => gathered(store, snapshot, uids, |row, glance| sortable(row, &Told::Outline(glance)))?,
     };
     let in_direction = |key: &SortKey, one: &Value, two: &Value| match key.reverse {
         false => one.cmp(two),
@@ -68,7 +81,56 @@ pub(super) fn sort(store: &Store, snapshot: &Snapshot, uids: &[Uid], keys: &[Sor
             })
             .then(one.uid.cmp(&two.uid))
     });
-    Ok(all.into_iter().map(|sortable| sortable.uid).collect())
+    let sorted: Vec<u32> = all.iter().map(|sortable| sortable.uid).collect();
+    if is_news {
+        let groups = all.chunk_by(|one, two| one.first == two.first).map(<[Sortable]>::len);
+        snapshot.keep_ranks(ranked(key, &sorted, groups));
+    }
+    Ok(sorted)
+}
+
+/// Whether nobody has to be asked for it.
+fn is_in_memory(by: SortBy) -> bool {
+    matches!(by, SortBy::Arrival | SortBy::Size)
+}
+
+/// The ranks of these messages by the one criterion of these that is not in memory, if somebody has put all of them in that order
+/// before; anything where there is no such criterion.
+fn ranks(snapshot: &Snapshot, uids: &[Uid], keys: &[SortKey]) -> Option<Vec<u32>> {
+    let mut asked = keys.iter().map(|key| key.by).filter(|by| !is_in_memory(*by));
+    let Some(first) = asked.next() else { return Some(vec![0; uids.len()]) };
+    let is_alone = asked.all(|by| by == first);
+    is_alone.then(|| snapshot.ranks(word(first))?.each(uids)).flatten()
+}
+
+/// The ranks of messages that stand in order by one criterion, in groups of so many that are alike.
+fn ranked(key: &SortKey, sorted: &[u32], groups: impl Iterator<Item = usize>) -> Ranks {
+    let mut rest = sorted;
+    let split = |len| {
+        let (group, others) = rest.split_at(len);
+        rest = others;
+        group
+    };
+    let mut groups: Vec<&[u32]> = groups.map(split).collect();
+    if key.reverse {
+        groups.reverse();
+    }
+    Ranks::new(word(key.by), groups.into_iter())
+}
+
+/// What an order is kept under.
+fn word(by: SortBy) -> &'static str {
+    match by {
+        SortBy::Arrival => "ARRIVAL",
+        SortBy::Cc => "CC",
+        SortBy::Date => "DATE",
+        SortBy::From => "FROM",
+        SortBy::Size => "SIZE",
+        SortBy::Subject => "SUBJECT",
+        SortBy::To => "TO",
+        SortBy::DisplayFrom => "DISPLAYFROM",
+        SortBy::DisplayTo => "DISPLAYTO",
+    }
 }
 
 /// Makes something of each message, in no order. Blocks.
@@ -103,12 +165,16 @@ pub(super) fn gathered<T: Send>(
     })
 }
 
-fn value(by: SortBy, row: &Row, glance: &Glance<'_>) -> Value {
+fn value(by: SortBy, row: &Row, told: &Told<'_>) -> Value {
+    let glance = match (by, told) {
+        (SortBy::Arrival, _) => return Value::Number(row.received_at),
+        (SortBy::Size, _) => return Value::Number(row.size.into()),
+        (_, Told::Rank(rank)) => return Value::Number((*rank).into()),
+        (_, Told::Outline(glance)) => glance,
+    };
     let envelope = &glance.envelope;
     match by {
-        SortBy::Arrival => Value::Number(row.received_at),
-        SortBy::Date => Value::Number(glance.sent.unwrap_or(row.received_at)),
-        SortBy::Size => Value::Number(row.size.into()),
+        SortBy::Arrival | SortBy::Date | SortBy::Size => Value::Number(glance.sent.unwrap_or(row.received_at)),
         SortBy::Subject => Value::text(folded(glance.base_subject)),
         SortBy::Cc => Value::text(address(envelope.cc)),
         SortBy::From => Value::text(address(envelope.from)),
