@@ -425,7 +425,7 @@ fn sent_at(front: &Glance<'_>) -> Option<i64> {
 
 fn in_subject(pattern: &Pattern, known: &Known<'_>) -> Option<bool> {
     let front = known.front?;
-    let subject = front.envelope.subject.map(words::decode);
+    let subject = front.envelope.subject.map(words::decoded);
     match subject.is_some_and(|subject| pattern.is_in(&subject)) {
         true => Some(true),
         // What was too long to be kept is in the header still.

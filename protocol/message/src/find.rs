@@ -34,6 +34,9 @@ pub const HEADER_LOOKED_MAX: usize = 1024 * 1024;
 /// How long text without any ASCII in it may wait for the marks that belong to its last letter.
 const HELD_MAX: usize = 4 * 1024;
 
+/// What is no longer and ASCII, as most values of fields are, is compared without taking memory for it.
+const LINE_USUAL: usize = 256;
+
 /// Text in the form in which it is compared.
 pub fn fold(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
@@ -73,7 +76,15 @@ impl Pattern {
 
     /// Whether it stands in a text.
     pub fn is_in(&self, text: &str) -> bool {
-        self.is_empty() || self.finder.find(fold(text).as_bytes()).is_some()
+        let mut line = [0; LINE_USUAL];
+        match line.get_mut(..text.len()) {
+            Some(line) if text.is_ascii() => {
+                line.copy_from_slice(text.as_bytes());
+                line.make_ascii_uppercase();
+                self.finder.find(line).is_some()
+            }
+            _ => self.is_empty() || self.finder.find(fold(text).as_bytes()).is_some(),
+        }
     }
 
     /// Whether there is nothing to be looked for: then it is found everywhere.

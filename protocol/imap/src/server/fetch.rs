@@ -30,6 +30,8 @@ pub(super) struct FetchWork {
     left: NumberSet,
     /// What is asked of each; its set is the batch at hand.
     fetch: Fetch,
+    /// Of each item with content its name, as it stands before that.
+    names: Vec<Vec<u8>>,
     /// What the house has given and was not written yet.
     messages: VecDeque<Message>,
     /// The message that is written right now.
@@ -57,7 +59,8 @@ struct Partway {
 
 impl FetchWork {
     pub(super) fn new(left: NumberSet, fetch: Fetch, reply: Reply) -> Self {
-        FetchWork { left, fetch, messages: VecDeque::new(), partway: None, missing: false, reply, then: None }
+        let names = fetch.items.iter().filter(|item| has_content(item)).map(content_name).collect();
+        FetchWork { left, fetch, names, messages: VecDeque::new(), partway: None, missing: false, reply, then: None }
     }
 
     /// For messages that are told unasked.
@@ -220,8 +223,9 @@ impl Server {
             partway.item += 1;
             let mut pen = Pen(&mut self.said);
             pen.gap(&mut partway.first);
-            if matches!(item, Item::Section(_) | Item::BinarySize(_)) {
+            if has_content(item) {
                 let content = partway.message.sections.get_mut(partway.section);
+                pen.formed(work.names.get(partway.section).map_or(&[], Vec::as_slice));
                 partway.section += 1;
                 let content = content.map_or(Content::Nil, |content| std::mem::replace(content, Content::Nil));
                 if content == Content::UnknownEncoding {
@@ -338,13 +342,26 @@ fn formed<'a, 'b>(pen: &'a mut Pen<'b>, octets: Option<&[u8]>) -> &'a mut Pen<'b
     }
 }
 
-/// Writes a section; what is left of a stretch comes behind it.
+/// Whether it is an item behind which content stands.
+fn has_content(item: &Item) -> bool {
+    matches!(item, Item::Section(_) | Item::BinarySize(_))
+}
+
+/// What stands before that, the same for every message.
+fn content_name(item: &Item) -> Vec<u8> {
+    let mut name = Vec::new();
+    let mut pen = Pen(&mut name);
+    match item {
+        Item::Section(section) => pen.section(section),
+        item => pen.item(item),
+    };
+    pen.word(" ");
+    name
+}
+
+/// Writes what a section consists of; what is left of a stretch comes behind it.
 fn write_content(pen: &mut Pen<'_>, item: &Item, content: &Content) -> Option<(u64, u64, u64)> {
     let binary = matches!(item, Item::Section(section) if section.form == Form::Binary);
-    match item {
-        Item::Section(section) => pen.section(section).word(" "),
-        item => pen.item(item).word(" "),
-    };
     match content {
         Content::Octets(octets) if octets.is_empty() => {
             pen.word("\"\"");

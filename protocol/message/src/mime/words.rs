@@ -40,6 +40,16 @@ pub fn decode(value: &[u8]) -> String {
     reader.text
 }
 
+/// The same, borrowed where there is nothing to decode, as in most values.
+pub fn decoded(value: &[u8]) -> Cow<'_, str> {
+    let is_plain =
+        value.iter().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) && memmem::find(value, b"=?").is_none();
+    match std::str::from_utf8(value) {
+        Ok(text) if is_plain => Cow::Borrowed(text),
+        _ => Cow::Owned(decode(value)),
+    }
+}
+
 enum Found<'a> {
     Word {
         charset: &'a [u8],
@@ -201,6 +211,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn decoded(value: &str) -> String {
+        assert_eq!(super::decoded(value.as_bytes()), decode(value.as_bytes()));
         decode(value.as_bytes())
     }
 
@@ -269,7 +280,8 @@ mod tests {
             let encoded = encode(&text);
             prop_assert!(encoded.is_ascii());
             prop_assert!(encoded == text || encoded.split(' ').all(|word| word.len() <= WORD_MAX));
-            prop_assert_eq!(decode(encoded.as_bytes()), text);
+            prop_assert_eq!(&decode(encoded.as_bytes()), &text);
+            prop_assert_eq!(&*super::decoded(encoded.as_bytes()), &*text);
         }
 
         #[test]
