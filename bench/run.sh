@@ -335,7 +335,11 @@ imapstore() {
     imap_row "IMAP STORE on $MAILS" store "${TEN[@]}"
     imap_row "IMAP STORE on $MAILS, silent" store --silent "${TEN[@]}"
 }
-imapsort() { filled TEN; imap_row "IMAP SORT of $MAILS by subject" sort "${TEN[@]}"; }
+imapsort() {
+    filled TEN
+    imap_row "IMAP SORT of $MAILS by subject" sort "${TEN[@]}"
+    imap_row "IMAP THREAD of $MAILS by references" thread "${TEN[@]}"
+}
 # The first search of our store finds no index and asks for one, so it is the first round's and the warm-up is left out;
 # the later rounds have it.
 imapsearch() {

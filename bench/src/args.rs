@@ -95,6 +95,8 @@ pub enum Imap {
     Search(ImapSearch),
     /// Sort a mailbox that was filled
     Sort(ImapSort),
+    /// Put the messages of a mailbox that was filled in threads
+    Thread(ImapThread),
     /// Select a mailbox that was filled
     Select(ImapMailbox),
     /// Send mail to a session in IDLE, and wait until it says so
@@ -363,6 +365,17 @@ pub struct ImapSort {
     /// The order, as SORT has it
     #[arg(long, default_value = "SUBJECT")]
     pub order: String,
+}
+
+/// `bench imap thread`
+#[derive(Debug, clap::Args)]
+pub struct ImapThread {
+    /// Which mailbox
+    #[command(flatten)]
+    pub mailbox: ImapMailbox,
+    /// The algorithm, as THREAD has it
+    #[arg(long, default_value = "REFERENCES")]
+    pub algorithm: String,
 }
 
 /// `bench imap notice`

@@ -29,9 +29,22 @@ pub fn token(number: u32) -> String {
 
 /// What stands in the subject of the mail with this number and of no other.
 pub fn subject(number: u32) -> String {
+    let mut subject = String::new();
+    write_subject(number, &mut subject);
+    subject
+}
+
+/// The same in place of what `subject` holds: for lists, in which the client must not be what is measured.
+pub fn write_subject(number: u32, subject: &mut String) {
     let words = words();
-    let word = |factor: u32| words[number.wrapping_mul(factor) as usize % WORDS].as_str();
-    format!("{} {} {}, number {number}", word(7919), word(104_729), word(1_299_709))
+    subject.clear();
+    for factor in [7919, 104_729, 1_299_709_u32] {
+        subject.push_str(&words[number.wrapping_mul(factor) as usize % WORDS]);
+        subject.push(' ');
+    }
+    subject.pop();
+    // Writing into memory does not fail.
+    let _ = std::fmt::Write::write_fmt(subject, format_args!(", number {number}"));
 }
 
 /// Writes the mail with this number, `size` octets of it, in place of what `mail` holds.
