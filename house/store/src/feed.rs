@@ -1,6 +1,6 @@
 //! What has changed, told to whoever listens.
 //!
-//! Invariants: a change is published after its commit is durable, in commit order, by the index thread alone.
+//! Invariants: a change is published after its commit is durable, in commit order, by the committer alone.
 //! Not here: who listens (idling sessions, the courier, the directory's cache). A listener that falls behind by more
 //! than [`FEED_MAX`] changes is told so by its receiver and must look at the store itself.
 

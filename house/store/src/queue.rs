@@ -28,7 +28,7 @@ pub const ATTEMPTS_KEPT: u32 = 64;
 /// The longest reason of a failed attempt that is kept, in octets: a reply of a few lines.
 pub const REASON_MAX: usize = 2048;
 
-/// A mail to be queued.
+/// A mail to be queued. It stands in the journal as it is here: a field that is added needs a default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedMail {
     /// The reverse-path; empty is the null path of a bounce.

@@ -1,4 +1,4 @@
-//! Figures the index thread keeps in memory: read once, written once for each transaction that touched them.
+//! Figures the committer keeps in memory: read once, written once for each transaction that touched them.
 //!
 //! A delivery changes a mailbox's UIDNEXT, an account's modseq and a segment's length. A batch of a hundred deliveries
 //! to one mailbox changes them a hundred times here and once in the database.

@@ -1,12 +1,12 @@
 //! Large messages: a spilled draft becomes a segment of its own, beside the writer and without being copied.
 //!
 //! ```text
-//! tmp/draft:  hole … header, head │ content │ trailer      → sync → rename into seg/ → sync seg/ → first stage
+//! tmp/draft:  hole … header, head │ content │ trailer      → sync → rename into seg/ → sync seg/ → committer
 //! ```
 //!
 //! Here, too, is found out what lists will say of it: beside the pipeline, in pieces.
 //!
-//! Invariants: the first stage hears of the segment only once file and name are durable; a segment that no commit has
+//! Invariants: the committer hears of the segment only once file and name are durable; a segment that no commit has
 //! entered is removed when the store is opened again.
 //! Not here: receiving (draft), rows (index).
 
