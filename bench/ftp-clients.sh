@@ -12,9 +12,10 @@
 #   SERVERS='vsftpd packetboat' CLIENTS='packetboat lftp pget curl rclone' SECURITY='clear tls'
 #   ROUNDS=3            each client's best counts: what disturbs it is not its own
 #   BIG=1073741824 FILES=10000 DELAY_MS=20 DELAY_BIG=33554432 DELAY_FILES=500 CONNECTIONS=4
-#   WORK                where files are (default: a new directory below $TMPDIR); OUT, a file for the raw figures
+#   WORK                where files are (default: a new directory in memory, below /dev/shm, if there is room for six times BIG,
+#                       otherwise below $TMPDIR: then the disk is measured, too); OUT, a file for the raw figures
 #
-# pget is lftp with several connections for one file. Those that several connections make no difference to have one.
+# Whoever fails at a row stands in the table as such. pget is lftp with several connections for one file. Those that several connections make no difference to have one.
 # The link with a delay is two network namespaces and bench/delayed-link.py between them, which needs root and
 # /dev/net/tun: tc-netem is a module that many kernels do not have. Without them these rows are skipped, loudly.
 set -euo pipefail
@@ -28,7 +29,11 @@ TARGET=${CARGO_TARGET_DIR:-target}
 PACKETBOAT=${PACKETBOAT:-$TARGET/dist/packetboat}
 [ -x "$PACKETBOAT" ] || PACKETBOAT=$TARGET/release/packetboat
 PACKETBOAT=$(realpath "$PACKETBOAT")
-WORK=${WORK:-$(mktemp -d "${TMPDIR:-/tmp}/packetboat-bench.XXXXXX")}
+if [ -z "${WORK:-}" ]; then
+    ROOM=$(df --output=avail -B1 /dev/shm 2>/dev/null | tail -n 1)
+    if [ "${ROOM:-0}" -gt $((6 * BIG)) ]; then ABOVE=/dev/shm; else ABOVE=${TMPDIR:-/tmp}; fi
+    WORK=$(mktemp -d "$ABOVE/packetboat-bench.XXXXXX")
+fi
 OUT=${OUT:-$WORK/figures}
 chmod 755 "$WORK"
 export PASS=ketchup-and-pickles PACKETBOAT_FTP_PASSWORD=ketchup-and-pickles HOME=$WORK
@@ -73,6 +78,8 @@ in_clear = "always"
 connections_per_address_max = 20000
 [ftp]
 passive_ports = "20000-29999"
+# rclone resumes the session of whichever connection was last, not that of its own.
+data_tls = "any"
 TOML
     PACKETBOAT_LOG=warn "${SERVER_SIDE[@]}" "$PACKETBOAT" serve --config "$1/packetboat.toml" >"$1/log" 2>&1 &
     PID[packetboat]=$!
@@ -129,7 +136,8 @@ client() {
         ours=(--fingerprint "$pin")
         lftp="set net:max-retries 2; set ssl:verify-certificate no; set ftp:ssl-force yes; set ftp:ssl-protect-data yes;"
         curl+=(--ssl-reqd -k)
-        rclone+=(--ftp-explicit-tls --ftp-no-check-certificate)
+        # What rclone says in TLS 1.3, vsftpd calls an illegal parameter.
+        rclone+=(--ftp-explicit-tls --ftp-no-check-certificate --ftp-disable-tls13)
     fi
     local url=ftp://$user@$HOST:$port place=ftp://$HOST:$port
     lftp() { command lftp -u "${user/\%40/@},$PASS" -e "$lftp $1; exit" "$place"; }
@@ -154,6 +162,7 @@ client() {
     rclone-put) rclone copyto big :ftp:up ;;
     rclone-down) rclone copy :ftp:small target/small ;;
     rclone-up) rclone copy small :ftp:up ;;
+    *) echo "$who does no $what"; return 1 ;;
     esac
 }
 export -f client
@@ -172,7 +181,7 @@ measure() {
         cd "$WORK"
         set +e
         "${CLIENT_SIDE[@]}" bash -c "$(declare -p PORT USER_OF PIN HOST PASS CONNECTIONS RANGE OBSCURED PACKETBOAT); client $1 ${2%-again} $3 $4"
-    ) >"$WORK/said" 2>&1 || { say "FAILED: $5 by $1: $(tail -n 2 "$WORK/said")"; return 0; }
+    ) >"$WORK/said" 2>&1 || { say "FAILED: $5 by $1: $(tail -n 2 "$WORK/said")"; echo "$5 $1 failed" >>"$OUT"; return 0; }
     ended=$EPOCHREALTIME
     echo "$5 $1 $(awk "BEGIN { print $ended - $begun }")" >>"$OUT"
     [ "$2" != get ] || cmp -s "$WORK/big" "$WORK/target/big" || say "WRONG: $5 by $1"
@@ -215,6 +224,7 @@ rows_small() {
         free_ports
         measure "$who" down "$server" "$security" "$label-down-$security/$server"
         ! does "$who" down-again || measure "$who" down-again "$server" "$security" "$label-down-again-$security/$server"
+        does "$who" up || continue
         clear_server "$server" up
         free_ports
         measure "$who" up "$server" "$security" "$label-up-$security/$server"
@@ -267,13 +277,15 @@ best, clients = {}, sys.argv[2].split()
 for line in open(sys.argv[1]):
     row, client, secs = line.split()
     rows = best.setdefault(row, {})
-    rows[client] = min(float(secs), rows.get(client, 1e9))
+    rows[client] = min(float(secs if secs != "failed" else "inf"), rows.get(client, float("inf")))
+def shown(secs):
+    return "—" if secs is None else "failed" if secs == float("inf") else f"{secs:.2f}"
 print("| row | " + " | ".join(f"{name} s" for name in clients) + " | best of the others ÷ ours |")
 print("|---|" + "---:|" * (len(clients) + 1))
 for row, times in best.items():
-    others = [secs for name, secs in times.items() if name != "packetboat"]
-    ratio = f"{min(others) / times['packetboat']:.2f}" if others and "packetboat" in times else "—"
-    print(f"| {row} | " + " | ".join(f"{times[name]:.2f}" if name in times else "—" for name in clients) + f" | {ratio} |")
+    best_of_others = min((secs for name, secs in times.items() if name != "packetboat"), default=float("inf"))
+    ratio = f"{best_of_others / times['packetboat']:.2f}" if "packetboat" in times and best_of_others < float("inf") else "—"
+    print(f"| {row} | " + " | ".join(shown(times.get(name)) for name in clients) + f" | {ratio} |")
 PY
 }
 
