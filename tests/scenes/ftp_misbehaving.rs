@@ -25,6 +25,9 @@ const HANGS_UP: &str = "!";
 /// It says `220-…` for ever.
 const ENDLESS: &str = "~";
 
+/// It says `220 and on` and on, and never ends that line.
+const ENDLESS_LINE: &str = "-";
+
 /// It says where it listens.
 const LISTENS: &str = "229";
 
@@ -136,6 +139,9 @@ fn say(stream: &mut TcpStream, answer: &str) -> std::io::Result<bool> {
         ENDLESS => loop {
             stream.write_all(&b"220-and another thing\r\n".repeat(400))?;
         },
+        ENDLESS_LINE => loop {
+            stream.write_all(&b"220 and on ".repeat(400))?;
+        },
         answer => stream.write_all(format!("{answer}\r\n").as_bytes()).map(|()| true),
     }
 }
@@ -206,6 +212,7 @@ fn no_connection_and_no_login_are_5() {
         ("greeting", "SSH-2.0-OpenSSH_9.2", "does not speak FTP"),
         ("greeting", HANGS_UP, "hung up"),
         ("greeting", ENDLESS, "does not speak FTP"),
+        ("greeting", ENDLESS_LINE, "does not speak FTP"),
         ("PASS", "530 wrong", "wrong"),
         ("PASS", "332 account?", "account"),
         ("PASS", HANGS_UP, "hung up"),
@@ -245,6 +252,14 @@ fn what_is_not_there_is_4_and_what_is_not_whole_is_1() {
     ends(Odd::sending(b"soup and cake"), &["get", "URL/menu"], 1, "13 octets came of 4");
     ends(Odd::saying("verdict", "451 the disk is broken"), &["get", "URL/menu"], 1, "the disk is broken");
     ends(Odd { again: true, ..Odd::sending(b"no listing\r\n") }, &["ls", "URL/"], 1, "no listing");
+}
+
+#[test]
+fn a_listing_of_one_line_without_end_is_1_at_its_first_64_kib() {
+    for line in ["type=file;size=4; menu", "no listing", " "] {
+        let odd = Odd { again: true, ..Odd::sending(line.repeat(1000).as_bytes()) };
+        ends(odd, &["ls", "URL/"], 1, "a line of more than 65536 octets");
+    }
 }
 
 #[test]

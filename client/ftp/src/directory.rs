@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::pump::{Counter, into_hands};
 use ftp::client::{Start, Words};
 use ftp::command::{Change, Site as SiteCommand};
-use ftp::dialect::{Found, Kind, Precision, Reader, RemoteName, Stamp, zone_secs};
+use ftp::dialect::{Found, Kind, LINE_MAX_OCTETS, Precision, Reader, RemoteName, Stamp, zone_secs};
 use ftp::{Command, Moment, Reply, WirePath};
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -167,6 +167,9 @@ impl Connection {
                 reader.take(octets, |found| entries.push(found));
                 if entries.len() > ENTRIES_MAX || sum > LISTING_MAX_OCTETS {
                     return Err(io::Error::other(format!("more than {ENTRIES_MAX} entries")));
+                }
+                if reader.is_endless() {
+                    return Err(io::Error::other(format!("a line of more than {LINE_MAX_OCTETS} octets")));
                 }
                 if reader.unread() > UNREAD_MAX {
                     return Err(io::Error::other("what comes is no listing"));

@@ -169,6 +169,14 @@ struct Pack {
     heard: Vec<Reply>,
     /// The last of them asks for the way to the data of the next transfer.
     ahead: bool,
+    /// Some of them make the server read whole files.
+    slow: bool,
+}
+
+impl Pack {
+    fn new(words: Vec<Words>) -> Self {
+        Pack { slow: words.iter().any(Words::is_slow), left: words.into(), ..Pack::default() }
+    }
 }
 
 impl std::fmt::Debug for Client {
@@ -241,12 +249,9 @@ impl Client {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Say(words) => {
-                let pack = Pack { left: words.into(), ..Pack::default() };
-                self.go_on_saying(pack);
-            }
+            Order::Say(words) => self.go_on_saying(Pack::new(words)),
             Order::SayAhead(words) => {
-                let mut pack = Pack { left: words.into(), ..Pack::default() };
+                let mut pack = Pack::new(words);
                 if let Some(passive) = self.ahead().filter(|_| self.settings.pipelining) {
                     pack.left.push_back(Words::from(&passive));
                     pack.ahead = true;
@@ -317,6 +322,14 @@ impl Client {
         }
     }
 
+    /// How long the next reply may take.
+    fn patience(&self) -> Duration {
+        match &self.state {
+            State::Saying(pack) if pack.slow => self.settings.verdict_limit,
+            _ => self.settings.reply_limit,
+        }
+    }
+
     /// While data move, the house watches over them.
     fn is_moving(&self) -> bool {
         matches!(&self.state, State::Busy(busy) if busy.is_moving())
@@ -352,7 +365,7 @@ impl Session for Client {
                     // While data move the control connection may be silent as long as it likes.
                     State::Busy(_) => {}
                     State::Aborting(..) => self.deadline = now + ABORT_LIMIT,
-                    _ => self.deadline = now + self.settings.reply_limit,
+                    _ => self.deadline = now + self.patience(),
                 }
                 self.reply(reply, now);
             }
@@ -385,7 +398,10 @@ impl Session for Client {
     fn answer(&mut self, answer: Answer, now: Instant) {
         self.deadline = now + self.settings.reply_limit;
         match (std::mem::replace(&mut self.state, State::Closing), answer) {
-            (State::Order, Answer::Order(order)) => self.obey(order),
+            (State::Order, Answer::Order(order)) => {
+                self.obey(order);
+                self.deadline = now + self.patience();
+            }
             (State::Reaching(errand), Answer::Dialled) => self.reached(errand),
             (State::Reaching(errand), Answer::Listening(address)) => self.invite(errand, address),
             (State::Reaching(errand), Answer::Unreachable) => self.unreachable(errand, None),

@@ -39,8 +39,8 @@ pub use name::{NameFlaw, RemoteName};
 use crate::moment::Moment;
 use tokens::Tokens;
 
-/// A name of 4,095 octets, and much beside it. Longer lines are thrown away.
-pub const LINE_MAX_OCTETS: usize = 16_384;
+/// A name of 4,095 octets, each told by three, and much beside it. Longer lines are thrown away.
+pub const LINE_MAX_OCTETS: usize = 64 * 1024;
 
 /// One thing in a directory, as far as the server has told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +170,11 @@ impl Reader {
     /// How many lines said nothing that could be understood.
     pub fn unread(&self) -> u64 {
         self.unread
+    }
+
+    /// Whether the line at hand is longer than any line may be, and has not ended yet.
+    pub fn is_endless(&self) -> bool {
+        self.overflowing
     }
 
     fn gather(&mut self, piece: &[u8]) {

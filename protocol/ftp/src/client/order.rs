@@ -235,6 +235,13 @@ impl Words {
         good.then(|| Self::line(&line))
     }
 
+    /// Whether the server reads whole files before it answers.
+    pub(super) fn is_slow(&self) -> bool {
+        const SLOW: [&str; 7] = ["COMB", "HASH", "XCRC", "XMD5", "XSHA1", "XSHA256", "XSHA512"];
+        let (verb, _) = crate::command::split(&self.0);
+        SLOW.iter().any(|slow| verb.eq_ignore_ascii_case(slow.as_bytes()))
+    }
+
     fn line(text: &[u8]) -> Self {
         let mut line = Vec::with_capacity(text.len() + 2);
         telnet::encode(text, &mut line);

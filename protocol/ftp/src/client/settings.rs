@@ -30,7 +30,8 @@ pub struct Settings {
     pub ways: Vec<Way>,
     /// How long the server may take to answer (usually [`REPLY_LIMIT`](super::REPLY_LIMIT)).
     pub reply_limit: Duration,
-    /// How long it may take behind the last octet of a transfer (usually [`VERDICT_LIMIT`](super::VERDICT_LIMIT)).
+    /// How long it may take behind the last octet of a transfer, and over what reads whole files: COMB, sums (usually
+    /// [`VERDICT_LIMIT`](super::VERDICT_LIMIT)).
     pub verdict_limit: Duration,
 }
 
