@@ -2,8 +2,9 @@
 
 use crate::{BINARY, dev};
 use harness::Server;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// A way to the server: scheme, service, and what else has to be said.
 fn ways(server: &Server) -> Vec<(String, Vec<String>)> {
@@ -164,6 +165,58 @@ fn a_transfer_that_was_killed_is_gone_on_with() {
     let dialogue = String::from_utf8_lossy(&dialogue.stderr).into_owned();
     assert!(dialogue.contains("XSHA256") || dialogue.contains("HASH"), "the beginning is compared: {dialogue}");
     assert!(std::fs::read(folder.path().join("back")).expect("a file") == content());
+}
+
+/// So long that it goes in three pieces, none of which is like another.
+fn large() -> Vec<u8> {
+    (0..25 << 17).flat_map(|number: u64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes()).collect()
+}
+
+#[test]
+fn a_large_file_goes_in_pieces_that_the_server_joins() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("film"), large()).expect("written");
+    for (url, more) in ways(&server) {
+        let put = ["put", "--in-pieces", "--show-dialogue", "--verify", "-P", "3", "film", &format!("{url}films/")];
+        done(folder.path(), &more, &["mkdir", &format!("{url}films")]);
+        let told = run(folder.path(), &more, &put);
+        let told = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert_eq!((told.matches(" C: STOR ").count(), told.matches(" C: COMB ").count()), (3, 1), "{told}");
+        assert_eq!(done(folder.path(), &more, &["ls", &format!("{url}films")]), "film\n");
+        done(folder.path(), &more, &["get", "-P", "1", "-o", "back", &format!("{url}films/film")]);
+        assert!(std::fs::read(folder.path().join("back")).expect("a file") == large());
+        done(folder.path(), &more, &["rm", "-r", &format!("{url}films")]);
+    }
+}
+
+#[test]
+fn pieces_that_were_killed_are_no_file_and_are_gone_on_with() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    std::fs::write(folder.path().join("film"), large()).expect("written");
+    let to = format!("{url}film");
+    let mut child = Command::new(BINARY)
+        .args(["ftp", "put", "--no-tls", "--in-pieces", "-P", "2", "--limit-rate", "16M", "--show-dialogue", "film", &to])
+        .current_dir(folder.path())
+        .env("PACKETBOAT_FTP_PASSWORD", "hungry")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let lines = BufReader::new(child.stderr.take().expect("piped")).lines().map(|line| line.expect("text"));
+    // Whoever begins the third has sent one of the others.
+    assert!(lines.filter(|line| line.contains(" C: STOR ")).nth(2).is_some(), "it ended before it was killed");
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert_eq!(run(folder.path(), &more, &["get", "-o", "back", &to]).status.code(), Some(4));
+    let told = run(folder.path(), &more, &["put", "-c", "--in-pieces", "-P", "3", "--show-dialogue", "film", &to]);
+    assert!(told.status.success(), "{told:?}");
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.matches(" C: STOR ").count() < 3 && told.matches(" C: COMB ").count() == 1, "{told}");
+    done(folder.path(), &more, &["get", "-P", "1", "-o", "back", &to]);
+    assert!(std::fs::read(folder.path().join("back")).expect("a file") == large());
+    assert_eq!(done(folder.path(), &more, &["ls", &url]), "film\nreadme.txt\nrecipes/\nshared/\n");
 }
 
 #[test]

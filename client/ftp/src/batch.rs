@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! Move ─→ one connection fetches or sends it
-//!   └─ large, and hands are free ─→ its pieces, one a connection (see `pieces`)
+//!   └─ large, and hands are free ─→ its pieces, one a connection (see `pieces`, `shipment`)
 //! ```
 //!
-//! Invariants: a file that cannot be had in pieces is fetched as a whole; each file is told to be done, or to have failed,
+//! Invariants: a file that cannot go in pieces goes as a whole; each file is told to be done, or to have failed,
 //! once.
 //! Not here: which files (mirror, and whoever asks), how one moves (fetch, send, pieces).
 
@@ -17,21 +17,40 @@ use crate::fetch::Fetch;
 use crate::mirror::Report;
 use crate::pieces::{About, PIECE_MIN_OCTETS, Whole};
 use crate::send::Send;
+use crate::shipment::Shipment;
+use ftp::Moment;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A file, or a piece of one.
-#[derive(Clone)]
-enum Errand {
+enum Errand<W> {
     File(Move),
-    /// The same, which cannot be had in pieces.
+    /// The same, which does not go in pieces.
     Undivided(Move),
-    Piece(Arc<Move>, Arc<Whole>, usize),
+    Piece(Arc<Move>, Arc<W>, usize),
 }
 
-impl Errand {
+/// A file in pieces.
+trait Divided: std::marker::Send + Sync {
+    /// Nobody needs to go on. Says whether that is news.
+    fn give_up(&self) -> bool;
+}
+
+impl Divided for Whole {
+    fn give_up(&self) -> bool {
+        self.give_up()
+    }
+}
+
+impl Divided for Shipment {
+    fn give_up(&self) -> bool {
+        self.give_up()
+    }
+}
+
+impl<W> Errand<W> {
     fn remote(&self) -> &[u8] {
         match self {
             Errand::File(file) | Errand::Undivided(file) => &file.remote,
@@ -40,7 +59,7 @@ impl Errand {
     }
 }
 
-impl Task for Errand {
+impl<W: Divided> Task for Errand<W> {
     fn name(&self) -> String {
         shown(self.remote())
     }
@@ -85,11 +104,14 @@ impl Crew {
     ) -> Result<Report, Error> {
         let (tasks, sum) = (Tasks::lazy(moves.map(Errand::File), count), Sum::default());
         let failed = self
-            .work(&tasks, async |connection: &mut Connection, errand: &Errand| match errand {
+            .work(&tasks, async |connection: &mut Connection, errand: &Errand<Whole>| match errand {
                 Errand::File(file) => {
+                    // A listing may be of yesterday.
+                    let fresh = file.size.is_none();
                     let file = measured(connection, file).await?;
                     self.tell(&Event::Begun { name: &errand.name(), octets: file.size });
-                    match self.divide(connection, &file, &tasks, wishes).await? {
+                    let told = if fresh { Some((file.size, file.time)) } else { None };
+                    match self.divide(connection, &file, told, &tasks, wishes).await? {
                         true => Ok(()),
                         false => self.fetch_whole(connection, &file, wishes, &sum).await,
                     }
@@ -119,17 +141,30 @@ impl Crew {
         count: usize,
         wishes: &Send,
     ) -> Result<Report, Error> {
-        let (tasks, sum) = (Tasks::lazy(moves, count), Sum::default());
+        let (tasks, sum) = (Tasks::lazy(moves.map(Errand::File), count), Sum::default());
         let failed = self
-            .work(&tasks, async |connection: &mut Connection, file: &Move| {
-                self.tell(&Event::Begun { name: &file.name(), octets: file.size });
-                let wishes = Send { heard: self.heard(shown(&file.remote)), ..wishes.clone() };
-                let octets = connection.send(&file.local, &file.remote, &wishes).await?.octets;
-                if let Some(mode) = file.mode {
-                    connection.set_mode(&file.remote, mode & 0o777).await?;
+            .work(&tasks, async |connection: &mut Connection, errand: &Errand<Shipment>| match errand {
+                Errand::File(file) => {
+                    self.tell(&Event::Begun { name: &errand.name(), octets: file.size });
+                    match self.divide_sent(connection, file, &tasks, wishes).await? {
+                        true => Ok(()),
+                        false => self.send_whole(connection, file, wishes, &sum).await,
+                    }
                 }
-                self.done(file, octets, &sum);
-                Ok(())
+                Errand::Undivided(file) => self.send_whole(connection, file, wishes, &sum).await,
+                Errand::Piece(file, shipment, index) => {
+                    match self.send_piece(connection, (file, shipment, *index), wishes, &sum).await {
+                        // It is said without pieces what the reason is, if it is another one.
+                        Err(Error::Refused { .. }) if shipment.give_up() => {
+                            connection.discard_shipment(shipment).await?;
+                            tasks.add(Errand::Undivided(file.as_ref().clone()));
+                            Ok(())
+                        }
+                        // Others have said so.
+                        Err(_) if shipment.is_given_up() => Ok(()),
+                        other => other,
+                    }
+                }
             })
             .await?;
         Ok(sum.report(failed))
@@ -155,21 +190,92 @@ impl Crew {
         Ok(())
     }
 
+    async fn send_whole(
+        &self,
+        connection: &mut Connection,
+        file: &Move,
+        wishes: &Send,
+        sum: &Sum,
+    ) -> Result<(), Error> {
+        let wishes = Send { heard: self.heard(shown(&file.remote)), ..wishes.clone() };
+        let octets = connection.send(&file.local, &file.remote, &wishes).await?.octets;
+        self.sent(connection, file, octets, sum).await
+    }
+
+    async fn sent(&self, connection: &mut Connection, file: &Move, octets: u64, sum: &Sum) -> Result<(), Error> {
+        if let Some(mode) = file.mode {
+            connection.set_mode(&file.remote, mode & 0o777).await?;
+        }
+        self.done(file, octets, sum);
+        Ok(())
+    }
+
+    /// How many would share a file with so many tasks open, its own among them.
+    fn free(&self, open: usize) -> u64 {
+        (self.hands() + 1).saturating_sub(open) as u64
+    }
+
+    /// Makes a task of each piece that is sent, if that is wished, the file is large, the server joins them, and there are hands
+    /// that have nothing else to do.
+    async fn divide_sent(
+        &self,
+        connection: &mut Connection,
+        file: &Move,
+        tasks: &Tasks<'_, Errand<Shipment>>,
+        wishes: &Send,
+    ) -> Result<bool, Error> {
+        let features = connection.features();
+        let can = features.comb && features.size;
+        if !can || !wishes.in_pieces || wishes.in_place || self.free(tasks.open()) < 2 {
+            return Ok(false);
+        }
+        let Some(shipment) = Shipment::begin(&file.local, &file.remote)? else { return Ok(false) };
+        connection.prepare_shipment(&shipment, wishes).await?;
+        let (file, shipment) = (Arc::new(file.clone()), Arc::new(shipment));
+        for index in 0..shipment.pieces() {
+            tasks.add(Errand::Piece(file.clone(), shipment.clone(), index));
+        }
+        Ok(true)
+    }
+
+    async fn send_piece(
+        &self,
+        connection: &mut Connection,
+        (file, shipment, index): (&Move, &Arc<Shipment>, usize),
+        wishes: &Send,
+        sum: &Sum,
+    ) -> Result<(), Error> {
+        if shipment.is_given_up() {
+            return Ok(());
+        }
+        let wishes = Send { heard: self.heard(shown(&file.remote)), ..wishes.clone() };
+        connection.send_piece(shipment, index, &wishes).await?;
+        if shipment.is_to_complete() {
+            let octets = connection.join_shipment(shipment, &wishes).await?.octets;
+            self.sent(connection, file, octets, sum).await?;
+        }
+        Ok(())
+    }
+
     /// Makes a task of each piece, if the file is large and there are hands that have nothing else to do.
     async fn divide(
         &self,
         connection: &mut Connection,
         file: &Move,
-        tasks: &Tasks<'_, Errand>,
+        told: Option<(Option<u64>, Option<Moment>)>,
+        tasks: &Tasks<'_, Errand<Whole>>,
         wishes: &Fetch,
     ) -> Result<bool, Error> {
-        let free = (self.hands() + 1).saturating_sub(tasks.open()) as u64;
+        let free = self.free(tasks.open());
         let worth = |size: u64| (size / PIECE_MIN_OCTETS).min(free);
         if !connection.features().rest || file.size.is_none_or(|size| worth(size) < 2) {
             return Ok(false);
         }
-        // A listing may be of yesterday.
-        let (Some(size), told) = connection.measure(&wire_path(&file.remote)?).await? else { return Ok(false) };
+        let told = match told {
+            Some(told) => told,
+            None => connection.measure(&wire_path(&file.remote)?).await?,
+        };
+        let (Some(size), told) = told else { return Ok(false) };
         let about = About { size, time: file.time, told };
         let pieces = worth(size);
         let whole = Arc::new(Whole::begin(&file.remote, &file.local, &about, pieces, wishes.resume)?);

@@ -84,7 +84,7 @@ enum Spare {
 }
 
 /// A task for the crew.
-pub(crate) trait Task: Send + Clone {
+pub(crate) trait Task: Send {
     /// For people.
     fn name(&self) -> String;
 

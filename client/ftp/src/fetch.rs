@@ -101,7 +101,7 @@ impl Connection {
         }
         let mut done = false;
         if begun > 0 {
-            match self.same_sum(wire, &file, begun).await? {
+            match self.same_sum(wire, &file, &(0..begun)).await? {
                 Some(false) => begun = 0,
                 Some(true) => done = size == Some(begun),
                 None => {}
@@ -119,7 +119,7 @@ impl Connection {
             return Err(Error::Differs { step: step.into(), why });
         }
         // What was put together from two transfers is compared in any case.
-        let verified = if wishes.verify || begun > 0 { self.same_sum(wire, &file, octets).await? } else { None };
+        let verified = if wishes.verify || begun > 0 { self.same_sum(wire, &file, &(0..octets)).await? } else { None };
         if verified == Some(false) {
             // Neither is it gone on with.
             file.set_len(0).map_err(local)?;

@@ -78,6 +78,8 @@ pub struct Mirror {
     pub resume: bool,
     /// Compare sums of what was moved, if the server tells them.
     pub verify: bool,
+    /// Send large files in pieces, where the server joins them.
+    pub in_pieces: bool,
 }
 
 /// What becomes of links in the source.
@@ -319,7 +321,7 @@ impl Mirror {
                 crew.fetch_moves(moves, files, &wishes).await
             }
             Direction::There => {
-                let wishes = Send { resume, verify, keep_time, ..Send::default() };
+                let wishes = Send { resume, verify, keep_time, in_pieces: self.in_pieces, ..Send::default() };
                 crew.send_moves(moves, files, &wishes).await
             }
             Direction::Across(far) => {

@@ -6,6 +6,7 @@
 //! Invariants: a part's name is a name wherever the file's is, at most 255 octets long; it begins with a dot.
 
 use ftp::path::NAME_MAX_OCTETS;
+use std::ops::Range;
 
 /// What is at the end of a part's name.
 const END: &[u8] = b".part";
@@ -15,10 +16,19 @@ const TAG_OCTETS: usize = 9;
 
 /// The name of a part of `name`, whose source has this size and this time.
 pub fn part_name(name: &[u8], size: Option<u64>, time: Option<i64>) -> Vec<u8> {
+    tagged(name, &[size.unwrap_or(u64::MAX).to_be_bytes(), time.unwrap_or(i64::MIN).to_be_bytes()])
+}
+
+/// The name of a piece of such a part: of all of it, too.
+pub fn piece_name(name: &[u8], size: u64, time: Option<i64>, piece: &Range<u64>) -> Vec<u8> {
+    let whose = [size.to_be_bytes(), time.unwrap_or(i64::MIN).to_be_bytes()];
+    tagged(name, &[whose[0], whose[1], piece.start.to_be_bytes(), piece.end.to_be_bytes()])
+}
+
+fn tagged(name: &[u8], numbers: &[[u8; 8]]) -> Vec<u8> {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(name);
-    hasher.update(&size.unwrap_or(u64::MAX).to_be_bytes());
-    hasher.update(&time.unwrap_or(i64::MIN).to_be_bytes());
+    numbers.iter().for_each(|number| hasher.update(number));
     let tag = format!(".{:08x}", hasher.finalize());
     let room = NAME_MAX_OCTETS - 1 - tag.len() - END.len();
     let mut cut = name.len().min(room);
@@ -58,6 +68,16 @@ mod tests {
         assert!(!is_part(b".part") && !is_part(b".menu.part") && !is_part(b"menu.txt.5f3a09c1.part"));
         for other in [part_name(b"menu.txt", Some(6), Some(7)), part_name(b"menu.txt", Some(5), None)] {
             assert_ne!(part, other);
+        }
+    }
+
+    #[test]
+    fn pieces_and_what_they_are_joined_to_have_names_of_their_own() {
+        let piece = |stretch: std::ops::Range<u64>| piece_name(b"menu.txt", 5, Some(7), &stretch);
+        let names = [part_name(b"menu.txt", Some(5), Some(7)), piece(0..5), piece(0..3), piece(3..5)];
+        for (at, name) in names.iter().enumerate() {
+            assert!(is_part_of(name, b"menu.txt"));
+            assert!(!names[..at].contains(name));
         }
     }
 

@@ -12,7 +12,7 @@
 //!
 //! Invariants: no piece writes where another one does; a part with a piece missing does not get the file's name; a file that
 //! changed meanwhile does not either.
-//! Not here: which files are worth it, and who fetches the pieces (batch).
+//! Not here: which files are worth it, and who fetches the pieces (batch); pieces that are sent (shipment).
 
 use crate::connection::{Connection, wire_path};
 use crate::directory::shown;
@@ -226,7 +226,7 @@ impl Connection {
             return Err(differs("the file changed while it was fetched"));
         }
         let sum = wishes.verify || whole.resumed_at > 0;
-        let verified = if sum { self.same_sum(&whole.wire, &whole.file, whole.size).await? } else { None };
+        let verified = if sum { self.same_sum(&whole.wire, &whole.file, &(0..whole.size)).await? } else { None };
         if verified == Some(false) {
             whole.discard();
             return Err(differs("the sums differ"));
@@ -238,7 +238,7 @@ impl Connection {
 }
 
 /// What is not here yet, in pieces of equal length. The first begins with what is here.
-fn split(size: u64, begun: u64, pieces: u64) -> Vec<(u64, u64, u64)> {
+pub(crate) fn split(size: u64, begun: u64, pieces: u64) -> Vec<(u64, u64, u64)> {
     let share = (size - begun).div_ceil(pieces.clamp(1, PIECES_MAX as u64)).max(1);
     let mut ranges = vec![(0, begun, (begun + share).min(size))];
     while let Some(&(_, _, until)) = ranges.last()

@@ -8,7 +8,7 @@
 //!
 //! Invariants: what is at the file's name there before is there until the new one is whole, unless the server does not rename
 //! over files: then it is removed right before.
-//! Not here: which files (mirror).
+//! Not here: which files (mirror), a large one in pieces (shipment).
 
 use crate::connection::{Connection, wire_path};
 use crate::directory::{join, moment, shown, size_of};
@@ -19,6 +19,7 @@ use ftp::client::{Start, Words};
 use ftp::{Command, Moment, WirePath};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +38,8 @@ pub struct Send {
     pub keep_time: bool,
     /// Write to the file's own name at once, for servers that do not let us rename.
     pub in_place: bool,
+    /// Send a large file in pieces over several connections, where the server joins them. It copies the file for that.
+    pub in_pieces: bool,
     /// Who hears of every stretch.
     pub heard: Option<Arc<dyn Fn(u64) + std::marker::Send + Sync>>,
 }
@@ -71,26 +74,27 @@ impl Connection {
         let time = about.modified().ok().map(moment);
         let whole = wire_path(path)?;
         let part = if wishes.in_place { whole.clone() } else { wire_path(&beside(path, octets, time))? };
-        let begun = if wishes.resume { self.begun(&part, &file, octets).await? } else { 0 };
+        let begun = if wishes.resume { self.begun(&part, &file, &(0..octets)).await? } else { 0 };
         if begun < octets || octets == 0 {
-            self.send_from(&part, &file, begun, octets, wishes, &step).await?;
+            self.send_from(&part, &file, &(0..octets), begun, wishes, &step).await?;
         }
         let verified = self.look_over(&part, &file, octets, wishes.verify || begun > 0, &step).await?;
         let dated = self.finish(&part, &whole, time.filter(|_| wishes.keep_time), &step).await?;
         Ok(Sent { octets, resumed_at: begun, verified, dated })
     }
 
-    async fn send_from(
+    /// Sends a stretch of a file, but for what is there already of it.
+    pub(crate) async fn send_from(
         &mut self,
         part: &WirePath,
         file: &Arc<File>,
+        stretch: &Range<u64>,
         begun: u64,
-        octets: u64,
         wishes: &Send,
         step: &str,
     ) -> Result<(), Error> {
         let counter = Counter::heard_by(wishes.heard.clone());
-        let pump = from_file(file.clone(), begun, octets, counter);
+        let pump = from_file(file.clone(), stretch.start + begun, stretch.end, counter);
         let start = if begun == 0 { Start::Beginning } else { Start::At(begun) };
         let sent = self.transfer(Words::from(Command::Stor(part.clone())), start, pump.clone(), step).await;
         match sent {
@@ -102,27 +106,34 @@ impl Connection {
         }
     }
 
-    /// How much of our file is there already: as much as the server has, if it is ours.
-    async fn begun(&mut self, part: &WirePath, file: &Arc<File>, octets: u64) -> Result<u64, Error> {
+    /// How much of a stretch of our file is there already: as much as the server has, if it is ours.
+    pub(crate) async fn begun(
+        &mut self,
+        part: &WirePath,
+        file: &Arc<File>,
+        stretch: &Range<u64>,
+    ) -> Result<u64, Error> {
         let there = self.measure(part).await?.0.unwrap_or(0);
-        if there == 0 || there > octets {
+        if there == 0 || there > stretch.end - stretch.start {
             return Ok(0);
         }
-        let same = match self.same_sum(part, file, there).await? {
+        let ours = stretch.start..stretch.start + there;
+        let same = match self.same_sum(part, file, &ours).await? {
             Some(same) => same,
-            None => self.same_end(part, file, there).await?,
+            None => self.same_end(part, file, &ours).await?,
         };
         Ok(if same { there } else { 0 })
     }
 
     /// Fetches the last octets that the server has, and compares them with ours.
-    async fn same_end(&mut self, part: &WirePath, file: &Arc<File>, there: u64) -> Result<bool, Error> {
+    async fn same_end(&mut self, part: &WirePath, file: &Arc<File>, stretch: &Range<u64>) -> Result<bool, Error> {
+        let there = stretch.end - stretch.start;
         let from = there.saturating_sub(COMPARED_OCTETS);
         if from > 0 && !self.features().rest {
             return Ok(false);
         }
         let mut ours = vec![0; usize::try_from(there - from).unwrap_or(0)];
-        file.read_exact_at(&mut ours, from).map_err(|why| Error::local("the file to be sent", why))?;
+        file.read_exact_at(&mut ours, stretch.start + from).map_err(|why| Error::local("the file to be sent", why))?;
         let heard = Arc::new(Mutex::new(Vec::new()));
         let hands = {
             let (heard, most) = (heard.clone(), ours.len());
@@ -144,7 +155,7 @@ impl Connection {
     }
 
     /// Whether all has arrived. Says whether sums were compared.
-    async fn look_over(
+    pub(crate) async fn look_over(
         &mut self,
         part: &WirePath,
         file: &Arc<File>,
@@ -160,7 +171,7 @@ impl Connection {
                 return Err(Error::Differs { step: step.into(), why });
             }
         }
-        match if verify { self.same_sum(part, file, octets).await? } else { None } {
+        match if verify { self.same_sum(part, file, &(0..octets)).await? } else { None } {
             Some(false) => {
                 let _ = self.say(vec![Command::Dele(part.clone()).into()]).await?;
                 Err(Error::Differs { step: step.into(), why: "the sums differ".into() })
@@ -204,9 +215,14 @@ impl Connection {
 
 /// The part's path, beside the file's.
 pub(crate) fn beside(path: &[u8], octets: u64, time: Option<Moment>) -> Vec<u8> {
-    let (directory, name) = match path.iter().rposition(|octet| *octet == b'/') {
-        Some(at) => (&path[..=at], &path[at + 1..]),
-        None => (&b""[..], path),
-    };
+    let (directory, name) = parted(path);
     join(directory, &part_name(name, Some(octets), time.map(Moment::unix_secs)))
+}
+
+/// The directory, and the name in it.
+pub(crate) fn parted(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|octet| *octet == b'/') {
+        Some(at) => path.split_at(at + 1),
+        None => (b"", path),
+    }
 }

@@ -12,6 +12,7 @@ use ftp::command::{Options, Stretch};
 use ftp::{Command, HashKind, WirePath};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -34,11 +35,11 @@ fn ours(kind: HashKind) -> Option<Summing> {
     })
 }
 
-/// The sum of the first `until` octets of a file here, as hexadecimal digits.
-pub async fn local(file: Arc<File>, kind: HashKind, until: u64) -> io::Result<Option<String>> {
+/// The sum of a stretch of a file here, as hexadecimal digits.
+pub async fn local(file: Arc<File>, kind: HashKind, stretch: Range<u64>) -> io::Result<Option<String>> {
     let Some(mut summing) = ours(kind) else { return Ok(None) };
     let counted = tokio::task::spawn_blocking(move || {
-        let (mut buffer, mut at) = (vec![0; BUFFER], 0);
+        let (mut buffer, Range { start: mut at, end: until }) = (vec![0; BUFFER], stretch);
         while at < until {
             let want = usize::try_from(until - at).unwrap_or(BUFFER).min(BUFFER);
             let read = file.read_at(&mut buffer[..want], at)?;
@@ -60,16 +61,16 @@ pub async fn local(file: Arc<File>, kind: HashKind, until: u64) -> io::Result<Op
 }
 
 impl Connection {
-    /// Whether the first `until` octets of both files are the same. `None` if the server cannot tell.
+    /// Whether the first octets of a file there are the same as this stretch of one here. `None` if the server cannot tell.
     pub(crate) async fn same_sum(
         &mut self,
         path: &WirePath,
         file: &Arc<File>,
-        until: u64,
+        stretch: &Range<u64>,
     ) -> Result<Option<bool>, Error> {
-        let Some((kind, told)) = self.remote_sum(path, until).await? else { return Ok(None) };
+        let Some((kind, told)) = self.remote_sum(path, stretch.end - stretch.start).await? else { return Ok(None) };
         let counted =
-            local(file.clone(), kind, until).await.map_err(|why| Error::local("the file to be compared", why))?;
+            local(file.clone(), kind, stretch.clone()).await.map_err(|why| Error::local("the file to be compared", why))?;
         Ok(counted.map(|counted| told.eq_ignore_ascii_case(&counted)))
     }
 

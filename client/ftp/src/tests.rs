@@ -11,6 +11,7 @@ use crate::{Crew, Direction, Links, Mirror, Selection, Url};
 use net::ClientTls;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::OwnedWriteHalf;
@@ -40,6 +41,12 @@ struct Habits {
     features: &'static str,
     /// Knows no REST, whatever FEAT says.
     no_rest: bool,
+    /// Refuses COMB, whatever FEAT says.
+    no_comb: bool,
+    /// Says 421 to whoever comes when so many are there.
+    room: Option<usize>,
+    /// Hangs up when this is said, once, having done it.
+    hangs_up_at: Option<&'static str>,
 }
 
 type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
@@ -66,9 +73,16 @@ impl Server {
         let heard = Heard::default();
         let server =
             Server { port, files: files.clone(), said: said.clone(), stalled: stalled.clone(), heard: heard.clone() };
+        let (present, hung_up) = (Arc::new(()), Arc::new(AtomicBool::new(false)));
         tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                if habits.room.is_some_and(|room| Arc::strong_count(&present) > room) {
+                    let _ = stream.write_all(b"421 full\r\n").await;
+                    continue;
+                }
                 let talk = Talk {
+                    _present: present.clone(),
+                    hung_up: hung_up.clone(),
                     habits: habits.clone(),
                     files: files.clone(),
                     said: said.clone(),
@@ -91,12 +105,27 @@ impl Server {
         Site { safety: Safety::Clear, ..Site::with_tls(&url, "hungry", nobody) }
     }
 
+    /// The names that it has, sorted.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.files.lock().expect("not poisoned").keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    fn heard(&self, verb: &str) -> Vec<String> {
+        let heard = self.heard.lock().expect("not poisoned");
+        heard.iter().filter(|line| line.starts_with(verb)).cloned().collect()
+    }
+
     fn file(&self, name: &str) -> Option<Vec<u8>> {
         self.files.lock().expect("not poisoned").get(name).cloned()
     }
 }
 
 struct Talk {
+    /// Counted.
+    _present: Arc<()>,
+    hung_up: Arc<AtomicBool>,
     habits: Habits,
     files: Files,
     said: Arc<Mutex<usize>>,
@@ -185,10 +214,33 @@ impl Talk {
                 files.insert(name.into(), moved);
                 "250 renamed".into()
             }
+            "DELE" => match self.files.lock().expect("not poisoned").remove(name) {
+                Some(_) => "250 removed".into(),
+                None => "550 none".into(),
+            },
+            "COMB" if self.habits.no_comb => "502 no".into(),
+            "COMB" => self.join(line).into(),
             "PWD" => "257 \"/\"".into(),
             _ => "200 ok".into(),
         };
+        if self.habits.hangs_up_at == Some(verb) && !self.hung_up.swap(true, Ordering::SeqCst) {
+            return None;
+        }
         self.say(writing, &(reply + "\r\n")).await
+    }
+
+    /// Puts parts behind what is there.
+    fn join(&self, line: &str) -> &'static str {
+        let Ok(ftp::Command::Comb(whole, parts)) = ftp::Command::parse(line.as_bytes()) else { return "501 what?" };
+        let name = |path: &ftp::WirePath| String::from_utf8(path.as_bytes().to_vec()).expect("UTF-8");
+        let mut files = self.files.lock().expect("not poisoned");
+        let mut joined = files.get(&name(&whole)).cloned().unwrap_or_default();
+        for part in &parts {
+            let Some(octets) = files.remove(&name(part)) else { return "550 none" };
+            joined.extend_from_slice(&octets);
+        }
+        files.insert(name(&whole), joined);
+        "250 joined"
     }
 
     async fn listen(&mut self) -> u16 {
@@ -239,6 +291,7 @@ impl Talk {
 mod pieces;
 mod proxies;
 mod scripted;
+mod shipments;
 
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|at| ((at * 31) >> 3) as u8).collect()
@@ -403,6 +456,7 @@ fn mirror(local: &Path, delete: bool) -> Mirror {
         keep_modes: false,
         resume: false,
         verify: false,
+        in_pieces: false,
     }
 }
 

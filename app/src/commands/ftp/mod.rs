@@ -117,6 +117,7 @@ async fn send(put: Put) -> Result<(), Failure> {
         verify: put.moving.verify,
         keep_time: true,
         in_place: put.in_place,
+        in_pieces: put.in_pieces,
         ..Send::default()
     };
     let crew = Crew::new(place.site, put.access.parallel.into(), show.watcher());
@@ -264,6 +265,7 @@ fn ends(source: &str, target: &str, trees: &Trees, delete: bool) -> Result<(Plac
         keep_modes: trees.keep_modes,
         resume: trees.moving.resume,
         verify: trees.moving.verify,
+        in_pieces: trees.in_pieces,
     };
     Ok((place, mirror))
 }

@@ -10,19 +10,14 @@ use crate::{Connection, Error};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-const LENGTH: usize = 3 * PIECE_MIN_OCTETS as usize + 5;
+pub(super) const LENGTH: usize = 3 * PIECE_MIN_OCTETS as usize + 5;
 
 /// No stretch of it is like another.
-fn content() -> Vec<u8> {
+pub(super) fn content() -> Vec<u8> {
     (0..LENGTH as u64 / 8 + 1)
         .flat_map(|number| number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes())
         .take(LENGTH)
         .collect()
-}
-
-fn heard(server: &Server, verb: &str) -> Vec<String> {
-    let heard = server.heard.lock().expect("not poisoned");
-    heard.iter().filter(|line| line.starts_with(verb)).cloned().collect()
 }
 
 async fn fetch(server: &Server, target: &Path, resume: bool) -> (Report, Vec<String>) {
@@ -49,8 +44,8 @@ async fn a_large_file_comes_in_pieces() {
         let (report, failures) = fetch(&server, &target, false).await;
         assert_eq!((report.moved, report.octets, failures), (1, LENGTH as u64, Vec::new()));
         assert!(std::fs::read(&target).expect("a file") == content);
-        assert_eq!(heard(&server, "RETR").len(), 3);
-        assert_eq!(heard(&server, "RANG").len(), if features.is_empty() { 0 } else { 3 });
+        assert_eq!(server.heard("RETR").len(), 3);
+        assert_eq!(server.heard("RANG").len(), if features.is_empty() { 0 } else { 3 });
         assert_eq!(names(folder.path()), ["menu"]);
     }
 }
@@ -61,7 +56,7 @@ async fn a_small_one_or_one_of_many_does_not() {
     let content = content();
     let server = Server::start(Habits::default(), &[("menu", &content[..LENGTH / 3 * 2 - 9])]).await;
     fetch(&server, &folder.path().join("menu"), false).await;
-    assert_eq!(heard(&server, "RETR").len(), 1);
+    assert_eq!(server.heard("RETR").len(), 1);
 }
 
 #[tokio::test]
@@ -92,10 +87,10 @@ async fn pieces_that_were_begun_are_gone_on_with() {
     let target = folder.path().join("menu");
     let server = Server::start(Habits::default(), &[("menu", &content)]).await;
     begin(&server, &target).await;
-    let before = heard(&server, "RETR").len();
+    let before = server.heard("RETR").len();
     let (report, failures) = fetch(&server, &target, true).await;
     assert_eq!((report.moved, failures), (1, Vec::new()));
-    assert_eq!(heard(&server, "RETR").len() - before, 2, "the first piece was here");
+    assert_eq!(server.heard("RETR").len() - before, 2, "the first piece was here");
     assert!(std::fs::read(&target).expect("a file") == content);
     assert_eq!(names(folder.path()), ["menu"]);
 }
@@ -110,10 +105,10 @@ async fn a_part_that_one_connection_began_is_gone_on_with_by_several() {
     let server = Server::start(Habits::default(), &[("menu", &content)]).await;
     fetch(&server, &target, true).await;
     assert!(std::fs::read(&target).expect("a file") == content);
-    let mut starts = heard(&server, "REST");
+    let mut starts = server.heard("REST");
     starts.sort();
     assert_eq!(
-        (heard(&server, "RETR").len(), starts.len()),
+        (server.heard("RETR").len(), starts.len()),
         (3, 2),
         "the first is compared from its start: {starts:?}"
     );

@@ -325,6 +325,7 @@ async fn send(put: Put, resume: bool, seat: &mut Seat, work: &Work) -> Result<()
         verify: work.verify || verify,
         keep_time: true,
         in_place: put.in_place,
+        in_pieces: put.in_pieces,
         ..Send::default()
     };
     work.show.expect(files.len() as u64, octets);

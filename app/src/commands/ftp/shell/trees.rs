@@ -36,6 +36,7 @@ pub async fn mirror(trees: Trees, delete: bool, seat: &mut Seat, work: &Work) ->
         keep_modes: trees.keep_modes,
         resume: trees.moving.resume,
         verify: work.verify || trees.moving.verify,
+        in_pieces: trees.in_pieces,
         ..alike(direction, remote, absolute(here)?, &trees.which)
     };
     let crew = seat.crew(work.access.parallel.into(), work.show.watcher()).await?;
@@ -77,6 +78,7 @@ fn alike(direction: Direction, remote: Vec<u8>, local: PathBuf, which: &Which) -
         keep_modes: false,
         resume: false,
         verify: false,
+        in_pieces: false,
     }
 }
 

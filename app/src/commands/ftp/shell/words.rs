@@ -261,6 +261,10 @@ pub struct Put {
     /// Write to the file's own name at once, for servers that do not let us rename.
     #[arg(long)]
     pub in_place: bool,
+    /// Send files of 16 MiB and more in pieces over several connections, if the server can join them (COMB). It copies the file
+    /// for that, and needs room for both.
+    #[arg(long, conflicts_with = "in_place")]
+    pub in_pieces: bool,
     #[command(flatten)]
     pub moving: Moving,
 }
@@ -320,6 +324,10 @@ pub struct Trees {
     /// Give files the modes that they have in the source.
     #[arg(long)]
     pub keep_modes: bool,
+    /// Send files of 16 MiB and more in pieces over several connections, if the server can join them (COMB). It copies the file
+    /// for that, and needs room for both.
+    #[arg(long)]
+    pub in_pieces: bool,
     #[command(flatten)]
     pub moving: Moving,
 }
