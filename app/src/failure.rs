@@ -87,6 +87,7 @@ fn hint(error: &ftp_client::Error) -> Option<&'static str> {
         Error::Ended(Ending { end: End::Unsafe(Unsafe::ClearData(_)), .. }) => {
             Some("--clear-data sends files in clear; anybody on the way can read them")
         }
+        Error::TooLarge { .. } => Some("what was moved so far stays; --max-entries N bears more"),
         Error::Tls { shown: Some(_), .. } => {
             Some("--ca-file FILE believes an authority of your own, --fingerprint SHA256 this one certificate")
         }

@@ -198,7 +198,19 @@ fn pieces_that_were_killed_are_no_file_and_are_gone_on_with() {
     std::fs::write(folder.path().join("film"), large()).expect("written");
     let to = format!("{url}film");
     let mut child = Command::new(BINARY)
-        .args(["ftp", "put", "--no-tls", "--in-pieces", "-P", "2", "--limit-rate", "16M", "--show-dialogue", "film", &to])
+        .args([
+            "ftp",
+            "put",
+            "--no-tls",
+            "--in-pieces",
+            "-P",
+            "2",
+            "--limit-rate",
+            "16M",
+            "--show-dialogue",
+            "film",
+            &to,
+        ])
         .current_dir(folder.path())
         .env("PACKETBOAT_FTP_PASSWORD", "hungry")
         .stderr(Stdio::piped())

@@ -32,7 +32,7 @@ const ENDLESS_LINE: &str = "-";
 const LISTENS: &str = "229";
 
 /// What it answers where it does not misbehave.
-const USUAL: [(&str, &str); 19] = [
+const USUAL: [(&str, &str); 20] = [
     ("greeting", "220 ready"),
     ("USER", "331 password?"),
     ("PASS", "230 in"),
@@ -43,6 +43,7 @@ const USUAL: [(&str, &str); 19] = [
     ("EPSV", LISTENS),
     ("RETR", "150 here"),
     ("MLSD", "150 here"),
+    ("LIST", "150 here"),
     ("STOR", "150 send"),
     ("verdict", "226 done"),
     ("RNFR", "350 and now?"),
@@ -56,15 +57,19 @@ const USUAL: [(&str, &str); 19] = [
 
 /// What is odd about it.
 #[derive(Clone, Default)]
-struct Odd {
+pub struct Odd {
     /// Answers in place of the usual ones; `greeting` and `verdict` are what it says without being asked.
-    answers: Vec<(&'static str, &'static str)>,
+    pub answers: Vec<(&'static str, &'static str)>,
     /// What it sends for RETR and MLSD.
-    data: Vec<u8>,
+    pub data: Vec<u8>,
+    /// What it sends for LIST of such a path.
+    pub listing: Option<fn(&str) -> String>,
+    /// Hears of QUIT before it is answered.
+    pub at_quit: Option<Arc<dyn Fn() + Send + Sync>>,
     /// It sends this and then neither more nor an end.
-    stalls: bool,
+    pub stalls: bool,
     /// It sends this again and again.
-    again: bool,
+    pub again: bool,
 }
 
 impl Odd {
@@ -83,7 +88,7 @@ impl Odd {
 }
 
 /// Starts it; its port. All but its first connection are refused, if that is wished: then what may pass is tried once more only.
-fn start(odd: Odd, once: bool) -> u16 {
+pub fn start(odd: Odd, once: bool) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = listener.local_addr().expect("bound").port();
     let (odd, seen) = (Arc::new(odd), AtomicUsize::new(0));
@@ -115,14 +120,21 @@ fn talk(odd: &Odd, stream: TcpStream) -> std::io::Result<()> {
             data = Some(listener);
             continue;
         }
+        if let Some(hears) = odd.at_quit.as_ref().filter(|_| verb == "QUIT") {
+            hears();
+        }
         if !say(&mut stream, odd.answer(&verb))? {
             return Ok(());
         }
-        if matches!(&verb[..], "RETR" | "MLSD" | "STOR")
+        if matches!(&verb[..], "RETR" | "MLSD" | "STOR" | "LIST")
             && odd.answer(&verb).starts_with('1')
             && let Some(listener) = data.take()
         {
-            transfer(odd, listener.accept()?.0, verb == "STOR")?;
+            let mut data = listener.accept()?.0;
+            match odd.listing.filter(|_| verb == "LIST") {
+                Some(listing) => data.write_all(listing(line.rsplit(' ').next().unwrap_or("")).as_bytes())?,
+                None => transfer(odd, data, verb == "STOR")?,
+            }
             if !say(&mut stream, odd.answer("verdict"))? {
                 return Ok(());
             }
@@ -165,6 +177,11 @@ fn transfer(odd: &Odd, mut data: TcpStream, takes: bool) -> std::io::Result<()> 
 
 /// Runs it in this directory, `URL` standing for the server's.
 fn run(port: u16, folder: &Path, arguments: &[&str]) -> Output {
+    run_known(port, folder, arguments, |_| ())
+}
+
+/// The same; somebody hears which process it is.
+pub fn run_known(port: u16, folder: &Path, arguments: &[&str], known: impl FnOnce(u32)) -> Output {
     let url = format!("ftp://bob@127.0.0.1:{port}/");
     let child = Command::new(BINARY)
         .arg("ftp")
@@ -179,6 +196,7 @@ fn run(port: u16, folder: &Path, arguments: &[&str]) -> Output {
         .spawn()
         .expect("it runs");
     let id = child.id();
+    known(id);
     let (tell, ended) = mpsc::channel();
     std::thread::spawn(move || tell.send(child.wait_with_output()));
     let Ok(output) = ended.recv_timeout(BOUNDED) else {

@@ -9,6 +9,7 @@ mod events;
 mod ftp;
 mod ftp_client;
 mod ftp_haste;
+mod ftp_many;
 mod ftp_misbehaving;
 mod ftp_modes;
 mod ftp_served;

@@ -20,15 +20,16 @@ pub const TIMEOUT_MAX_SECS: u64 = 30 * 24 * 60 * 60;
   packetboat ftp mirror ftp://ftp.example.org/pub/menus menus
   packetboat ftp sync --dry-run site ftp://joe@www.example.org/htdocs
 
-URLs: ftp:// encrypts by AUTH TLS and sends no password without it, but to loopback; ftps:// encrypts from the first
-octet, on port 990; ftpes:// is ftp:// with TLS required everywhere. The path begins where the login leads; a second
+URLs: ftp:// encrypts by AUTH TLS and sends no password without it, but to loopback; ftps:// encrypts from the first \
+octet, on port 990; ftpes:// is ftp:// with TLS required everywhere. The path begins where the login leads; a second \
 slash, as in ftp://host//etc, means the root.
 
 The password: of --password-command, --password-file, the variable PACKETBOAT_FTP_PASSWORD, ~/.netrc, or asked for.
 
 At the prompt, `help` tells what can be said; from a pipe or a file, commands are read line by line until one fails.
 
-Exit codes: 0 done, 1 some of it failed, 2 the command line is wrong, 4 nothing of that name, 5 no connection or no login."
+Exit codes: 0 done, 1 it, or some of it, failed, 2 an option is wrong or something is not said, 4 the server has nothing of that \
+name, or not for this (550), 5 no connection or no login."
 )]
 pub struct Ftp {
     #[command(subcommand)]
@@ -328,6 +329,9 @@ pub struct Trees {
     /// for that, and needs room for both.
     #[arg(long)]
     pub in_pieces: bool,
+    /// A tree of more files and directories than these has no end.
+    #[arg(long, value_name = "N", default_value_t = ftp_client::mirror::TREE_ENTRIES_MAX)]
+    pub max_entries: u64,
     /// Say what would be done, and do nothing.
     #[arg(short = 'n', long)]
     pub dry_run: bool,

@@ -80,7 +80,9 @@ impl Crew {
     pub async fn fetch_all(&self, files: Vec<(Vec<u8>, PathBuf)>, wishes: &Fetch) -> Result<Report, Error> {
         let moves = files.into_iter().map(|(remote, local)| Move { remote, local, ..Move::default() });
         let count = moves.len();
-        self.fetch_moves(moves, count, wishes).await
+        let fetched = self.fetch_moves(moves, count, wishes).await;
+        self.rest().await;
+        fetched
     }
 
     /// Sends files, each to its own place there.
@@ -93,7 +95,9 @@ impl Crew {
             Move { remote, local, size, ..Move::default() }
         });
         let count = moves.len();
-        self.send_moves(moves, count, wishes).await
+        let sent = self.send_moves(moves, count, wishes).await;
+        self.rest().await;
+        sent
     }
 
     pub(crate) async fn fetch_moves(

@@ -11,7 +11,7 @@ use crate::site::Site;
 use futures_util::future::join_all;
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -25,6 +25,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What happens, for whoever shows it.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// So much more is to move than was known.
+    Found {
+        /// How many files.
+        files: u64,
+        /// How long they are, as far as is known.
+        octets: u64,
+    },
     /// A file begins to move.
     Begun {
         /// Its name, for people.
@@ -72,6 +79,8 @@ pub struct Crew {
     hands: usize,
     watcher: Watcher,
     spare: Arc<Mutex<Spare>>,
+    /// Connections of its own that nobody uses just now.
+    idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 /// A connection that somebody else has made, and wants to have again.
@@ -102,6 +111,8 @@ pub(crate) struct Tasks<'a, T> {
     waiting: Mutex<(VecDeque<T>, Later<'a, T>)>,
     /// How many are waiting or being done.
     open: AtomicUsize,
+    /// Those that are waiting wait for another time.
+    paused: AtomicBool,
     changed: Notify,
 }
 
@@ -113,7 +124,7 @@ impl<'a, T: Send + 'a> Tasks<'a, T> {
     /// So many, which are not made before it is their turn.
     pub(crate) fn lazy(tasks: impl Iterator<Item = T> + Send + 'a, count: usize) -> Self {
         let waiting = Mutex::new((VecDeque::new(), Box::new(tasks) as Later<'a, T>));
-        Tasks { open: AtomicUsize::new(count), waiting, changed: Notify::new() }
+        Tasks { open: AtomicUsize::new(count), waiting, paused: AtomicBool::new(false), changed: Notify::new() }
     }
 
     fn waiting(&self) -> MutexGuard<'_, (VecDeque<T>, Later<'a, T>)> {
@@ -123,6 +134,23 @@ impl<'a, T: Send + 'a> Tasks<'a, T> {
     pub(crate) fn add(&self, task: T) {
         self.open.fetch_add(1, Ordering::SeqCst);
         self.give_back(task);
+    }
+
+    /// Adds one that comes before the others.
+    pub(crate) fn add_next(&self, task: T) {
+        self.open.fetch_add(1, Ordering::SeqCst);
+        self.waiting().0.push_front(task);
+        self.changed.notify_one();
+    }
+
+    /// Nobody begins another one until [`go_on`](Self::go_on) is said.
+    pub(crate) fn pause(&self) {
+        self.paused.store(true, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.paused.store(false, Ordering::SeqCst);
     }
 
     fn give_back(&self, task: T) {
@@ -146,13 +174,16 @@ impl<'a, T: Send + 'a> Tasks<'a, T> {
         }
     }
 
-    /// The next one; nothing when all are done.
+    /// The next one; nothing when all are done, or in a pause.
     async fn next(&self) -> Option<T> {
         loop {
             // Asked for before we look, so that nothing that comes between is missed.
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
+            if self.paused.load(Ordering::SeqCst) {
+                return None;
+            }
             if let Some(task) = self.take() {
                 return Some(task);
             }
@@ -167,7 +198,7 @@ impl<'a, T: Send + 'a> Tasks<'a, T> {
 impl Crew {
     /// So many connections at most.
     pub fn new(site: Site, hands: usize, watcher: Watcher) -> Self {
-        Crew { site: Arc::new(site), hands: hands.max(1), watcher, spare: Arc::default() }
+        Crew { site: Arc::new(site), hands: hands.max(1), watcher, spare: Arc::default(), idle: Arc::default() }
     }
 
     /// Lends it a connection to the same site, which saves a login.
@@ -199,17 +230,40 @@ impl Crew {
         }
     }
 
-    /// Who needs a connection no more lets whoever lent one have it, or closes it.
-    async fn part_with(&self, mut connection: Connection) {
-        connection.more = false;
-        {
-            let mut spare = self.spare();
-            if matches!(*spare, Spare::Wanted) {
-                *spare = Spare::Lent(Box::new(connection));
-                return;
-            }
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection: the lent one, one that nobody uses just now, or a new one.
+    pub(crate) async fn take(&self) -> Result<Connection, Error> {
+        if let Some(connection) = self.borrowed() {
+            return Ok(connection);
         }
-        connection.quit().await;
+        let idle = self.idle().pop();
+        match idle {
+            Some(connection) if connection.is_open() && !connection.is_worn() => Ok(connection),
+            _ => Connection::open(&self.site).await,
+        }
+    }
+
+    /// Who needs a connection no more lets whoever lent one have it, or keeps it for the next.
+    pub(crate) fn put(&self, mut connection: Connection) {
+        if !connection.is_open() {
+            return;
+        }
+        connection.more = false;
+        let mut spare = self.spare();
+        if matches!(*spare, Spare::Wanted) {
+            *spare = Spare::Lent(Box::new(connection));
+        } else {
+            self.idle().push(connection);
+        }
+    }
+
+    /// There is nothing more to do for now: its own connections are closed.
+    pub(crate) async fn rest(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        join_all(idle.into_iter().map(Connection::quit)).await;
     }
 
     /// Where it works.
@@ -240,10 +294,7 @@ impl Crew {
         tasks: &Tasks<'t, T>,
         task: impl AsyncFn(&mut Connection, &T) -> Result<(), Error>,
     ) -> Result<u64, Error> {
-        let first = match self.borrowed() {
-            Some(connection) => connection,
-            None => Connection::open(&self.site).await?,
-        };
+        let first = self.take().await?;
         let failed = AtomicUsize::new(0);
         let present = AtomicUsize::new(1);
         let mut first = Some(first);
@@ -286,7 +337,7 @@ impl<'b, T: Task + 'b> Worker<'_, 'b, T> {
             }
         }
         if let Some(connection) = self.connection.take() {
-            self.crew.part_with(connection).await;
+            self.crew.put(connection);
         }
     }
 
@@ -327,7 +378,7 @@ impl<'b, T: Task + 'b> Worker<'_, 'b, T> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                let connection = Connection::open(&self.crew.site).await?;
+                let connection = self.crew.take().await?;
                 self.present.fetch_add(1, Ordering::SeqCst);
                 connection
             }

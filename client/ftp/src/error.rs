@@ -89,6 +89,14 @@ pub enum Error {
     /// There is more than we can bear.
     #[error("{0}")]
     TooMuch(String),
+    /// A tree has more in it than it may.
+    #[error("the {side} has more than {most} files and directories")]
+    TooLarge {
+        /// The source or the target.
+        side: &'static str,
+        /// What it may have.
+        most: u64,
+    },
 }
 
 /// How a connection ended.

@@ -3,6 +3,7 @@
 //! ```text
 //! directory by directory, over a crew: list there, list here ─→ compare ─→ Plan ─→ (shown, kept) ─→ apply:
 //!                                    what is in the way, directories, files, then what is too much
+//! where no plan is wished: a stretch of the walk ─→ its directories and files ─→ the next stretch … ─→ what is too much
 //! ```
 //!
 //! A file is moved when it is not there, when its size differs, or when the source's is newer. What has the same size and time
@@ -11,14 +12,14 @@
 //! Invariants: nothing is removed where a listing of the source failed, or had a name in it that could not be used; nothing
 //! is written outside of the target's directory, and no link is made that leads out of it; links are not followed unless that is
 //! wished; of what is the same on both
-//! sides nothing is kept in memory.
+//! sides nothing is kept in memory, and where no plan is wished, of what was moved neither.
 //! Not here: how a file moves (fetch, send, relay), how trees are looked at (compare).
 
 mod compare;
 mod links;
 
 use crate::connection::{Connection, wire_path};
-use crate::crew::{Crew, Event, Move};
+use crate::crew::{Crew, Event, Move, Pool};
 use crate::directory::{join, shown};
 use crate::error::Error;
 use crate::fetch::Fetch;
@@ -26,12 +27,19 @@ use crate::relay::Carry;
 use crate::select::Selection;
 use crate::send::Send;
 use crate::site::Site;
+use compare::Walk;
 use ftp::client::Words;
 use ftp::{Command, Moment};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+/// Ten times what is usually called large; who makes up more in one tree than that wants to fill a disk.
+pub const TREE_ENTRIES_MAX: u64 = 10_000_000;
+
+/// So much is found before it is done, where no plan is wished: what waits is kept in memory. Tests have small trees.
+const STRETCH_MIN: usize = if cfg!(test) { 3 } else { 10_000 };
 
 /// Where to.
 #[derive(Debug, Clone)]
@@ -80,6 +88,8 @@ pub struct Mirror {
     pub verify: bool,
     /// Send large files in pieces, where the server joins them.
     pub in_pieces: bool,
+    /// A tree of more files and directories than these has no end (usually [`TREE_ENTRIES_MAX`]).
+    pub entries_max: u64,
 }
 
 /// What becomes of links in the source.
@@ -227,14 +237,56 @@ impl Action {
 impl Plan {
     /// How many files will be moved, and how many octets that is as far as is known.
     pub fn to_move(&self) -> (u64, u64) {
-        self.copies().fold((0, 0), |(files, sum), (_, copy)| (files + 1, sum + copy.octets.unwrap_or(0)))
+        to_move(&self.actions)
+    }
+}
+
+fn to_move(actions: &[(Vec<u8>, Action)]) -> (u64, u64) {
+    copies(actions).fold((0, 0), |(files, sum), (_, copy)| (files + 1, sum + copy.octets.unwrap_or(0)))
+}
+
+fn copies(actions: &[(Vec<u8>, Action)]) -> impl Iterator<Item = (&Vec<u8>, &Copy)> {
+    actions.iter().filter_map(|(path, action)| match action {
+        Action::Copy(copy) => Some((path, copy)),
+        _ => None,
+    })
+}
+
+/// The crew at the one end, and connections to the other, if that is a server, too.
+struct Ends<'a> {
+    crew: &'a Crew,
+    far: Option<Pool<'a>>,
+}
+
+impl<'a> Ends<'a> {
+    fn new(mirror: &'a Mirror, crew: &'a Crew) -> Self {
+        let far = match &mirror.direction {
+            Direction::Across(far) => Some(Pool::new(&far.site)),
+            Direction::Here | Direction::There => None,
+        };
+        Ends { crew, far }
     }
 
-    fn copies(&self) -> impl Iterator<Item = (&Vec<u8>, &Copy)> {
-        self.actions.iter().filter_map(|(path, action)| match action {
-            Action::Copy(copy) => Some((path, copy)),
-            _ => None,
-        })
+    /// A connection to the target.
+    async fn take(&self) -> Result<Connection, Error> {
+        match &self.far {
+            Some(pool) => pool.take().await,
+            None => self.crew.take().await,
+        }
+    }
+
+    fn put(&self, connection: Connection) {
+        match &self.far {
+            Some(pool) => pool.put(connection),
+            None => self.crew.put(connection),
+        }
+    }
+
+    async fn rest(self) {
+        self.crew.rest().await;
+        if let Some(pool) = self.far {
+            pool.close().await;
+        }
     }
 }
 
@@ -242,9 +294,13 @@ impl Mirror {
     /// Looks at both trees.
     ///
     /// # Errors
-    /// [`Error`], when the source is not there.
+    /// [`Error`], when the source is not there, or a tree has no end.
     pub async fn plan(&self, crew: &Crew) -> Result<Plan, Error> {
-        compare::compare(self, crew).await
+        let ends = Ends::new(self, crew);
+        let walk = Walk::new(self, usize::MAX);
+        let walked = walk.go_on(&ends).await;
+        ends.rest().await;
+        walked.map(|()| walk.end())
     }
 
     /// Does what is planned.
@@ -252,39 +308,88 @@ impl Mirror {
     /// # Errors
     /// When there is no connection at all; single things that fail are told to the crew's watcher and counted.
     pub async fn apply(&self, plan: &Plan, crew: &Crew) -> Result<Report, Error> {
-        let mut report = Report::default();
-        let clearing = plan.actions.iter().take_while(|(_, action)| action.is_removal()).count();
-        let (clearing, building) = plan.actions.split_at(clearing);
+        let (ends, mut report) = (Ends::new(self, crew), Report::default());
+        let done = self.carry_out(&plan.actions, &ends, &mut report).await;
+        ends.rest().await;
+        done.map(|()| report)
+    }
+
+    /// Looks at both trees and makes them alike, a stretch after the other: then what is to be done is not kept but for what is
+    /// to be removed. The plan has what was found out, and no actions.
+    ///
+    /// # Errors
+    /// As [`plan`](Self::plan) and [`apply`](Self::apply); what was done before stays.
+    pub async fn make(&self, crew: &Crew) -> Result<(Plan, Report), Error> {
+        let (ends, mut report) = (Ends::new(self, crew), Report::default());
+        let made = self.make_between(&ends, &mut report).await;
+        ends.rest().await;
+        made.map(|plan| (plan, report))
+    }
+
+    async fn make_between(&self, ends: &Ends<'_>, report: &mut Report) -> Result<Plan, Error> {
+        // What is removed first is known last.
+        let pause_at = if self.surplus == Surplus::RemovedFirst { usize::MAX } else { STRETCH_MIN };
+        let walk = Walk::new(self, pause_at);
+        loop {
+            walk.go_on(ends).await?;
+            if walk.is_over() {
+                break;
+            }
+            self.carry_out_found(&walk.stretch(), ends, report).await?;
+        }
+        let mut plan = walk.end();
+        self.carry_out_found(&std::mem::take(&mut plan.actions), ends, report).await?;
+        Ok(plan)
+    }
+
+    async fn carry_out_found(
+        &self,
+        actions: &[(Vec<u8>, Action)],
+        ends: &Ends<'_>,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let (files, octets) = to_move(actions);
+        ends.crew.tell(&Event::Found { files, octets });
+        self.carry_out(actions, ends, report).await
+    }
+
+    async fn carry_out(
+        &self,
+        actions: &[(Vec<u8>, Action)],
+        ends: &Ends<'_>,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let clearing = actions.iter().take_while(|(_, action)| action.is_removal()).count();
+        let (clearing, building) = actions.split_at(clearing);
         for (path, _) in building.iter().filter(|(_, action)| *action == Action::Conflict) {
             let why = "one side has a file there, the other a directory or a link".into();
             let error = Error::Differs { step: "mirror".into(), why };
-            report.fail(crew, &shown(path), &error);
+            report.fail(ends.crew, &shown(path), &error);
         }
-        self.remove(clearing, crew, &mut report).await?;
-        self.make_directories(building, crew, &mut report).await?;
-        if plan.copies().next().is_some() {
-            let moved = self.move_files(plan, crew).await?;
+        self.remove(clearing, ends, report).await?;
+        self.make_directories(building, ends, report).await?;
+        if copies(building).next().is_some() {
+            let moved = self.move_files(building, ends).await?;
             report.moved += moved.moved;
             report.octets += moved.octets;
             report.failed += moved.failed;
         }
-        self.make_links(building, crew, &mut report).await?;
-        self.remove(building, crew, &mut report).await?;
-        Ok(report)
+        self.make_links(building, ends, report).await?;
+        self.remove(building, ends, report).await
     }
 
     async fn make_directories(
         &self,
         actions: &[(Vec<u8>, Action)],
-        crew: &Crew,
+        ends: &Ends<'_>,
         report: &mut Report,
     ) -> Result<(), Error> {
         let wanted = actions.iter().filter(|(_, action)| *action == Action::MakeDirectory).map(|(path, _)| &path[..]);
-        let Some((site, root)) = self.target(crew) else {
+        let Some(root) = self.target() else {
             for path in std::iter::once(&b""[..]).chain(wanted) {
                 let place = self.here(path);
                 if let Err(why) = fs::create_dir_all(&place) {
-                    report.fail(crew, &place.display().to_string(), &Error::local(&place, why));
+                    report.fail(ends.crew, &place.display().to_string(), &Error::local(&place, why));
                 }
             }
             return Ok(());
@@ -295,49 +400,50 @@ impl Mirror {
         if wanted.is_empty() && !actions.iter().any(|(_, action)| matches!(action, Action::Copy(_))) {
             return Ok(());
         }
-        let mut connection = Connection::open(site).await?;
+        let mut connection = ends.take().await?;
         if !root.is_empty() {
             connection.make_directories(root).await?;
         }
         // Those that fail because they are there already do no harm; files in the others will tell.
         connection.say(wanted).await?;
-        connection.quit().await;
+        ends.put(connection);
         Ok(())
     }
 
-    async fn move_files(&self, plan: &Plan, crew: &Crew) -> Result<Report, Error> {
-        let moves = plan.copies().map(|(path, copy)| Move {
+    async fn move_files(&self, actions: &[(Vec<u8>, Action)], ends: &Ends<'_>) -> Result<Report, Error> {
+        let moves = copies(actions).map(|(path, copy)| Move {
             remote: below(&self.remote, path),
             local: self.here(path),
             size: copy.octets,
             time: copy.time,
             mode: copy.mode,
         });
-        let files = plan.copies().count();
+        let (crew, files) = (ends.crew, copies(actions).count());
         let (resume, verify, keep_time) = (self.resume, self.verify, true);
-        match &self.direction {
-            Direction::Here => {
+        match (&self.direction, &ends.far) {
+            (Direction::Here, _) => {
                 let wishes = Fetch { resume, verify, keep_time, ..Fetch::default() };
                 crew.fetch_moves(moves, files, &wishes).await
             }
-            Direction::There => {
+            (Direction::There, _) => {
                 let wishes = Send { resume, verify, keep_time, in_pieces: self.in_pieces, ..Send::default() };
                 crew.send_moves(moves, files, &wishes).await
             }
-            Direction::Across(far) => {
-                let carries = plan.copies().map(|(path, copy)| Carry {
+            (Direction::Across(far), Some(pool)) => {
+                let carries = copies(actions).map(|(path, copy)| Carry {
                     from: below(&self.remote, path),
                     to: below(&far.path, path),
                     size: copy.octets,
                     time: copy.time,
                     mode: copy.mode,
                 });
-                crew.carry_all(carries, files, &far.site, verify).await
+                crew.carry_all(carries, files, pool, verify).await
             }
+            (Direction::Across(_), None) => Ok(Report::default()),
         }
     }
 
-    async fn remove(&self, actions: &[(Vec<u8>, Action)], crew: &Crew, report: &mut Report) -> Result<(), Error> {
+    async fn remove(&self, actions: &[(Vec<u8>, Action)], ends: &Ends<'_>, report: &mut Report) -> Result<(), Error> {
         let doomed: Vec<(&[u8], bool)> = actions
             .iter()
             .filter(|(_, action)| action.is_removal())
@@ -348,9 +454,9 @@ impl Mirror {
         }
         let mut note = |name: &str, done: Result<(), Error>| match done {
             Ok(()) => report.removed += 1,
-            Err(error) => report.fail(crew, name, &error),
+            Err(error) => report.fail(ends.crew, name, &error),
         };
-        let Some((site, root)) = self.target(crew) else {
+        let Some(root) = self.target() else {
             for (path, directory) in doomed {
                 let place = self.here(path);
                 let removed = if directory { fs::remove_dir(&place) } else { fs::remove_file(&place) };
@@ -358,7 +464,7 @@ impl Mirror {
             }
             return Ok(());
         };
-        let mut connection = Connection::open(site).await?;
+        let mut connection = ends.take().await?;
         let words = doomed
             .iter()
             .map(|(path, directory)| {
@@ -371,16 +477,16 @@ impl Mirror {
             let refused = |reply| Error::Refused { step: format!("remove {name}"), reply };
             note(&name, if reply.is_positive() { Ok(()) } else { Err(refused(reply)) });
         }
-        connection.quit().await;
+        ends.put(connection);
         Ok(())
     }
 
     /// The target, if it is on a server.
-    fn target<'a>(&'a self, crew: &'a Crew) -> Option<(&'a Site, &'a [u8])> {
+    fn target(&self) -> Option<&[u8]> {
         match &self.direction {
             Direction::Here => None,
-            Direction::There => Some((crew.site(), &self.remote)),
-            Direction::Across(far) => Some((&far.site, &far.path)),
+            Direction::There => Some(&self.remote),
+            Direction::Across(far) => Some(&far.path),
         }
     }
 

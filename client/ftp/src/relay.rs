@@ -15,7 +15,6 @@ use crate::error::Error;
 use crate::mirror::Report;
 use crate::pump::{Counter, Fault, Pump};
 use crate::send::beside;
-use crate::site::Site;
 use ftp::client::{Start, Words};
 use ftp::{Command, Moment};
 use net::{Arrival, DataLine};
@@ -57,10 +56,10 @@ impl Crew {
         &self,
         carries: impl Iterator<Item = Carry> + std::marker::Send,
         count: usize,
-        far: &Site,
+        pool: &Pool<'_>,
         verify: bool,
     ) -> Result<Report, Error> {
-        let (tasks, sum, pool) = (Tasks::lazy(carries, count), Sum::default(), Pool::new(far));
+        let (tasks, sum) = (Tasks::lazy(carries, count), Sum::default());
         let failed = self
             .work(&tasks, async |connection: &mut Connection, carry: &Carry| {
                 let carry = measured(connection, carry).await?;
@@ -76,7 +75,6 @@ impl Crew {
                 Ok(())
             })
             .await?;
-        pool.close().await;
         Ok(sum.report(failed))
     }
 }

@@ -76,10 +76,11 @@ impl Shipment {
         let named = |stretch: &Range<u64>| {
             wire_path(&join(directory, &piece_name(name, octets, time.map(Moment::unix_secs), stretch)))
         };
-        let pieces = split(octets, 0, (octets / PIECE_MIN_OCTETS).min(PIECES_MAX)).into_iter().map(|(from, _, until)| {
-            let stretch = from..until;
-            Ok(Piece { name: named(&stretch)?, stretch, sent: AtomicBool::new(false) })
-        });
+        let pieces =
+            split(octets, 0, (octets / PIECE_MIN_OCTETS).min(PIECES_MAX)).into_iter().map(|(from, _, until)| {
+                let stretch = from..until;
+                Ok(Piece { name: named(&stretch)?, stretch, sent: AtomicBool::new(false) })
+            });
         let shipment = Shipment {
             step: format!("send {}", shown(path)),
             file: Arc::new(file),
@@ -116,7 +117,8 @@ impl Shipment {
 
     /// Whether all of it is there, and the caller is the one who is to complete it.
     pub(crate) fn is_to_complete(&self) -> bool {
-        self.pieces.iter().all(|piece| piece.sent.load(Ordering::SeqCst)) && !self.completed.swap(true, Ordering::SeqCst)
+        self.pieces.iter().all(|piece| piece.sent.load(Ordering::SeqCst))
+            && !self.completed.swap(true, Ordering::SeqCst)
     }
 }
 

@@ -69,8 +69,9 @@ impl Connection {
         stretch: &Range<u64>,
     ) -> Result<Option<bool>, Error> {
         let Some((kind, told)) = self.remote_sum(path, stretch.end - stretch.start).await? else { return Ok(None) };
-        let counted =
-            local(file.clone(), kind, stretch.clone()).await.map_err(|why| Error::local("the file to be compared", why))?;
+        let counted = local(file.clone(), kind, stretch.clone())
+            .await
+            .map_err(|why| Error::local("the file to be compared", why))?;
         Ok(counted.map(|counted| told.eq_ignore_ascii_case(&counted)))
     }
 

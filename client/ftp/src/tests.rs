@@ -7,7 +7,7 @@ use crate::fetch::Fetch;
 use crate::mirror::{Compare, Only, Surplus};
 use crate::send::Send;
 use crate::site::{Safety, Site};
-use crate::{Crew, Direction, Links, Mirror, Selection, Url};
+use crate::{Crew, Direction, Event, Links, Mirror, Plan, Report, Selection, Url};
 use net::ClientTls;
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,6 +27,8 @@ struct Habits {
     size: Option<u64>,
     /// What MLSD sends, whatever is there.
     listing: Option<Vec<u8>>,
+    /// What MLSD sends of each directory.
+    listings: &'static [(&'static str, &'static str)],
     /// Sends this again and again instead of a listing's end.
     endless_listing: Option<Vec<u8>>,
     /// Knows no EPSV, and tells an address of somebody else with PASV.
@@ -267,7 +269,9 @@ impl Talk {
             self.files.lock().expect("not poisoned").insert(name.into(), stored);
             return self.say(writing, "226 stored\r\n").await;
         }
-        let listing = self.habits.listing.clone().or_else(|| self.habits.endless_listing.clone());
+        let of_it = self.habits.listings.iter().find(|(directory, _)| *directory == name);
+        let of_it = of_it.map(|(_, listing)| listing.as_bytes().to_vec());
+        let listing = of_it.or_else(|| self.habits.listing.clone()).or_else(|| self.habits.endless_listing.clone());
         let Some(octets) = (if verb == "MLSD" { Some(listing.unwrap_or_default()) } else { file }) else {
             return self.say(writing, "550 none\r\n").await;
         };
@@ -457,6 +461,7 @@ fn mirror(local: &Path, delete: bool) -> Mirror {
         resume: false,
         verify: false,
         in_pieces: false,
+        entries_max: 1000,
     }
 }
 
@@ -515,16 +520,86 @@ async fn replies_and_listings_without_end_come_to_one() {
 async fn a_tree_without_end_comes_to_one_and_nothing_is_removed() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("kept"), "kept").expect("written");
-    for (listing, passed_over) in
-        [("type=dir; deeper\r\n", 1..=1), ("type=dir; left\r\ntype=dir; right\r\n", 2..=5_000)]
-    {
-        let habits = Habits { listing: Some(listing.into()), ..Habits::default() };
-        let server = Server::start(habits, &[]).await;
-        let crew = Crew::new(server.site(), 2, Arc::new(|_| ()));
-        let plan = mirror(folder.path(), true).plan(&crew).await.expect("a plan");
-        assert!(passed_over.contains(&plan.passed_over), "{}", plan.passed_over);
-        assert!(plan.actions.iter().all(|(_, action)| *action == crate::Action::MakeDirectory));
+    let habits = Habits { listing: Some(b"type=dir; deeper\r\n".to_vec()), ..Habits::default() };
+    let server = Server::start(habits, &[]).await;
+    let crew = Crew::new(server.site(), 2, Arc::new(|_| ()));
+    let (plan, report) = mirror(folder.path(), true).make(&crew).await.expect("made");
+    assert_eq!((plan.passed_over, report.removed), (1, 0));
+    let habits = Habits { listing: Some(b"type=dir; left\r\ntype=dir; right\r\n".to_vec()), ..Habits::default() };
+    let server = Server::start(habits, &[]).await;
+    let crew = Crew::new(server.site(), 2, Arc::new(|_| ()));
+    for error in [
+        mirror(folder.path(), true).plan(&crew).await.expect_err("no end"),
+        mirror(folder.path(), true).make(&crew).await.expect_err("no end"),
+    ] {
+        assert_eq!(error.to_string(), "the source has more than 1000 files and directories");
     }
+    assert!(folder.path().join("kept").exists());
+}
+
+/// What a mirror did, step by step.
+async fn made(server: &Server, root: &Path, delete: bool) -> (Plan, Report, Vec<u64>) {
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let heard = found.clone();
+    let watcher = Arc::new(move |event: &Event<'_>| {
+        if let Event::Found { files, .. } = event {
+            heard.lock().expect("not poisoned").push(*files);
+        }
+    });
+    let crew = Crew::new(server.site(), 2, watcher);
+    let (plan, report) = mirror(root, delete).make(&crew).await.expect("made");
+    let found = found.lock().expect("not poisoned").clone();
+    (plan, report, found)
+}
+
+#[tokio::test]
+async fn without_a_plan_files_move_while_others_are_still_looked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("inside");
+    const LISTINGS: &[(&str, &str)] = &[
+        ("", "type=dir; a\r\ntype=dir; b\r\ntype=dir; c\r\ntype=file;size=4; menu\r\n"),
+        ("a", "type=file;size=4; 1\r\ntype=file;size=4; 2\r\n"),
+        ("b", "type=file;size=4; 1\r\ntype=file;size=4; 2\r\n"),
+        ("c", "type=file;size=4; 1\r\ntype=file;size=4; 2\r\n"),
+    ];
+    let files: Vec<_> =
+        ["menu", "a/1", "a/2", "b/1", "b/2", "c/1", "c/2"].into_iter().map(|name| (name, &b"soup"[..])).collect();
+    let server = Server::start(Habits { listings: LISTINGS, ..Habits::default() }, &files).await;
+    std::fs::create_dir_all(root.join("old")).expect("made");
+    std::fs::write(root.join("old/menu"), "cold").expect("written");
+    std::fs::write(root.join("a"), "in the way").expect("written");
+    let (plan, report, found) = made(&server, &root, true).await;
+    assert_eq!((report.moved, report.removed, report.failed), (7, 3, 0));
+    assert_eq!((plan.actions.len(), plan.passed_over), (0, 0));
+    assert!(found.len() >= 3, "stretches: {found:?}");
+    for (name, _) in &files {
+        assert_eq!(std::fs::read(root.join(name)).expect("a file"), b"soup", "{name}");
+    }
+    assert!(!root.join("old").exists());
+    let retrieved = server.heard.lock().expect("not poisoned").iter().position(|line| line.starts_with("RETR"));
+    let listed = server.heard.lock().expect("not poisoned").iter().rposition(|line| line.starts_with("MLSD"));
+    assert!(retrieved < listed, "the first file came before the last directory was looked into");
+    assert_eq!(server.heard("USER").len(), 2, "each connection is used again");
+    let (_, report, _) = made(&server, &root, true).await;
+    assert_eq!((report.moved, report.removed), (0, 0));
+}
+
+#[tokio::test]
+async fn what_is_in_the_way_stays_where_a_part_of_the_source_is_not_known() {
+    let folder = tempfile::tempdir().expect("a folder");
+    const LISTINGS: &[(&str, &str)] = &[
+        ("", "type=dir; a\r\ntype=dir; b\r\ntype=file;size=4; ../x\r\n"),
+        ("a", "type=file;size=4; 1\r\n"),
+        ("b", "type=file;size=4; 1\r\n"),
+    ];
+    let server =
+        Server::start(Habits { listings: LISTINGS, ..Habits::default() }, &[("a/1", b"soup"), ("b/1", b"soup")]).await;
+    std::fs::write(folder.path().join("a"), "in the way").expect("written");
+    std::fs::write(folder.path().join("old"), "old").expect("written");
+    let (plan, report, _) = made(&server, folder.path(), true).await;
+    assert_eq!((plan.passed_over, report.moved, report.removed, report.failed), (1, 1, 0, 1));
+    assert_eq!(names(folder.path()), ["a", "b", "old"]);
+    assert_eq!(std::fs::read_to_string(folder.path().join("a")).expect("a file"), "in the way");
 }
 
 #[tokio::test]

@@ -204,7 +204,17 @@ async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
     let crew = Crew::new(crew_place.site, trees.access.parallel.into(), show.watcher());
     let plan = match saved {
         Some(saved) => saved.plan,
-        None => look_at(&mirror, &crew).await?,
+        None if trees.dry_run || trees.plan.is_some() => {
+            let plan = mirror.plan(&crew).await?;
+            tell_passed_over(&plan, &mirror);
+            plan
+        }
+        None => {
+            let (plan, report) = mirror.make(&crew).await?;
+            tell_passed_over(&plan, &mirror);
+            show.add(&report);
+            return show.end();
+        }
     };
     if trees.dry_run {
         return plan::show(&plan, &trees.access);
@@ -218,12 +228,10 @@ async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
     show.end()
 }
 
-async fn look_at(mirror: &ftp_client::Mirror, crew: &Crew) -> Result<Plan, Failure> {
-    let plan = mirror.plan(crew).await?;
-    for line in plan::passed_over(&plan, mirror) {
+fn tell_passed_over(plan: &Plan, mirror: &ftp_client::Mirror) {
+    for line in plan::passed_over(plan, mirror) {
         eprintln!("packetboat: {line}");
     }
-    Ok(plan)
 }
 
 /// Where the crew works, and what it does there.
@@ -266,6 +274,7 @@ fn ends(source: &str, target: &str, trees: &Trees, delete: bool) -> Result<(Plac
         resume: trees.moving.resume,
         verify: trees.moving.verify,
         in_pieces: trees.in_pieces,
+        entries_max: trees.max_entries,
     };
     Ok((place, mirror))
 }

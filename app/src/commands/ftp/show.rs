@@ -130,10 +130,9 @@ impl Show {
     /// So much is about to move; no octets if nobody knows how many, then they are counted as files begin.
     pub fn expect(&self, files: u64, octets: u64) {
         self.bars.total.inc_length(octets);
+        // So that files do not count once more when they begin.
         self.bars.measured.store(octets > 0, Ordering::Relaxed);
-        let files = self.bars.expected.fetch_add(files, Ordering::Relaxed) + files;
-        self.bars.total.set_message(counted(files));
-        self.bars.seat_total();
+        self.bars.expect(files);
     }
 
     /// What the library tells of.
@@ -224,9 +223,20 @@ impl Bars {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn expect(&self, files: u64) {
+        let files = self.expected.fetch_add(files, Ordering::Relaxed) + files;
+        self.total.set_message(counted(files));
+        self.seat_total();
+    }
+
     fn tell(&self, event: &Event<'_>) {
         let mut files = self.files();
         match *event {
+            Event::Found { files: more, octets } => {
+                self.total.inc_length(octets);
+                self.measured.fetch_or(octets > 0, Ordering::Relaxed);
+                self.expect(more);
+            }
             Event::Begun { name, octets } => {
                 let bar = unseen_bar(octets.unwrap_or(0)).with_style(style(false)).with_message(name.to_owned());
                 let bar = self.seat(bar);
@@ -245,14 +255,20 @@ impl Bars {
             }
             Event::Done { name, .. } => drop(files.remove(name).inspect(ProgressBar::finish_and_clear)),
             Event::Again { name, error } => {
-                self.screen.line(&format!("packetboat: {}: {error}; trying again", printable(name)))
+                self.screen.line(&format!("packetboat: {}; trying again", of_file(name, error)))
             }
             Event::Failed { name, error } => {
                 drop(files.remove(name).inspect(ProgressBar::finish_and_clear));
-                self.screen.line(&format!("packetboat: {}: {error}", printable(name)));
+                self.screen.line(&format!("packetboat: {}", of_file(name, error)));
             }
         }
     }
+}
+
+/// What went wrong, and with which file: most errors say that themselves.
+fn of_file(name: &str, error: &ftp_client::Error) -> String {
+    let (name, text) = (printable(name), error.to_string());
+    if text.contains(&name) { text } else { format!("{name}: {text}") }
 }
 
 /// A bar that is on no screen yet.
@@ -275,7 +291,7 @@ fn tell_json(event: &Event<'_>) {
     let value = match *event {
         Event::Begun { name, octets } => json!({"event": "begun", "file": name, "octets": octets}),
         // A line for each stretch would be more than the file.
-        Event::Moved { .. } => return,
+        Event::Found { .. } | Event::Moved { .. } => return,
         Event::Done { name, octets } => json!({"event": "done", "file": name, "octets": octets}),
         Event::Again { name, error } => json!({"event": "again", "file": name, "why": error.to_string()}),
         Event::Failed { name, error } => json!({"event": "failed", "file": name, "why": error.to_string()}),

@@ -7,9 +7,9 @@
 //! Invariants: of a level nothing stays but its actions; of two sides that are the same, nothing.
 //! Not here: doing it (mirror).
 
-use super::{Action, Compare, Copy, Difference, Direction, Links, Mirror, Only, Plan, Surplus, below, links};
+use super::{Action, Compare, Copy, Difference, Direction, Ends, Links, Mirror, Only, Plan, Surplus, below, links};
 use crate::connection::{Connection, wire_path};
-use crate::crew::{Crew, Pool, Task, Tasks};
+use crate::crew::{Task, Tasks};
 use crate::directory::{About, DEPTH_MAX, join, moment, shown};
 use crate::error::Error;
 use crate::part::is_part;
@@ -22,10 +22,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// More directories than these are not looked into: a server may make them up without end. Tests cannot wait so long.
-const LEVELS_MAX: u64 = if cfg!(test) { 300 } else { 1_000_000 };
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where a link leads that leads out of the tree: no path below a root.
 const ELSEWHERE: &[u8] = b"/";
@@ -83,10 +80,24 @@ struct Findings {
     same: AtomicU64,
     passed_over: AtomicU64,
     links_out: AtomicU64,
-    /// Directories to be looked into, or that were.
-    levels: AtomicU64,
-    /// The source is not there.
-    missing: Mutex<Option<Error>>,
+    /// What there is in the source, and in the target.
+    entries: [AtomicU64; 2],
+    /// Why nothing more is looked into: the source is not there, or has no end.
+    stopped: Mutex<Option<Error>>,
+}
+
+impl Findings {
+    fn stop(&self, error: Error) {
+        self.stopped().get_or_insert(error);
+    }
+
+    fn stopped(&self) -> MutexGuard<'_, Option<Error>> {
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn actions(&self) -> MutexGuard<'_, Actions> {
+        self.actions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[derive(Default)]
@@ -97,42 +108,100 @@ struct Actions {
     surplus: Vec<(Vec<u8>, Action)>,
     /// What is to be replaced by something of another kind.
     replaced: Vec<Vec<u8>>,
+    /// What is to be built there, or moved: nothing is removed for it before all is known.
+    waiting: Vec<(Vec<u8>, Action)>,
 }
 
-/// Looks at both trees.
-pub(super) async fn compare(mirror: &Mirror, crew: &Crew) -> Result<Plan, Error> {
-    let findings = Findings::default();
-    let far = match &mirror.direction {
-        Direction::Across(far) => Some(Pool::new(&far.site)),
-        Direction::Here | Direction::There => None,
-    };
-    let tasks = Tasks::new(Level { path: Vec::new(), source: true, target: true, clearing: false });
-    let work = async |connection: &mut Connection, level: &Level| match &far {
-        None => Look { mirror, findings: &findings, near: connection, far: None }.look(level, &tasks).await,
-        Some(pool) => {
-            let mut other = pool.take().await?;
-            let look = Look { mirror, findings: &findings, near: connection, far: Some(&mut other) };
-            let looked = look.look(level, &tasks).await;
-            pool.put(other);
+/// A walk through both trees, which can be paused.
+pub(super) struct Walk<'m> {
+    mirror: &'m Mirror,
+    findings: Findings,
+    tasks: Tasks<'m, Level>,
+    /// It is paused when so much is to be done.
+    pause_at: usize,
+}
+
+impl<'m> Walk<'m> {
+    pub(super) fn new(mirror: &'m Mirror, pause_at: usize) -> Self {
+        let root = Level { path: Vec::new(), source: true, target: true, clearing: false };
+        Walk { mirror, findings: Findings::default(), tasks: Tasks::new(root), pause_at }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.tasks.open() == 0
+    }
+
+    /// Looks at directory after directory, to the end or to the next pause.
+    ///
+    /// # Errors
+    /// When the source is not there, or a tree has no end, or there is no connection at all.
+    pub(super) async fn go_on(&self, ends: &Ends<'_>) -> Result<(), Error> {
+        let (mirror, findings, tasks) = (self.mirror, &self.findings, &self.tasks);
+        tasks.go_on();
+        let work = async |connection: &mut Connection, level: &Level| {
+            let looked = match &ends.far {
+                None => Look { mirror, findings, near: connection, far: None }.look(level, tasks).await,
+                Some(pool) => {
+                    let mut other = pool.take().await?;
+                    let look = Look { mirror, findings, near: connection, far: Some(&mut other) };
+                    let looked = look.look(level, tasks).await;
+                    pool.put(other);
+                    looked
+                }
+            };
+            if findings.actions().to_do() >= self.pause_at || findings.stopped().is_some() {
+                tasks.pause();
+            }
             looked
+        };
+        let failed = ends.crew.work(tasks, work).await?;
+        findings.passed_over.fetch_add(failed, Ordering::Relaxed);
+        match findings.stopped().take() {
+            Some(error) => Err(error),
+            None => Ok(()),
         }
-    };
-    let failed = crew.work(&tasks, work).await?;
-    if let Some(pool) = far {
-        pool.close().await;
     }
-    if let Some(error) = findings.missing.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error);
+
+    /// What can be done already, whatever is found later: nothing is removed for it.
+    pub(super) fn stretch(&self) -> Vec<(Vec<u8>, Action)> {
+        self.findings.actions().take_stretch().in_order(self.mirror.surplus, true)
     }
-    let passed_over = findings.passed_over.into_inner() + failed;
-    let actions = findings.actions.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let actions = actions.in_order(mirror.surplus, passed_over == 0);
-    let (same, links_out) = (findings.same.into_inner(), findings.links_out.into_inner());
-    Ok(Plan { actions, same, passed_over, links_out })
+
+    /// What is left to be done, and what was found out.
+    pub(super) fn end(self) -> Plan {
+        let findings = self.findings;
+        let passed_over = findings.passed_over.into_inner();
+        let actions = findings.actions.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let actions = actions.in_order(self.mirror.surplus, passed_over == 0);
+        let (same, links_out) = (findings.same.into_inner(), findings.links_out.into_inner());
+        Plan { actions, same, passed_over, links_out }
+    }
 }
 
 impl Actions {
+    /// How much there is that needs nothing to be removed before.
+    fn to_do(&self) -> usize {
+        self.building.len() + self.copies.len()
+    }
+
+    /// Takes out what is in nobody's place.
+    fn take_stretch(&mut self) -> Actions {
+        let mut stretch = Actions {
+            building: std::mem::take(&mut self.building),
+            copies: std::mem::take(&mut self.copies),
+            ..Actions::default()
+        };
+        for list in [&mut stretch.building, &mut stretch.copies] {
+            self.waiting.extend(list.extract_if(.., |(path, _)| is_within(path, &self.replaced)));
+        }
+        stretch
+    }
+
     fn in_order(mut self, surplus: Surplus, may_remove: bool) -> Vec<(Vec<u8>, Action)> {
+        for action in std::mem::take(&mut self.waiting) {
+            let moves = matches!(action.1, Action::Copy(_) | Action::Link { .. });
+            if moves { &mut self.copies } else { &mut self.building }.push(action);
+        }
         if !may_remove {
             self.keep_all();
         }
@@ -157,15 +226,16 @@ impl Actions {
         self.clearing.clear();
         self.surplus.clear();
         let replaced = std::mem::take(&mut self.replaced);
-        let stands = |path: &[u8]| {
-            !replaced
-                .iter()
-                .any(|place| path.strip_prefix(&place[..]).is_some_and(|rest| matches!(rest, [] | [b'/', ..])))
-        };
-        self.building.retain(|(path, _)| stands(path));
-        self.copies.retain(|(path, _)| stands(path));
+        self.building.retain(|(path, _)| !is_within(path, &replaced));
+        self.copies.retain(|(path, _)| !is_within(path, &replaced));
         self.building.extend(replaced.into_iter().map(|path| (path, Action::Conflict)));
     }
+}
+
+/// Whether it is one of the places, or below one.
+fn is_within(path: &[u8], places: &[Vec<u8>]) -> bool {
+    let within = |place: &Vec<u8>| path.strip_prefix(&place[..]).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
+    places.iter().any(within)
 }
 
 /// One look at one level.
@@ -180,7 +250,7 @@ impl Look<'_> {
     async fn look(mut self, level: &Level, tasks: &Tasks<'_, Level>) -> Result<(), Error> {
         let source = match self.entries(level, true).await {
             Err(error) if level.path.is_empty() && is_missing(&error) => {
-                *self.findings.missing.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                self.findings.stop(error);
                 return Ok(());
             }
             other => other?,
@@ -197,7 +267,7 @@ impl Look<'_> {
             self.note(path, &node, there, action, &mut found, tasks);
         }
         self.note_surplus(level, target, &mut found, tasks);
-        let mut all = self.findings.actions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.findings.actions();
         all.clearing.append(&mut found.clearing);
         all.building.append(&mut found.building);
         all.copies.append(&mut found.copies);
@@ -282,11 +352,12 @@ impl Look<'_> {
         }
     }
 
-    /// What is too deep, or too much, is told to be passed over, so that nothing is removed either.
+    /// What is too deep is told to be passed over, so that nothing is removed either.
     fn descend(&self, tasks: &Tasks<'_, Level>, level: Level) {
         let depth = level.path.iter().filter(|octet| **octet == b'/').count();
-        if depth < DEPTH_MAX && self.findings.levels.fetch_add(1, Ordering::Relaxed) < LEVELS_MAX {
-            tasks.add(level);
+        if depth < DEPTH_MAX {
+            // The last one first: then few wait.
+            tasks.add_next(level);
         } else {
             self.findings.passed_over.fetch_add(1, Ordering::Relaxed);
         }
@@ -335,6 +406,16 @@ impl Look<'_> {
 
     /// What is in the directory on one of the sides.
     async fn entries(&mut self, level: &Level, of_source: bool) -> Result<Entries, Error> {
+        let entries = self.listed(level, of_source).await?;
+        let before = self.findings.entries[usize::from(of_source)].fetch_add(entries.len() as u64, Ordering::Relaxed);
+        let (side, most) = (if of_source { "source" } else { "target" }, self.mirror.entries_max);
+        if before + entries.len() as u64 > most {
+            self.findings.stop(Error::TooLarge { side, most });
+        }
+        Ok(entries)
+    }
+
+    async fn listed(&mut self, level: &Level, of_source: bool) -> Result<Entries, Error> {
         if !(if of_source { level.source } else { level.target }) {
             return Ok(Entries::new());
         }

@@ -7,9 +7,8 @@
 //! Invariants: a link that is made leads to a place in its tree, whatever the server says of the other one.
 //! Not here: which links differ (compare).
 
-use super::{Action, Mirror, Report, below};
+use super::{Action, Ends, Mirror, Report, below};
 use crate::connection::{Connection, wire_path};
-use crate::crew::Crew;
 use crate::directory::shown;
 use crate::error::Error;
 use ftp::Command;
@@ -80,7 +79,7 @@ impl Mirror {
     pub(super) async fn make_links(
         &self,
         actions: &[(Vec<u8>, Action)],
-        crew: &Crew,
+        ends: &Ends<'_>,
         report: &mut Report,
     ) -> Result<(), Error> {
         let links = actions.iter().filter_map(|(path, action)| match action {
@@ -93,9 +92,9 @@ impl Mirror {
         }
         let mut note = |name: &str, done: Result<(), Error>| match done {
             Ok(()) => report.links += 1,
-            Err(error) => report.fail(crew, name, &error),
+            Err(error) => report.fail(ends.crew, name, &error),
         };
-        let Some((site, root)) = self.target(crew) else {
+        let Some(root) = self.target() else {
             for (path, aim, instead) in links {
                 let place = self.here(path);
                 let made = make_here(&place, &says(path, aim), instead);
@@ -103,7 +102,7 @@ impl Mirror {
             }
             return Ok(());
         };
-        let mut connection = Connection::open(site).await?;
+        let mut connection = ends.take().await?;
         for (path, aim, instead) in links {
             let (link, target) = (below(root, path), below(root, aim));
             let made = connection.make_link(&link, &target, instead).await;
@@ -112,7 +111,7 @@ impl Mirror {
             }
             note(&shown(&link), made);
         }
-        connection.quit().await;
+        ends.put(connection);
         Ok(())
     }
 }

@@ -107,11 +107,7 @@ async fn a_part_that_one_connection_began_is_gone_on_with_by_several() {
     assert!(std::fs::read(&target).expect("a file") == content);
     let mut starts = server.heard("REST");
     starts.sort();
-    assert_eq!(
-        (server.heard("RETR").len(), starts.len()),
-        (3, 2),
-        "the first is compared from its start: {starts:?}"
-    );
+    assert_eq!((server.heard("RETR").len(), starts.len()), (3, 2), "the first is compared from its start: {starts:?}");
 }
 
 #[tokio::test]

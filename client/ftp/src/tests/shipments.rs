@@ -15,6 +15,7 @@ const JOINS: Habits = Habits {
     cut_after: None,
     size: None,
     listing: None,
+    listings: &[],
     endless_listing: None,
     foreign_address: false,
     stalls: false,
@@ -27,14 +28,8 @@ const JOINS: Habits = Habits {
     hangs_up_at: None,
 };
 
-const IN_PIECES: Send = Send {
-    resume: false,
-    verify: false,
-    keep_time: false,
-    in_place: false,
-    in_pieces: true,
-    heard: None,
-};
+const IN_PIECES: Send =
+    Send { resume: false, verify: false, keep_time: false, in_place: false, in_pieces: true, heard: None };
 
 /// A large file here.
 fn source() -> (TempDir, PathBuf) {

@@ -46,19 +46,19 @@ pub async fn mirror(trees: Trees, delete: bool, seat: &mut Seat, work: &Work) ->
 }
 
 async fn make_alike(mirror: &Mirror, dry_run: bool, crew: &Crew, work: &Work) -> Result<(), Failure> {
-    let plan = mirror.plan(crew).await?;
-    for line in plan::passed_over(&plan, mirror) {
-        work.screen.line(&line);
-    }
-    if dry_run {
-        for line in plan::lines(&plan) {
-            work.out.line(&line)?;
+    let tell = |plan: &Plan| {
+        for line in plan::passed_over(plan, mirror) {
+            work.screen.line(&line);
         }
-        return Ok(());
+    };
+    if dry_run {
+        let plan = mirror.plan(crew).await?;
+        tell(&plan);
+        return plan::lines(&plan).try_for_each(|line| Ok(work.out.line(&line)?));
     }
-    let (files, octets) = plan.to_move();
-    work.show.expect(files, octets);
-    work.show.add(&mirror.apply(&plan, crew).await?);
+    let (plan, report) = mirror.make(crew).await?;
+    tell(&plan);
+    work.show.add(&report);
     work.show.end()
 }
 
@@ -79,6 +79,7 @@ fn alike(direction: Direction, remote: Vec<u8>, local: PathBuf, which: &Which) -
         resume: false,
         verify: false,
         in_pieces: false,
+        entries_max: which.max_entries,
     }
 }
 

@@ -353,6 +353,9 @@ pub struct Which {
     /// Make links in the target where the source has some; those that lead out of the tree are passed over.
     #[arg(long, conflicts_with = "follow_links")]
     pub make_links: bool,
+    /// A tree of more files and directories than these has no end.
+    #[arg(long, value_name = "N", default_value_t = ftp_client::mirror::TREE_ENTRIES_MAX)]
+    pub max_entries: u64,
 }
 
 /// A mirror.
