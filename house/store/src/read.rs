@@ -52,6 +52,8 @@ impl Readers {
     }
 
     pub(crate) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        // Before a connection is taken: many may wait, and each has memory of its own.
+        self.lag.catch_up();
         let idle = match &mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner) {
             None => return Err(ReadError::Closed),
             Some(idle) => idle.pop(),
@@ -60,7 +62,6 @@ impl Readers {
             Some(conn) => conn,
             None => open_for_reading(&self.path)?,
         };
-        self.lag.catch_up();
         let result = read(&conn);
         if let Some(idle) = &mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner)
             && idle.len() < READERS_KEPT
