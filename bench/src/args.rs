@@ -34,6 +34,8 @@ const EXAMPLES: &str = "Examples:
   bench imap fill --to 127.0.0.1:10143 --user u0 --pass pw --mailbox ten --messages 10000 --size 8192
   bench imap list --to 127.0.0.1:10143 --user u0 --pass pw --mailbox ten --messages 10000 --size 8192 --what envelopes
   bench ftp retr --to 127.0.0.1:10021 --starttls --user u0 --pass pw --files 2 --connections 2 --size 1073741824
+  bench ftp retr --to 127.0.0.1:10021 --starttls --tls12 --user u0 --pass pw --files 2000
+  bench ftp login --to 127.0.0.1:10021 --connections 300 --logins 300 --from '127.0.0.{1..100}'
   bench ftp list --to 127.0.0.1:10021 --form mlsd --files 10000
   bench idle --to 127.0.0.1:10025 --connections 10000 --pid 4711";
 
@@ -130,6 +132,9 @@ pub struct Target {
     /// TLS by STARTTLS, STLS or AUTH TLS (then on data connections too); the certificate is not looked at
     #[arg(long)]
     pub starttls: bool,
+    /// TLS 1.2 in FTP: our client resumes a session of it as often as it likes, and one of TLS 1.3 once for each ticket
+    #[arg(long, requires = "starttls")]
+    pub tls12: bool,
     /// Connect from these addresses in turn, such as '127.0.0.{1..20}'
     #[arg(long, value_name = "PATTERN")]
     pub from: Option<Pattern>,
@@ -202,6 +207,9 @@ pub struct Login {
     /// Length of a run
     #[arg(long, default_value_t = 5)]
     pub seconds: u64,
+    /// Logins in a run, if it shall end before: with as many connections each logs in once, all at the same time
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub logins: Option<u32>,
     /// Users, one a login in turn
     #[arg(long, value_name = "PATTERN", default_value = "u{0..99}")]
     pub user: Pattern,

@@ -11,7 +11,7 @@ use crate::content::{Content, PIECE};
 use crate::figures::{Report, Sample};
 use crate::ftp_data::DataLine;
 use crate::plan::{Counter, Share, gather, measure, storm};
-use crate::wire::{Door, Wire, resuming_config};
+use crate::wire::{Door, Wire};
 use anyhow::{Context, Result, bail, ensure};
 use rustls::ClientConfig;
 use std::collections::HashSet;
@@ -44,7 +44,7 @@ impl Session {
         if door.starttls() {
             control.send(b"AUTH TLS\r\n").await?;
             control.reply("234", "AUTH").await?;
-            let config = resuming_config()?;
+            let config = door.resuming()?;
             control.secure_by(config.clone()).await?;
             tls = Some(config);
         }

@@ -19,6 +19,9 @@ use std::sync::Arc;
 /// What a record has beside its content: header, kind, tag, and for TLS 1.2 a nonce.
 const RECORD_OVERHEAD: usize = 64;
 
+/// Room for a handshake, or for a record and the beginning of the next.
+const ROOM_LEAST: usize = 20 * 1024;
+
 /// An open data connection.
 pub struct DataLine {
     socket: Socket,
@@ -55,8 +58,8 @@ impl DataLine {
     /// Begins TLS.
     pub async fn secure(&mut self, config: Arc<ClientConfig>) -> Result<()> {
         let connection = UnbufferedClientConnection::new(config, ServerName::try_from("localhost")?)?;
-        self.incoming.resize(PIECE.max(self.incoming.len()), 0);
-        self.tls = Some(Box::new(Tls { connection, outgoing: vec![0; PIECE + PIECE / 64], waiting: 0 }));
+        self.incoming.resize(ROOM_LEAST.max(self.incoming.len()), 0);
+        self.tls = Some(Box::new(Tls { connection, outgoing: Vec::new(), waiting: 0 }));
         while self.settle(&mut |_| bail!("the server speaks first"))? == Stand::Handshake {
             self.send_waiting().await?;
             ensure!(self.read().await? > 0, "the server ended the handshake");

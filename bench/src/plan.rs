@@ -70,7 +70,7 @@ pub async fn gather(mut tasks: JoinSet<Result<Share>>, begun: Instant) -> Result
     Ok(sample)
 }
 
-/// Logs in again and again on each connection until the time is over; `once` gets the connection and counts all logins.
+/// Logs in again and again on each connection until the time is over, or there were enough; `once` gets the connection and counts all logins.
 pub async fn storm<F, L>(dialogue: &str, login: &Login, once: F) -> Result<Report>
 where
     F: Fn(usize, usize) -> L + Clone + Send + 'static,
@@ -78,7 +78,7 @@ where
 {
     let length = Duration::from_secs(login.seconds);
     let samples = measure(&login.effort, async || {
-        let counter = Arc::new(Counter::new(u32::MAX));
+        let counter = Arc::new(Counter::new(login.logins.unwrap_or(u32::MAX)));
         let begun = Instant::now();
         let mut tasks = JoinSet::new();
         for nth in 0..login.connections {
@@ -87,9 +87,12 @@ where
         gather(tasks, begun).await
     })
     .await?;
-    let Login { target, effort, connections, seconds, .. } = login;
-    let load =
-        format!("{dialogue} logins to {}: {} runs of {seconds} s, {connections} connections", target.to, effort.runs);
+    let Login { target, effort, connections, seconds, logins, .. } = login;
+    let most = logins.map_or(String::new(), |logins| format!(" or {logins} logins"));
+    let load = format!(
+        "{dialogue} logins to {}: {} runs of {seconds} s{most}, {connections} connections",
+        target.to, effort.runs
+    );
     Ok(Report::of_samples(load, "logins", &samples))
 }
 

@@ -13,7 +13,8 @@ use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::version::TLS12;
+use rustls::{ALL_VERSIONS, ClientConfig, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub struct Door {
     addresses: Vec<SocketAddr>,
     tls: bool,
     starttls: bool,
+    tls12: bool,
     from: Vec<SocketAddr>,
 }
 
@@ -59,17 +61,27 @@ impl Door {
         ensure!(!addresses.is_empty(), "{} has no address", target.to);
         let from = target.from.iter().flat_map(|from| from.names());
         let from = from.map(|name| Ok(SocketAddr::new(name.parse()?, 0))).collect::<Result<_>>()?;
-        Ok(Door { addresses, tls: target.tls, starttls: target.starttls, from })
+        Ok(Door { addresses, tls: target.tls, starttls: target.starttls, tls12: target.tls12, from })
     }
 
     /// A plain door.
     pub async fn plain(to: &str) -> Result<Door> {
-        Door::new(&Target { to: to.to_owned(), tls: false, starttls: false, from: None }).await
+        Door::new(&Target { to: to.to_owned(), tls: false, starttls: false, tls12: false, from: None }).await
     }
 
     /// Whether the dialogue must ask for TLS.
     pub fn starttls(&self) -> bool {
         self.starttls
+    }
+
+    /// TLS for connections that belong together: each resumes the session of an earlier one, as data connections must that
+    /// prove whose they are. rustls takes a ticket of TLS 1.3 once (RFC 8446 §C.4), most servers give two on the control
+    /// connection, and not all give others on data connections; a session of TLS 1.2 is resumed as often as one likes.
+    pub fn resuming(&self) -> Result<Arc<ClientConfig>> {
+        let versions = if self.tls12 { &[&TLS12][..] } else { ALL_VERSIONS };
+        let mut config = tls_config_of(versions)?;
+        config.resumption = Resumption::in_memory_sessions(8);
+        Ok(Arc::new(config))
     }
 
     /// Connects; `nth` chooses among the addresses to connect from.
@@ -271,24 +283,20 @@ fn tls_config() -> Result<Arc<ClientConfig>> {
     if let Some(config) = CONFIG.get() {
         return Ok(config.clone());
     }
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate(algorithms)))
-        .with_no_client_auth();
+    let mut config = tls_config_of(ALL_VERSIONS)?;
     // Every login is a full handshake, so that servers with and without tickets are measured alike.
     config.resumption = Resumption::disabled();
     Ok(CONFIG.get_or_init(|| Arc::new(config)).clone())
 }
 
-/// The same for connections that belong together: each resumes from a ticket that an earlier one was given, as data
-/// connections must that prove whose they are. A ticket is used once (RFC 8446 §C.4), and most servers give two.
-pub fn resuming_config() -> Result<Arc<ClientConfig>> {
-    let mut config = ClientConfig::clone(&*tls_config()?);
-    config.resumption = Resumption::in_memory_sessions(8);
-    Ok(Arc::new(config))
+fn tls_config_of(versions: &[&'static SupportedProtocolVersion]) -> Result<ClientConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let algorithms = provider.signature_verification_algorithms;
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate(algorithms)))
+        .with_no_client_auth())
 }
 
 /// Takes any certificate but checks that the server holds its key: the peers' certificates are made at their start.
