@@ -39,6 +39,11 @@ const APPEND_TRIES: u32 = 20;
 /// Octets after which the kernel is told to begin writing them out, so that the sync at the end finds little left to do.
 const WRITE_OUT: u64 = 8 << 20;
 
+/// So much is written at once at most, in octets, up to a multiple of it. File systems lay out what is written in pieces of memory
+/// as large as the writes are, and the system has pieces of up to this size at hand for each processor; larger ones it must
+/// look for, and a virtual machine may have to ask its host for them.
+const WRITE: u64 = 32 * 1024;
+
 /// A file that is arriving.
 ///
 /// Dropped without a word it counts as interrupted.
@@ -156,7 +161,8 @@ impl Upload {
     /// Writes octets where the file stands, with an eye on the quota.
     pub fn write_all(&mut self, mut octets: &[u8]) -> Result<(), Error> {
         while !octets.is_empty() {
-            let room = self.room(octets.len() as u64)? as usize;
+            let piece = WRITE - (self.start + self.received) % WRITE;
+            let room = self.room(piece.min(octets.len() as u64))? as usize;
             match self.volume.disk.write(&self.scratch.file, &octets[..room]) {
                 Ok(0) => return Err(Error::Io(std::io::ErrorKind::WriteZero.into())),
                 Ok(written) => {
