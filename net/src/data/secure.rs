@@ -151,31 +151,9 @@ impl SecureLine {
         }
     }
 
-    /// Reads once of what is there already, `most` octets at most, and opens it.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::WouldBlock`]; [`io::ErrorKind::UnexpectedEof`] for an end without close_notify; what the system
-    /// or TLS says.
+    /// Reads once of what is there already: see [`Records::fetch`].
     pub(super) fn fetch(&mut self, most: usize) -> io::Result<()> {
-        let Records { incoming, end, .. } = self.records.with_room();
-        let room = incoming.len().min(end.saturating_add(most));
-        match self.socket.try_read(&mut incoming[*end..room])? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            read => {
-                *end += read;
-                self.records.open()
-            }
-        }
-    }
-
-    /// The same, and puts what was opened, and what was not taken before, behind these octets.
-    pub(super) fn fetch_into(&mut self, octets: &mut Vec<u8>, most: usize) -> io::Result<()> {
-        octets.extend_from_slice(self.records.content());
-        self.records.take(usize::MAX);
-        std::mem::swap(&mut self.records.passed.content, octets);
-        let fetched = if self.records.is_closed() { Ok(()) } else { self.fetch(most) };
-        std::mem::swap(&mut self.records.passed.content, octets);
-        fetched
+        self.records.fetch(|room| self.socket.try_read(room), most)
     }
 }
 
@@ -209,6 +187,38 @@ impl Records {
     /// Whether the peer has said that it will send no more.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// Reads once, `most` octets at most, and opens them.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`]; [`io::ErrorKind::UnexpectedEof`] for an end without close_notify; what the system
+    /// or TLS says.
+    fn fetch(&mut self, read: impl FnOnce(&mut [u8]) -> io::Result<usize>, most: usize) -> io::Result<()> {
+        let Records { incoming, end, .. } = self.with_room();
+        let room = incoming.len().min(end.saturating_add(most));
+        match read(&mut incoming[*end..room])? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => {
+                *end += read;
+                self.open()
+            }
+        }
+    }
+
+    /// The same, and puts what was opened, and what was not taken before, behind these octets.
+    pub(super) fn fetch_into(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+        octets: &mut Vec<u8>,
+        most: usize,
+    ) -> io::Result<()> {
+        octets.extend_from_slice(self.content());
+        self.take(usize::MAX);
+        std::mem::swap(&mut self.passed.content, octets);
+        let fetched = if self.closed { Ok(()) } else { self.fetch(read, most) };
+        std::mem::swap(&mut self.passed.content, octets);
+        fetched
     }
 
     /// Opens what was read.

@@ -140,6 +140,30 @@ async fn what_is_small_goes_at_once_and_what_is_not_goes_on() {
 }
 
 #[tokio::test]
+async fn who_reads_late_is_waited_for() {
+    let content = octets(30_000_000);
+    let (mut theirs, ours) = pair().await;
+    let (file, sent, mut heard) = (file_of(&content), AtomicU64::new(0), Vec::new());
+    let sending = async {
+        let mut data = DataLine::clear(ours, LIMIT);
+        let count = |octets| _ = sent.fetch_add(octets, Ordering::Relaxed);
+        data.send_file(&file, 0, 30_000_000, count).await.expect("sent");
+        data.finish().await.expect("finished");
+    };
+    let reading = async {
+        // That something was sent is told when the connection takes no more.
+        while sent.load(Ordering::Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        theirs.read_to_end(&mut heard).await
+    };
+    let ((), read) = tokio::join!(sending, reading);
+    read.expect("read");
+    assert!(heard == content);
+    assert_eq!(sent.into_inner(), 30_000_000);
+}
+
+#[tokio::test]
 async fn a_file_that_was_cut_meanwhile_is_an_error() {
     let (_theirs, ours) = pair().await;
     let sent = DataLine::clear(ours, LIMIT).send_file(&file_of(b"short"), 0, 100, |_| ()).await;
@@ -274,17 +298,21 @@ async fn a_file_arrives_whole_under_tls_and_its_end_is_said() {
     let (mut cut, _, _theirs) = data(&server.for_one_session(), &client).await;
     let sent = cut.send_file(&file_of(&content), 0, 1_000_001, |_| ()).await;
     assert!(matches!(sent, Err(Broken::File(error)) if error.kind() == ErrorKind::UnexpectedEof), "it ends too soon");
-    let (mut ours, _, mut theirs) = data(&server.for_one_session(), &client).await;
-    let file = file_of(&content);
-    let mut heard = Vec::new();
-    let sending = async {
-        ours.send_file(&file, 0, 1_000_000, |_| ()).await.expect("sent");
-        ours.finish().await.expect("finished");
-    };
-    let ((), read) = tokio::join!(sending, theirs.read_to_end(&mut heard));
-    // Without close_notify this would be an error.
-    read.expect("the end in good order");
-    assert!(heard == content);
+    // The second is longer than what is sealed ahead.
+    for content in [content, octets(9_000_001)] {
+        let (mut ours, _, mut theirs) = data(&server.for_one_session(), &client).await;
+        let (file, sent, mut heard) = (file_of(&content), AtomicU64::new(0), Vec::new());
+        let sending = async {
+            let count = |octets| _ = sent.fetch_add(octets, Ordering::Relaxed);
+            ours.send_file(&file, 0, content.len() as u64, count).await.expect("sent");
+            ours.finish().await.expect("finished");
+        };
+        let ((), read) = tokio::join!(sending, theirs.read_to_end(&mut heard));
+        // Without close_notify this would be an error.
+        read.expect("the end in good order");
+        assert!(heard == content);
+        assert_eq!(sent.into_inner(), content.len() as u64);
+    }
 }
 
 /// Somebody who takes so many octets.

@@ -6,9 +6,12 @@
 //! ready ─→ take_in      the peer's octets for a file, in large stretches; on a thread that may wait for the disk
 //! ```
 //!
-//! Invariants: each wait for the peer ends after the stall limit, and none for a throttle counts as one; a file goes out by
-//! `sendfile` where nothing has to be done to its octets; a cut and an end are told apart under TLS; memory does not grow
-//! with what travels.
+//! What is long is done on threads that may wait, turn by turn, and the reactor does not know the socket meanwhile: else it would
+//! wake another thread whenever something moves.
+//!
+//! Invariants: each wait for the peer ends after the stall limit, and none for a throttle counts as one; no thread waits for
+//! a peer but a few, and those for a moment; a file goes out by `sendfile` where nothing has to be done to its octets; a cut
+//! and an end are told apart under TLS; memory does not grow with what travels.
 //! Not here: what becomes of the octets.
 
 use std::cell::RefCell;
@@ -24,12 +27,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Advice, fadvise, sendfile};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::net::sockopt::set_tcp_cork;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::secure::{Records, SecureLine};
@@ -47,20 +52,25 @@ const SENDFILE_STRETCH: u64 = 4 * 1024 * 1024;
 /// Up to here, in octets, a file is sent in one call before the reactor knows of the socket.
 const AT_ONCE: u64 = 1024 * 1024;
 
-/// So much is gathered before it is given away, in octets. File systems lay out what is written to them in pieces as large as
-/// the writes are: this costs them less than a page at a time, which is how they get it by `splice`. A mebibyte at a time was
-/// measured to cost twice as much again.
+/// So much is gathered before it is given away, in octets: few visits to whoever takes it, and it stays in the processor's cache.
 const GATHER: usize = 256 * 1024;
 
 /// So much is taken in or sent at one turn, in octets; then others who wait for a thread get theirs.
 const TURN: u64 = 32 * 1024 * 1024;
 
-/// So much of a file is sealed at once on another thread, in octets. Each time two threads wake each other; that there are few
-/// such transfers at a time bounds the memory.
-const AHEAD: usize = 1024 * 1024;
+/// A thread that works for a peer waits so long for it when there is nothing to do: who is as fast as we are is back sooner than
+/// threads could be changed. At a fiftieth of this machine's speed a peer comes later than that.
+const STAY: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+
+/// So many pieces of a file are sealed ahead on another thread, of [`STRETCH`] each. That there are few such transfers at a time
+/// bounds the memory.
+const AHEAD: usize = 8;
+
+/// Once so few of them are left, more are sealed: the more at a time, the less often two threads wake each other.
+const AHEAD_FEW: usize = 3;
 
 /// So much of a file is sealed ahead, in octets, before we look again whether there is a processor for that.
-const RUN: u64 = 32 * 1024 * 1024;
+const RUN: u64 = 128 * 1024 * 1024;
 
 /// How long we stay until the peer has taken in the end of a TLS connection.
 const LINGER: Duration = Duration::from_secs(10);
@@ -84,9 +94,6 @@ pub enum Broken {
     #[error("the file could not be read: {0}")]
     File(io::Error),
 }
-
-/// A piece of a file that is read and sealed: the records with it, the buffer it was read into, and its length.
-type Sealing = JoinHandle<Result<(Box<Records>, Vec<u8>, u64), Broken>>;
 
 /// What came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +134,7 @@ pub struct DataLine {
 
 #[derive(Debug)]
 enum Wire {
-    /// In clear, and the reactor does not know it yet: what is small is through before it needs to.
+    /// In clear, and the reactor does not know it: what is small is through before it needs to.
     Fresh(Arc<std::net::TcpStream>),
     Clear(TcpStream),
     Tls(SecureLine),
@@ -140,15 +147,29 @@ impl Wire {
     fn settle(&mut self) -> io::Result<()> {
         match std::mem::replace(self, Wire::Away) {
             Wire::Fresh(socket) => {
-                let stream = TcpStream::from_std(Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())?)?;
+                let stream = TcpStream::from_std(owned(socket)?)?;
                 // What a listing or a small file ends with should not wait for an acknowledgement.
                 let _ = stream.set_nodelay(true);
                 *self = Wire::Clear(stream);
             }
-            other => *self = other,
+            same => *self = same,
         }
         Ok(())
     }
+
+    /// Takes the socket from the reactor and out of here, in clear.
+    fn take_socket(&mut self) -> io::Result<std::net::TcpStream> {
+        match std::mem::replace(self, Wire::Away) {
+            Wire::Fresh(socket) => owned(socket),
+            Wire::Clear(stream) => stream.into_std(),
+            Wire::Tls(_) | Wire::Away => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+/// The socket alone, whoever else has it.
+fn owned(socket: Arc<std::net::TcpStream>) -> io::Result<std::net::TcpStream> {
+    Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())
 }
 
 impl DataLine {
@@ -262,14 +283,13 @@ impl DataLine {
         if at == until {
             return Ok(());
         }
-        self.wire.settle().map_err(Broken::Lost)?;
-        if let Wire::Clear(stream) = &self.wire {
-            return send_straight(stream, file, at, until, self.stall, &self.throttle, sent).await;
+        if !matches!(self.wire, Wire::Tls(_)) {
+            return self.send_straight(file, at, until, sent).await;
         }
         let (_busy, mut buffer) = (Busy::begin(), Vec::new());
         while at < until {
             let run = (until - at).min(RUN);
-            if run > STRETCH as u64 && Busy::leaves_room() {
+            if run > STRETCH as u64 && self.throttle.is_open() && Busy::leaves_room() {
                 self.send_sealed(file, at, at + run, &sent).await?;
                 at += run;
                 continue;
@@ -281,42 +301,76 @@ impl DataLine {
         Ok(())
     }
 
-    /// Sends a stretch of a file under TLS: while one piece is on its way, the next is read and sealed on another thread.
-    async fn send_sealed(&mut self, file: &File, from: u64, until: u64, sent: &impl Fn(u64)) -> Result<(), Broken> {
-        let Wire::Tls(line) = std::mem::replace(&mut self.wire, Wire::Away) else { return Err(away()) };
-        let SecureLine { mut socket, mut records } = line;
-        let file = Arc::new(file.try_clone().map_err(Broken::File)?);
-        let (mut at, mut buffer) = (from, Vec::new());
-        let mut sealing = self.seal(records, Vec::new(), &file, at, until);
-        loop {
-            let (same, plain, octets) = sealing.await.map_err(|_| away())??;
-            records = same;
-            at += octets;
-            let sealed = records.swap_outgoing(&mut buffer);
-            self.throttle.pay(octets).await;
-            if at >= until {
-                write_all(&mut socket, &buffer[..sealed], self.stall).await?;
-                sent(octets);
-                self.wire = Wire::Tls(SecureLine { socket, records });
-                return Ok(());
+    /// From file to socket inside of the kernel.
+    async fn send_straight(&mut self, file: &File, from: u64, until: u64, sent: impl Fn(u64)) -> Result<(), Broken> {
+        let mut at = from;
+        while at < until {
+            let stretch = self.throttle.stretch((until - at).min(TURN));
+            self.throttle.pay(stretch).await;
+            let end = at + stretch;
+            if stretch > AT_ONCE || !is_in_memory(file, end - 1) || !is_in_memory(file, at) {
+                self.send_in_turns(file, at, end, &sent).await?;
+                at = end;
+                continue;
             }
-            sealing = self.seal(records, plain, &file, at, until);
-            write_all(&mut socket, &buffer[..sealed], self.stall).await?;
-            sent(octets);
+            self.wire.settle().map_err(Broken::Lost)?;
+            let Wire::Clear(stream) = &self.wire else { return Err(away()) };
+            while at < end {
+                let octets = send_now(stream, file, at, end, self.stall).await?;
+                at += octets;
+                sent(octets);
+            }
         }
+        Ok(())
     }
 
-    fn seal(&self, mut records: Box<Records>, mut plain: Vec<u8>, file: &Arc<File>, at: u64, until: u64) -> Sealing {
-        let (file, want) = (Arc::clone(file), self.throttle.stretch((until - at).min(AHEAD as u64)) as usize);
-        tokio::task::spawn_blocking(move || {
-            plain.resize(want, 0);
-            let read = file.read_at(&mut plain, at).map_err(Broken::File)?;
-            if read == 0 {
-                return Err(Broken::File(io::ErrorKind::UnexpectedEof.into()));
+    /// The same, on threads that may wait for the disk: those that sessions live on have better things to do than to copy for
+    /// milliseconds, and the system gives each of ours its share of a processor.
+    async fn send_in_turns(&mut self, file: &File, from: u64, end: u64, sent: impl Fn(u64)) -> Result<(), Broken> {
+        let socket = self.wire.take_socket().map_err(Broken::Lost)?;
+        let stop = StopOnDrop::default();
+        let file = file.try_clone().map_err(Broken::File)?;
+        let mut turn = SendTurn { socket, file, at: from, end, stop: Arc::clone(&stop.0) };
+        // Only full segments leave: else each call ends with a small one, and wakes the peer for it. No more than a hint.
+        let corked = end - from > AT_ONCE && set_tcp_cork(&turn.socket, true).is_ok();
+        loop {
+            let before = turn.at;
+            let took = tokio::task::spawn_blocking(move || turn.take()).await;
+            turn = took.map_err(|_| away())??;
+            sent(turn.at - before);
+            if turn.at == end {
+                break;
             }
-            records.seal(&plain[..read]).map_err(Broken::Lost)?;
-            Ok((records, plain, read as u64))
-        })
+            turn.socket = writable(turn.socket, self.stall).await?;
+        }
+        if corked {
+            let _ = set_tcp_cork(&turn.socket, false);
+        }
+        self.wire = Wire::Fresh(Arc::new(turn.socket));
+        Ok(())
+    }
+
+    /// Sends a stretch of a file under TLS: while pieces are on their way, the next are read and sealed on another thread.
+    async fn send_sealed(&mut self, file: &File, from: u64, until: u64, sent: &impl Fn(u64)) -> Result<(), Broken> {
+        let Wire::Tls(line) = std::mem::replace(&mut self.wire, Wire::Away) else { return Err(away()) };
+        let SecureLine { mut socket, records } = line;
+        let (pieces, mut ahead) = mpsc::channel(AHEAD);
+        let (emptied, spare) = std::sync::mpsc::channel();
+        let file = file.try_clone().map_err(Broken::File)?;
+        let sealer = Sealer { records, file, at: from, until, plain: Vec::new(), pieces, spare };
+        let (mut sealing, mut left) = (Sealing::Resting(sealer), until - from);
+        while left > 0 {
+            sealing = sealing.go_on(ahead.len()).await?;
+            let Some(Piece { octets, sealed, plain }) = sealing.next(&mut ahead).await? else { continue };
+            write_all(&mut socket, &octets[..sealed], self.stall).await?;
+            sent(plain);
+            left -= plain;
+            // Whoever seals may be done.
+            let _ = emptied.send(octets);
+        }
+        let Sealer { records, .. } = sealing.rest().await?;
+        self.wire = Wire::Tls(SecureLine { socket, records });
+        Ok(())
     }
 
     /// Reads a stretch of a file for somebody who has to do something to it before it is sent, without keeping others
@@ -391,8 +445,8 @@ impl DataLine {
     }
 
     /// Gives away what has come, and before it what somebody has in hand already, in large stretches; until there is no more
-    /// for now, or `stop` is set. `moved` hears of what came. Waits as long as `give` does, and never for the peer: that is
-    /// what [`DataLine::ready`] is for.
+    /// for now, or `stop` is set. `moved` hears of what came. Waits as long as `give` does, and for the peer no longer than a
+    /// moment: that is what [`DataLine::ready`] is for.
     ///
     /// # Errors
     /// [`Fault`]
@@ -403,7 +457,6 @@ impl DataLine {
         stop: &AtomicBool,
         moved: impl Fn(u64),
     ) -> Result<Taken, Fault<E>> {
-        self.wire.settle().map_err(|error| Fault::Line(Broken::Lost(error)))?;
         let turn = self.throttle.stretch(TURN);
         let owed = &mut self.owed;
         let moved = |octets| {
@@ -414,12 +467,22 @@ impl DataLine {
         thread_local!(static GATHERED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) });
         GATHERED.with_borrow_mut(|gathered| {
             gathered.clear();
-            gathered.reserve_exact(GATHER);
             gathered.extend_from_slice(in_hand);
-            match &mut self.wire {
-                Wire::Clear(stream) => take_clear(stream, gathered, give, turn, stop, moved),
-                Wire::Tls(line) => take_opened(line, gathered, give, turn, stop, moved),
-                Wire::Fresh(_) | Wire::Away => Err(Fault::Line(away())),
+            gathered.reserve_exact(GATHER);
+            match std::mem::replace(&mut self.wire, Wire::Away) {
+                Wire::Tls(SecureLine { socket, mut records }) => {
+                    let socket = socket.into_std().map_err(lost)?;
+                    let taken = take_opened(&socket, &mut records, gathered, give, turn, stop, moved);
+                    let socket = TcpStream::from_std(socket).map_err(lost)?;
+                    self.wire = Wire::Tls(SecureLine { socket, records });
+                    taken
+                }
+                mut clear => {
+                    let socket = clear.take_socket().map_err(lost)?;
+                    let taken = take_clear(&socket, gathered, give, turn, stop, moved);
+                    self.wire = Wire::Fresh(Arc::new(socket));
+                    taken
+                }
             }
         })
     }
@@ -463,20 +526,29 @@ impl Busy {
 
     /// Whether each of them can have a second processor. If not, changing threads would only cost time.
     fn leaves_room() -> bool {
-        static PROCESSORS: OnceLock<usize> = OnceLock::new();
-        let processors = PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from));
-        2 * BUSY.load(Ordering::Relaxed) <= *processors
+        2 * BUSY.load(Ordering::Relaxed) <= processors()
     }
 }
 
-impl Drop for Busy {
-    fn drop(&mut self) {
-        BUSY.fetch_sub(1, Ordering::Relaxed);
-    }
+fn processors() -> usize {
+    static PROCESSORS: OnceLock<usize> = OnceLock::new();
+    *PROCESSORS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Threads that wait for their peers just now.
+static STAYING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the socket is ready within a moment. No more threads wait than there are processors: peers that are as fast as we
+/// are have need of no more.
+fn is_ready_soon(socket: &std::net::TcpStream, ready: PollFlags) -> bool {
+    let room = STAYING.fetch_add(1, Ordering::Relaxed) < processors();
+    let is_ready = room && matches!(poll(&mut [PollFd::new(socket, ready)], Some(&STAY)), Ok(1..));
+    STAYING.fetch_sub(1, Ordering::Relaxed);
+    is_ready
 }
 
 fn take_clear<E>(
-    stream: &TcpStream,
+    socket: &std::net::TcpStream,
     gathered: &mut Vec<u8>,
     mut give: impl FnMut(&[u8]) -> Result<(), E>,
     turn: u64,
@@ -486,14 +558,16 @@ fn take_clear<E>(
     let mut left = turn;
     loop {
         let room = gathered.capacity() - gathered.len();
-        let read = read_behind(stream, gathered, room.min(usize::try_from(left).unwrap_or(room)));
+        let read = read_behind(socket, gathered, room.min(usize::try_from(left).unwrap_or(room)));
         if let Ok(octets) = read {
             moved(octets as u64);
             left -= octets as u64;
         }
-        let goes_on = matches!(read, Ok(1..)) && left > 0 && !stop.load(Ordering::Relaxed);
-        if goes_on && gathered.len() < gathered.capacity() {
-            continue;
+        let goes_on = left > 0 && !stop.load(Ordering::Relaxed);
+        match &read {
+            Ok(1..) if goes_on && gathered.len() < gathered.capacity() => continue,
+            Err(error) if goes_on && is_not_there(error) && is_ready_soon(socket, PollFlags::IN) => continue,
+            _ => {}
         }
         give(gathered).map_err(Fault::Taker)?;
         gathered.clear();
@@ -507,21 +581,20 @@ fn take_clear<E>(
 }
 
 /// Reads what is there behind what was gathered, `most` octets at most.
-fn read_behind(stream: &TcpStream, gathered: &mut Vec<u8>, most: usize) -> io::Result<usize> {
-    stream.try_io(Interest::READABLE, || {
-        if most >= gathered.capacity() - gathered.len() {
-            return Ok(recv(stream, spare_capacity(gathered), RecvFlags::DONTWAIT)?.1);
-        }
-        let end = gathered.len();
-        gathered.resize(end + most, 0);
-        let read = recv(stream, &mut gathered[end..], RecvFlags::DONTWAIT);
-        gathered.truncate(end + read.as_ref().map_or(0, |(_, octets)| *octets));
-        Ok(read?.1)
-    })
+fn read_behind(socket: &std::net::TcpStream, gathered: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+    if most >= gathered.capacity() - gathered.len() {
+        return Ok(recv(socket, spare_capacity(gathered), RecvFlags::DONTWAIT)?.1);
+    }
+    let end = gathered.len();
+    gathered.resize(end + most, 0);
+    let read = recv(socket, &mut gathered[end..], RecvFlags::DONTWAIT);
+    gathered.truncate(end + read.as_ref().map_or(0, |(_, octets)| *octets));
+    Ok(read?.1)
 }
 
 fn take_opened<E>(
-    line: &mut SecureLine,
+    socket: &std::net::TcpStream,
+    records: &mut Records,
     gathered: &mut Vec<u8>,
     mut give: impl FnMut(&[u8]) -> Result<(), E>,
     turn: u64,
@@ -531,15 +604,18 @@ fn take_opened<E>(
     let mut left = turn;
     loop {
         let before = gathered.len();
+        let read = |room: &mut [u8]| Ok(recv(socket, room, RecvFlags::DONTWAIT)?.1);
         // Also when the line broke: what was opened came before.
-        let fetched = line.fetch_into(gathered, usize::try_from(left).unwrap_or(usize::MAX));
+        let fetched = records.fetch_into(read, gathered, usize::try_from(left).unwrap_or(usize::MAX));
         let octets = (gathered.len() - before) as u64;
         moved(octets);
         left = left.saturating_sub(octets);
-        let closed = line.records.is_closed();
-        let goes_on = fetched.is_ok() && !closed && left > 0 && !stop.load(Ordering::Relaxed);
-        if goes_on && gathered.len() < GATHER / 2 {
-            continue;
+        let closed = records.is_closed();
+        let goes_on = !closed && left > 0 && !stop.load(Ordering::Relaxed);
+        match &fetched {
+            Ok(()) if goes_on && gathered.len() < GATHER / 2 => continue,
+            Err(error) if goes_on && is_not_there(error) && is_ready_soon(socket, PollFlags::IN) => continue,
+            _ => {}
         }
         give(gathered).map_err(Fault::Taker)?;
         gathered.clear();
@@ -550,6 +626,14 @@ fn take_opened<E>(
             Ok(()) => return Ok(Taken::Some),
         }
     }
+}
+
+fn lost<E>(error: io::Error) -> Fault<E> {
+    Fault::Line(Broken::Lost(error))
+}
+
+fn is_not_there(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// What stands in the way of reading at once may be that there is nothing yet.
@@ -622,67 +706,121 @@ async fn in_time<T>(stall: Duration, moving: impl Future<Output = io::Result<T>>
     }
 }
 
-/// From file to socket inside of the kernel. What is long goes turn by turn on a thread that may wait for the disk: the
-/// threads that sessions live on have better things to do than to copy for milliseconds, and the system gives each of ours
-/// its share of a processor.
-async fn send_straight(
-    stream: &TcpStream,
-    file: &File,
-    from: u64,
+/// A turn of a file that goes out in clear: the socket and the file are with the thread that works on them.
+struct SendTurn {
+    socket: std::net::TcpStream,
+    file: File,
+    at: u64,
+    end: u64,
+    stop: Arc<AtomicBool>,
+}
+
+impl SendTurn {
+    /// Sends as much as the socket takes, unless it is to stop. Waits for the disk, and for the peer no longer than a moment.
+    fn take(mut self) -> Result<Self, Broken> {
+        while self.at < self.end && !self.stop.load(Ordering::Relaxed) {
+            let stretch = (self.end - self.at).min(SENDFILE_STRETCH);
+            // It moves the offset along.
+            match sendfile(&self.socket, &self.file, Some(&mut self.at), stretch as usize) {
+                // Somebody has cut the file.
+                Ok(0) => return Err(Broken::File(io::ErrorKind::UnexpectedEof.into())),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if is_ready_soon(&self.socket, PollFlags::OUT) => {}
+                Err(Errno::AGAIN) => break,
+                Err(errno) => return Err(Broken::Lost(errno.into())),
+            }
+        }
+        Ok(self)
+    }
+}
+
+/// Waits until the socket takes more. So long the reactor knows it.
+async fn writable(socket: std::net::TcpStream, stall: Duration) -> Result<std::net::TcpStream, Broken> {
+    let stream = TcpStream::from_std(socket).map_err(Broken::Lost)?;
+    in_time(stall, stream.writable()).await?;
+    stream.into_std().map_err(Broken::Lost)
+}
+
+/// A piece of a file that is sealed.
+struct Piece {
+    /// The records stand at the front, so many octets.
+    octets: Vec<u8>,
+    sealed: usize,
+    /// So many octets of the file.
+    plain: u64,
+}
+
+/// Whoever reads a file and seals it.
+struct Sealer {
+    records: Box<Records>,
+    file: File,
+    at: u64,
     until: u64,
-    stall: Duration,
-    throttle: &Throttle,
-    sent: impl Fn(u64),
-) -> Result<(), Broken> {
-    let _corked = (until.saturating_sub(from) > AT_ONCE && throttle.is_open()).then(|| Corked::new(stream));
-    let (stop, mut turns) = (StopOnDrop::default(), None);
-    let mut at = from;
-    while at < until {
-        let stretch = throttle.stretch((until - at).min(TURN));
-        throttle.pay(stretch).await;
-        let end = at + stretch;
-        while at < end {
-            let octets = if stretch <= AT_ONCE && is_in_memory(file, end - 1) && is_in_memory(file, at) {
-                send_now(stream, file, at, end, stall).await?
-            } else {
-                let turns = match &mut turns {
-                    Some(turns) => turns,
-                    None => turns.insert(Turns::of(stream, file)?),
-                };
-                turns.take(at, end, stall, &stop.0).await?
-            };
-            at += octets;
-            sent(octets);
-        }
-    }
-    Ok(())
+    plain: Vec<u8>,
+    pieces: mpsc::Sender<Piece>,
+    /// Buffers of pieces that were sent.
+    spare: std::sync::mpsc::Receiver<Vec<u8>>,
 }
 
-/// The socket and the file as the threads that may wait have them. The reactor knows this handle of the socket by itself: what
-/// is done with its readiness here must not be taken for that of the stream.
-struct Turns {
-    socket: Arc<TcpStream>,
-    file: Arc<File>,
+impl Sealer {
+    /// Seals until enough is ahead, or all is, or nobody wants it any more.
+    fn seal_ahead(mut self) -> Result<Self, Broken> {
+        while self.at < self.until
+            && let Ok(place) = self.pieces.try_reserve()
+        {
+            self.plain.resize((self.until - self.at).min(STRETCH as u64) as usize, 0);
+            let read = self.file.read_at(&mut self.plain, self.at).map_err(Broken::File)?;
+            if read == 0 {
+                return Err(Broken::File(io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.records.seal(&self.plain[..read]).map_err(Broken::Lost)?;
+            let mut octets = self.spare.try_recv().unwrap_or_default();
+            let sealed = self.records.swap_outgoing(&mut octets);
+            place.send(Piece { octets, sealed, plain: read as u64 });
+            self.at += read as u64;
+        }
+        Ok(self)
+    }
 }
 
-impl Turns {
-    fn of(stream: &TcpStream, file: &File) -> Result<Self, Broken> {
-        let socket = stream.as_fd().try_clone_to_owned().map_err(Broken::Lost)?;
-        let socket = TcpStream::from_std(socket.into()).map_err(Broken::Lost)?;
-        Ok(Turns { socket: Arc::new(socket), file: Arc::new(file.try_clone().map_err(Broken::File)?) })
+/// What he does.
+enum Sealing {
+    Running(JoinHandle<Result<Sealer, Broken>>),
+    Resting(Sealer),
+}
+
+impl Sealing {
+    /// Has him seal more, if so few pieces are left.
+    async fn go_on(self, left: usize) -> Result<Self, Broken> {
+        if let Sealing::Running(running) = &self
+            && !running.is_finished()
+        {
+            return Ok(self);
+        }
+        let sealer = self.rest().await?;
+        if left > AHEAD_FEW || sealer.at == sealer.until {
+            return Ok(Sealing::Resting(sealer));
+        }
+        Ok(Sealing::Running(tokio::task::spawn_blocking(|| sealer.seal_ahead())))
     }
 
-    /// Sends what the socket takes; when that is not all, waits until it takes more.
-    async fn take(&self, at: u64, end: u64, stall: Duration, stop: &Arc<AtomicBool>) -> Result<u64, Broken> {
-        // Forgotten before the turn: what the reactor says after it is news.
-        let _ = self.socket.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
-        let (socket, file, stop) = (Arc::clone(&self.socket), Arc::clone(&self.file), Arc::clone(stop));
-        let turn = tokio::task::spawn_blocking(move || send_turn(&socket, &file, at, end, &stop));
-        let octets = turn.await.map_err(|_| away())??;
-        if octets < end - at {
-            in_time(stall, self.socket.writable()).await?;
+    /// The next piece; none if he has come to rest instead. Where he rests already there is one, for [`Sealing::go_on`] sees to it.
+    async fn next(&mut self, ahead: &mut mpsc::Receiver<Piece>) -> Result<Option<Piece>, Broken> {
+        let Sealing::Running(running) = self else { return Ok(ahead.recv().await) };
+        let rested = tokio::select! {
+            biased;
+            Some(piece) = ahead.recv() => return Ok(Some(piece)),
+            rested = running => rested,
+        };
+        *self = Sealing::Resting(rested.map_err(|_| away())??);
+        Ok(None)
+    }
+
+    async fn rest(self) -> Result<Sealer, Broken> {
+        match self {
+            Sealing::Running(running) => running.await.map_err(|_| away())?,
+            Sealing::Resting(sealer) => Ok(sealer),
         }
-        Ok(octets)
     }
 }
 
@@ -708,24 +846,6 @@ async fn send_now(stream: &TcpStream, file: &File, at: u64, end: u64, stall: Dur
     if sent == 0 { Err(Broken::File(io::ErrorKind::UnexpectedEof.into())) } else { Ok(sent as u64) }
 }
 
-/// As much as the socket takes, unless it is to stop. Waits for the disk, and never for the peer.
-fn send_turn(socket: &TcpStream, file: &File, from: u64, end: u64, stop: &AtomicBool) -> Result<u64, Broken> {
-    let mut at = from;
-    while at < end && !stop.load(Ordering::Relaxed) {
-        let stretch = (end - at).min(SENDFILE_STRETCH);
-        let mut offset = at;
-        match sendfile(socket, file, Some(&mut offset), stretch as usize) {
-            // Somebody has cut the file.
-            Ok(0) => return Err(Broken::File(io::ErrorKind::UnexpectedEof.into())),
-            Ok(octets) => at += octets as u64,
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => break,
-            Err(errno) => return Err(Broken::Lost(errno.into())),
-        }
-    }
-    Ok(at - from)
-}
-
 /// Set when this is dropped: whoever works for us on another thread is to stop.
 #[derive(Default)]
 struct StopOnDrop(Arc<AtomicBool>);
@@ -733,24 +853,6 @@ struct StopOnDrop(Arc<AtomicBool>);
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A connection on which only full segments leave, until this is dropped. Else each call ends with a small one, and wakes the
-/// peer for it.
-struct Corked<'a>(&'a TcpStream);
-
-impl<'a> Corked<'a> {
-    /// No more than a hint.
-    fn new(stream: &'a TcpStream) -> Self {
-        let _ = set_tcp_cork(stream, true);
-        Corked(stream)
-    }
-}
-
-impl Drop for Corked<'_> {
-    fn drop(&mut self) {
-        let _ = set_tcp_cork(self.0, false);
     }
 }
 

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Invariants: an upload is committed only after an end in good order, and while the client is still there; whoever waits
-//! for the disk does it on a thread that may, whoever waits for the client does not.
+//! for the disk does it on a thread that may, whoever waits for the client, for longer than a moment, does not.
 //! Not here: how a file becomes durable (files), how octets travel (net).
 
 use super::filter::Unfolding;
