@@ -108,7 +108,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
         loop {
             let mut step = self.next();
             if matches!(step, Step::Wait { .. }) && self.desk.is_in_haste() {
-                step = self.hasten(step).await;
+                step = Box::pin(self.hasten(step)).await;
             }
             match step {
                 Step::Send => self.send().await,
@@ -172,7 +172,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     }
 
     async fn keep(&mut self) {
-        self.post.attend(self.desk.keep(&mut self.said)).await;
+        self.post.attend(Box::pin(self.desk.keep(&mut self.said))).await;
     }
 
     fn ended(&mut self) -> Ended {
@@ -197,7 +197,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     }
 
     async fn ask(&mut self, ask: S::Ask) {
-        let answer = self.post.attend(self.desk.answer(ask)).await;
+        let answer = self.post.attend(Box::pin(self.desk.answer(ask))).await;
         self.session.answer(answer, now());
     }
 

@@ -11,6 +11,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -200,9 +201,8 @@ impl<'a> Post<'a> {
     }
 
     /// Waits for the house, and lets the peer have what was said so far if the house does not answer at once.
-    pub(super) async fn attend<T>(&mut self, house: impl Future<Output = T>) -> T {
-        // Boxed, so that a desk's large futures do not make every idle connection large.
-        let mut house = Box::pin(house);
+    /// It is boxed, so that a desk's large futures do not make every idle connection large.
+    pub(super) async fn attend<T>(&mut self, mut house: Pin<Box<impl Future<Output = T>>>) -> T {
         poll_fn(|cx| {
             let answer = house.as_mut().poll(cx);
             if answer.is_pending() {
