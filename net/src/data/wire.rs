@@ -59,7 +59,7 @@ const GATHER: usize = 256 * 1024;
 const TURN: u64 = 32 * 1024 * 1024;
 
 /// A thread that works for a peer waits so long for it when there is nothing to do: who is as fast as we are is back sooner than
-/// threads could be changed. At a fiftieth of this machine's speed a peer comes later than that.
+/// threads could be changed, and who is much slower comes later than that.
 const STAY: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
 /// So many pieces of a file are sealed ahead on another thread, of [`STRETCH`] each. That there are few such transfers at a time
