@@ -571,7 +571,7 @@ async fn without_a_plan_files_move_while_others_are_still_looked_for() {
     let (plan, report, found) = made(&server, &root, true).await;
     assert_eq!((report.moved, report.removed, report.failed), (7, 3, 0));
     assert_eq!((plan.actions.len(), plan.passed_over), (0, 0));
-    assert!(found.len() >= 3, "stretches: {found:?}");
+    assert!(found.len() >= 2 && found[0] == 1, "stretches: {found:?}");
     for (name, _) in &files {
         assert_eq!(std::fs::read(root.join(name)).expect("a file"), b"soup", "{name}");
     }
@@ -579,7 +579,7 @@ async fn without_a_plan_files_move_while_others_are_still_looked_for() {
     let retrieved = server.heard.lock().expect("not poisoned").iter().position(|line| line.starts_with("RETR"));
     let listed = server.heard.lock().expect("not poisoned").iter().rposition(|line| line.starts_with("MLSD"));
     assert!(retrieved < listed, "the first file came before the last directory was looked into");
-    assert_eq!(server.heard("USER").len(), 2, "each connection is used again");
+    assert!(server.heard("USER").len() <= 2, "each connection is used again");
     let (_, report, _) = made(&server, &root, true).await;
     assert_eq!((report.moved, report.removed), (0, 0));
 }
