@@ -43,8 +43,9 @@ const PENDING_MAX: usize = 256;
 /// Rows wait for company no longer than this. What waits has to be entered again after a crash, and nothing else depends on it.
 const SHOWN_AFTER: Duration = Duration::from_millis(100);
 
-/// When nobody has ordered anything for so long, the log is brought home.
-const TIDIED_AFTER: Duration = Duration::from_secs(1);
+/// When nobody has ordered anything for so long, the log is brought home: soon, for what has gathered until then is what the next one
+/// may have to wait for.
+const TIDIED_AFTER: Duration = Duration::from_millis(100);
 
 /// The thread.
 pub(super) struct Committer {
@@ -135,6 +136,8 @@ impl Committer {
         }
         if self.pending >= PENDING_MAX {
             self.show();
+        } else if !self.index.is_under_way() {
+            self.tidy_log(false);
         }
     }
 
