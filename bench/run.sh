@@ -37,6 +37,9 @@ PEERS=${PACKETBOAT_PEERS:-../shared/peers}
 TARGET=${CARGO_TARGET_DIR:-target}
 WORK=${WORK:-$(mktemp -d "${TMPDIR:-/tmp}/packetboat-bench.XXXXXX")}
 OUT=${OUT:-$WORK/figures.jsonl}
+# Some peers leave their rights behind before they look into it.
+mkdir -p "$WORK"
+chmod 755 "$WORK"
 DROPS='u{0..99}@example.test'
 # Everybody's password, here and in the peers' scripts.
 export PASS=ketchup-and-pickles
