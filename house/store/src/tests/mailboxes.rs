@@ -228,3 +228,18 @@ fn listeners_of_an_account_hear_of_its_mailboxes_alone() {
     assert_eq!(*changes.blocking_recv().unwrap(), Change::Mailboxes { account: bob, what: what.into() });
     assert!(store.mailbox_named(bob, "a/b").unwrap().unwrap().made > above.made);
 }
+
+#[test]
+fn the_log_stays_short_where_nothing_is_delivered() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_swiftly(dir.path());
+    let bob = make_account(&store, "bob");
+    for number in 0..400_u32 {
+        // Some 24 MiB of pages in all.
+        let value = vec![number as u8; 60 * 1024];
+        let entries = vec![("/private/comment".to_owned(), Some(value))];
+        run(&store, Op::SetMetadata { account: bob, mailbox: None, entries }).unwrap();
+    }
+    let log = std::fs::metadata(dir.path().join("store.db-wal")).unwrap().len();
+    assert!(log < 18 * 1024 * 1024, "{log}");
+}
