@@ -127,14 +127,14 @@ trap finish EXIT
 # A run that is cut short shows what it has.
 trap 'exit 1' TERM INT
 
-# One client's way of doing it. $1 who, $2 what, $3 the server, $4 clear or tls.
+# One client's way of doing it; lftp would compress by itself (MODE Z) where only some servers can. $1 who, $2 what, $3 the server, $4 clear or tls.
 client() {
     local who=$1 what=$2 server=$3 security=$4
     local port=${PORT[$server]} user=${USER_OF[$server]} pin=${PIN[$server]}
-    local ours=(--no-tls) lftp="set net:max-retries 2; set ftp:ssl-allow no;" curl=(-sS --user "${user/\%40/@}:$PASS") rclone=()
+    local ours=(--no-tls) lftp="set net:max-retries 2; set ftp:use-mode-z no; set ftp:ssl-allow no;" curl=(-sS --user "${user/\%40/@}:$PASS") rclone=()
     if [ "$security" = tls ]; then
         ours=(--fingerprint "$pin")
-        lftp="set net:max-retries 2; set ssl:verify-certificate no; set ftp:ssl-force yes; set ftp:ssl-protect-data yes;"
+        lftp="set net:max-retries 2; set ftp:use-mode-z no; set ssl:verify-certificate no; set ftp:ssl-force yes; set ftp:ssl-protect-data yes;"
         curl+=(--ssl-reqd -k)
         # What rclone says in TLS 1.3, vsftpd calls an illegal parameter.
         rclone+=(--ftp-explicit-tls --ftp-no-check-certificate --ftp-disable-tls13)
