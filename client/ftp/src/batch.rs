@@ -15,7 +15,7 @@ use crate::directory::shown;
 use crate::error::Error;
 use crate::fetch::Fetch;
 use crate::mirror::Report;
-use crate::pieces::{About, PIECE_MIN_OCTETS, Whole};
+use crate::pieces::{About, Fate, PIECE_MIN_OCTETS, Whole};
 use crate::send::Send;
 use crate::shipment::Shipment;
 use ftp::Moment;
@@ -34,19 +34,18 @@ enum Errand<W> {
 
 /// A file in pieces.
 trait Divided: std::marker::Send + Sync {
-    /// Nobody needs to go on. Says whether that is news.
-    fn give_up(&self) -> bool;
+    fn fate(&self) -> &Fate;
 }
 
 impl Divided for Whole {
-    fn give_up(&self) -> bool {
-        self.give_up()
+    fn fate(&self) -> &Fate {
+        self.fate()
     }
 }
 
 impl Divided for Shipment {
-    fn give_up(&self) -> bool {
-        self.give_up()
+    fn fate(&self) -> &Fate {
+        self.fate()
     }
 }
 
@@ -67,7 +66,7 @@ impl<W: Divided> Task for Errand<W> {
     fn fail(&self) -> bool {
         match self {
             Errand::File(_) | Errand::Undivided(_) => true,
-            Errand::Piece(_, whole, _) => whole.give_up(),
+            Errand::Piece(_, whole, _) => whole.fate().give_up(),
         }
     }
 }
@@ -124,13 +123,13 @@ impl Crew {
                 Errand::Piece(file, whole, index) => {
                     match self.fetch_piece(connection, (file, whole, *index), wishes, &sum).await {
                         // It cannot be had in pieces, or is another one by now.
-                        Err(error) if is_against_pieces(&error) && whole.give_up() => {
+                        Err(error) if is_against_pieces(&error) && whole.fate().give_up() => {
                             whole.discard();
                             tasks.add(Errand::Undivided(file.as_ref().clone()));
                             Ok(())
                         }
                         // Others have said so.
-                        Err(_) if whole.is_given_up() => Ok(()),
+                        Err(_) if whole.fate().is_given_up() => Ok(()),
                         other => other,
                     }
                 }
@@ -159,13 +158,13 @@ impl Crew {
                 Errand::Piece(file, shipment, index) => {
                     match self.send_piece(connection, (file, shipment, *index), wishes, &sum).await {
                         // It is said without pieces what the reason is, if it is another one.
-                        Err(Error::Refused { .. }) if shipment.give_up() => {
+                        Err(Error::Refused { .. }) if shipment.fate().give_up() => {
                             connection.discard_shipment(shipment).await?;
                             tasks.add(Errand::Undivided(file.as_ref().clone()));
                             Ok(())
                         }
                         // Others have said so.
-                        Err(_) if shipment.is_given_up() => Ok(()),
+                        Err(_) if shipment.fate().is_given_up() => Ok(()),
                         other => other,
                     }
                 }
@@ -249,7 +248,7 @@ impl Crew {
         wishes: &Send,
         sum: &Sum,
     ) -> Result<(), Error> {
-        if shipment.is_given_up() {
+        if shipment.fate().is_given_up() {
             return Ok(());
         }
         let wishes = Send { heard: self.heard(shown(&file.remote)), ..wishes.clone() };
@@ -297,7 +296,7 @@ impl Crew {
         wishes: &Fetch,
         sum: &Sum,
     ) -> Result<(), Error> {
-        if whole.is_given_up() {
+        if whole.fate().is_given_up() {
             return Ok(());
         }
         connection.fetch_piece(whole, index, self.heard(shown(&file.remote))).await?;

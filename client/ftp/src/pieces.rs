@@ -57,9 +57,35 @@ pub(crate) struct Whole {
     told: Option<Moment>,
     pieces: Vec<Piece>,
     resumed_at: u64,
-    /// Nobody needs to go on.
+    fate: Fate,
+}
+
+/// What becomes of a file in pieces: those who have one each agree on it.
+#[derive(Default)]
+pub(crate) struct Fate {
     given_up: AtomicBool,
     completed: AtomicBool,
+}
+
+impl Fate {
+    /// Nobody needs to go on. Says whether that is news.
+    pub(crate) fn give_up(&self) -> bool {
+        !self.given_up.swap(true, Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::SeqCst)
+    }
+
+    /// All pieces are there: says whether the caller is the one who is to complete the file.
+    pub(crate) fn complete(&self) -> bool {
+        !self.completed.swap(true, Ordering::SeqCst)
+    }
+
+    /// It could not be completed; whoever goes on may try.
+    pub(crate) fn reopen(&self) {
+        self.completed.store(false, Ordering::SeqCst);
+    }
 }
 
 /// What is known of it.
@@ -121,8 +147,7 @@ impl Whole {
             told,
             pieces: ranges.into_iter().map(Piece::new).collect(),
             resumed_at,
-            given_up: AtomicBool::new(false),
-            completed: AtomicBool::new(false),
+            fate: Fate::default(),
             part,
         })
     }
@@ -131,13 +156,8 @@ impl Whole {
         self.pieces.len()
     }
 
-    /// Nobody needs to go on. Says whether that is news.
-    pub(crate) fn give_up(&self) -> bool {
-        !self.given_up.swap(true, Ordering::SeqCst)
-    }
-
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::SeqCst)
+    pub(crate) fn fate(&self) -> &Fate {
+        &self.fate
     }
 
     /// What was fetched is of no use. Whoever writes to it still, writes to what nobody sees.
@@ -147,7 +167,7 @@ impl Whole {
 
     /// Whether all of it is here, and the caller is the one who is to complete it.
     pub(crate) fn is_to_complete(&self) -> bool {
-        self.pieces.iter().all(Piece::is_done) && !self.completed.swap(true, Ordering::SeqCst)
+        self.pieces.iter().all(Piece::is_done) && self.fate.complete()
     }
 
     fn filled(&self, index: usize, at: u64) {
@@ -213,7 +233,7 @@ impl Connection {
     pub(crate) async fn complete(&mut self, whole: &Arc<Whole>, wishes: &Fetch) -> Result<Fetched, Error> {
         let done = self.look_and_finish(whole, wishes).await;
         if done.is_err() {
-            whole.completed.store(false, Ordering::SeqCst);
+            whole.fate.reopen();
         }
         done
     }

@@ -21,7 +21,7 @@ use crate::connection::{Connection, wire_path};
 use crate::directory::{join, moment, shown};
 use crate::error::Error;
 use crate::part::piece_name;
-use crate::pieces::{PIECE_MIN_OCTETS, split};
+use crate::pieces::{Fate, PIECE_MIN_OCTETS, split};
 use crate::send::{Send, Sent, parted};
 use ftp::client::Words;
 use ftp::{Command, Moment, WirePath};
@@ -48,11 +48,9 @@ pub(crate) struct Shipment {
     joined: WirePath,
     pieces: Vec<Piece>,
     resumed_at: AtomicU64,
-    /// Nobody needs to go on.
-    given_up: AtomicBool,
     /// It goes in one piece after all, so these are of no use.
     discarded: AtomicBool,
-    completed: AtomicBool,
+    fate: Fate,
 }
 
 struct Piece {
@@ -90,9 +88,8 @@ impl Shipment {
             joined: named(&(0..octets))?,
             pieces: pieces.collect::<Result<_, Error>>()?,
             resumed_at: AtomicU64::new(0),
-            given_up: AtomicBool::new(false),
             discarded: AtomicBool::new(false),
-            completed: AtomicBool::new(false),
+            fate: Fate::default(),
         };
         let fits = shipment.joining().as_bytes().len() <= COMB_MAX_OCTETS;
         Ok(fits.then_some(shipment))
@@ -106,19 +103,13 @@ impl Shipment {
         self.pieces.len()
     }
 
-    /// Nobody needs to go on. Says whether that is news.
-    pub(crate) fn give_up(&self) -> bool {
-        !self.given_up.swap(true, Ordering::SeqCst)
-    }
-
-    pub(crate) fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::SeqCst)
+    pub(crate) fn fate(&self) -> &Fate {
+        &self.fate
     }
 
     /// Whether all of it is there, and the caller is the one who is to complete it.
     pub(crate) fn is_to_complete(&self) -> bool {
-        self.pieces.iter().all(|piece| piece.sent.load(Ordering::SeqCst))
-            && !self.completed.swap(true, Ordering::SeqCst)
+        self.pieces.iter().all(|piece| piece.sent.load(Ordering::SeqCst)) && self.fate.complete()
     }
 }
 
@@ -165,7 +156,7 @@ impl Connection {
     pub(crate) async fn join_shipment(&mut self, shipment: &Shipment, wishes: &Send) -> Result<Sent, Error> {
         let joined = self.join_and_finish(shipment, wishes).await;
         if joined.is_err() {
-            shipment.completed.store(false, Ordering::SeqCst);
+            shipment.fate.reopen();
         }
         if matches!(joined, Err(Error::Differs { .. })) {
             self.say(vec![Command::Dele(shipment.joined.clone()).into()]).await?;
