@@ -193,6 +193,11 @@ fn await_socket(socket: &Arc<TcpStream>, what: PollFlags) -> bool {
     Turn::with(|turn| turn.awaited.push((Arc::clone(socket), what))).is_some()
 }
 
+/// A socket alone, whoever else has it.
+pub(crate) fn owned(socket: Arc<TcpStream>) -> io::Result<TcpStream> {
+    Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())
+}
+
 /// Waits until something has come. False, perhaps after a while, if this thread is not lent: then ask the reactor.
 pub(crate) async fn readable(socket: &Arc<TcpStream>) -> bool {
     poll_fn(|_| match has_come(socket) {

@@ -147,7 +147,7 @@ impl Wire {
     fn settle(&mut self) -> io::Result<()> {
         match std::mem::replace(self, Wire::Away) {
             Wire::Fresh(socket) => {
-                let stream = TcpStream::from_std(owned(socket)?)?;
+                let stream = TcpStream::from_std(lent::owned(socket)?)?;
                 // What a listing or a small file ends with should not wait for an acknowledgement.
                 let _ = stream.set_nodelay(true);
                 *self = Wire::Clear(stream);
@@ -160,16 +160,11 @@ impl Wire {
     /// Takes the socket from the reactor and out of here, in clear.
     fn take_socket(&mut self) -> io::Result<std::net::TcpStream> {
         match std::mem::replace(self, Wire::Away) {
-            Wire::Fresh(socket) => owned(socket),
+            Wire::Fresh(socket) => lent::owned(socket),
             Wire::Clear(stream) => stream.into_std(),
             Wire::Tls(_) | Wire::Away => Err(io::ErrorKind::NotConnected.into()),
         }
     }
-}
-
-/// The socket alone, whoever else has it.
-fn owned(socket: Arc<std::net::TcpStream>) -> io::Result<std::net::TcpStream> {
-    Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())
 }
 
 impl DataLine {
@@ -583,7 +578,7 @@ fn take_clear<E>(
 /// Reads what is there behind what was gathered, `most` octets at most.
 fn read_behind(socket: &std::net::TcpStream, gathered: &mut Vec<u8>, most: usize) -> io::Result<usize> {
     if most >= gathered.capacity() - gathered.len() {
-        return Ok(recv(socket, spare_capacity(gathered), RecvFlags::DONTWAIT)?.1);
+        return read_at_once(socket, gathered);
     }
     let end = gathered.len();
     gathered.resize(end + most, 0);

@@ -60,8 +60,7 @@ impl Wire {
     pub(super) fn return_to_reactor(&mut self) -> io::Result<()> {
         match std::mem::replace(self, Wire::Gone) {
             Wire::Lent(socket) => {
-                let socket = Arc::try_unwrap(socket).or_else(|socket| socket.try_clone())?;
-                *self = Wire::Clear(TcpStream::from_std(socket)?);
+                *self = Wire::Clear(TcpStream::from_std(lent::owned(socket)?)?);
             }
             other => *self = other,
         }
