@@ -12,7 +12,7 @@
 //! may wait for the disk is done there and then.
 //!
 //! Invariants: no more threads are lent than a [`Lender`] has; a conversation that hears nothing for [`QUIET`], or has had
-//! its thread for [`TERM`], gives it back; all others go on meanwhile on as many threads as before.
+//! its thread for half a second, gives it back; all others go on meanwhile on as many threads as before.
 //! Not here: who is in haste (desk), what is done with the thread (drive, data).
 
 use std::cell::RefCell;
