@@ -18,6 +18,7 @@
 #   FTP_PEERS='vsftpd proftpd pure-ftpd pyftpdlib'     the servers to compare with
 #   LARGE_SESSIONS='1 2' SMALL_SESSIONS='1 4 10'       over how many sessions at once large and small files go
 #   WARM_UP=1           runs before the first round that do not count
+#   SHORT_RUNS=9        runs of what takes milliseconds, in each round: one alone may meet a processor that is not awake yet
 #   WORK                where servers keep their data; a real disk, or durability costs nothing (default: a new
 #                       directory below $TMPDIR)
 #   OUT                 a file for the raw figures, one JSON object a line (default: below WORK)
@@ -31,7 +32,7 @@ cd "$(dirname "$0")/.."
 ROUNDS=${ROUNDS:-3} MESSAGES=${MESSAGES:-3000} SIZE=${SIZE:-4096} IDLERS=${IDLERS:-10000} SECONDS_EACH=${SECONDS_EACH:-5} QUIET_SECONDS=${QUIET_SECONDS:-30}
 MAILS=${MAILS:-10000} MANY=${MANY:-100000} IMAP_IDLERS=${IMAP_IDLERS:-1000 10000} IMAP_PEERS=${IMAP_PEERS-maildir sdbox mdbox}
 FILES=${FILES:-10000} BIG=${BIG:-1073741824} FTP_IDLERS=${FTP_IDLERS:-1000} FTP_PEERS=${FTP_PEERS-vsftpd proftpd pure-ftpd pyftpdlib}
-LARGE_SESSIONS=${LARGE_SESSIONS:-1 2} SMALL_SESSIONS=${SMALL_SESSIONS:-1 4 10} WARM_UP=${WARM_UP:-1}
+LARGE_SESSIONS=${LARGE_SESSIONS:-1 2} SMALL_SESSIONS=${SMALL_SESSIONS:-1 4 10} WARM_UP=${WARM_UP:-1} SHORT_RUNS=${SHORT_RUNS:-9}
 TLS_FILES=${TLS_FILES:-2000} TLS_SMALL_SESSIONS=${TLS_SMALL_SESSIONS:-1 4} LOGINS=${LOGINS:-300}
 PEERS=${PACKETBOAT_PEERS:-../shared/peers}
 TARGET=${CARGO_TARGET_DIR:-target}
@@ -217,7 +218,7 @@ free_ports() {
 }
 idle_ticks() { awk '/^cpu /{print $5 + $6}' /proc/stat; }
 
-# measure SERVER ROW ARGUMENTS…: one run; the first round warms up.
+# measure SERVER ROW ARGUMENTS…: one run, or `$runs`; the first round warms up.
 measure() {
     local server=$1 row=$2 warm=0; shift 2
     [ "$round" -gt 1 ] || warm=${warm_up:-$WARM_UP}
@@ -226,7 +227,7 @@ measure() {
     free_ports
     quiet
     say "round $round  $row  $server"
-    "$BENCH" --json --server "$server" --row "$row" "$@" --runs 1 --warm-up $warm >>"$OUT" || { say "FAILED: $server, $row"; FAILED=1; }
+    "$BENCH" --json --server "$server" --row "$row" "$@" --runs "${runs:-1}" --warm-up "$warm" >>"$OUT" || { say "FAILED: $server, $row"; FAILED=1; }
 }
 
 smtp() {
@@ -334,17 +335,17 @@ imapnotice() {
 imaplist() {
     filled TEN
     local what
-    for what in envelopes headers flags bodies; do imap_row "IMAP FETCH of $MAILS, $what" list --what $what "${TEN[@]}"; done
+    for what in envelopes headers flags bodies; do runs=$SHORT_RUNS imap_row "IMAP FETCH of $MAILS, $what" list --what $what "${TEN[@]}"; done
 }
 imapstore() {
     filled TEN
-    imap_row "IMAP STORE on $MAILS" store "${TEN[@]}"
-    imap_row "IMAP STORE on $MAILS, silent" store --silent "${TEN[@]}"
+    runs=$SHORT_RUNS imap_row "IMAP STORE on $MAILS" store "${TEN[@]}"
+    runs=$SHORT_RUNS imap_row "IMAP STORE on $MAILS, silent" store --silent "${TEN[@]}"
 }
 imapsort() {
     filled TEN
-    imap_row "IMAP SORT of $MAILS by subject" sort "${TEN[@]}"
-    imap_row "IMAP THREAD of $MAILS by references" thread "${TEN[@]}"
+    runs=$SHORT_RUNS imap_row "IMAP SORT of $MAILS by subject" sort "${TEN[@]}"
+    runs=$SHORT_RUNS imap_row "IMAP THREAD of $MAILS by references" thread "${TEN[@]}"
 }
 # The first search of our store finds no index and asks for one, so it is the first round's and the warm-up is left out;
 # the later rounds have it.
@@ -354,7 +355,7 @@ imapsearch() {
     [ "$round" -gt 1 ] || which='the first'
     for field in body subject; do warm_up=0 imap_row "IMAP SEARCH ${field^^} in $MAILS, $which" search --field $field --wait $((5 * (round > 1))) "${TEN[@]}"; done
 }
-imapselect() { filled HUNDRED; imap_row "IMAP SELECT of $MANY" select "${HUNDRED[@]}"; }
+imapselect() { filled HUNDRED; runs=$SHORT_RUNS imap_row "IMAP SELECT of $MANY" select "${HUNDRED[@]}"; }
 # The servers are new, what they have on the disk is in the page cache.
 imapcold() {
     filled HUNDRED
