@@ -85,16 +85,7 @@ impl SequenceSet {
 
 impl fmt::Display for SequenceSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (first, last)) in self.0.iter().enumerate() {
-            if at > 0 {
-                f.write_str(",")?;
-            }
-            write!(f, "{first}")?;
-            if first != last {
-                write!(f, ":{last}")?;
-            }
-        }
-        Ok(())
+        write_ranges(f, &self.0)
     }
 }
 
@@ -280,17 +271,22 @@ impl FromIterator<u32> for NumberSet {
 /// As on the wire; nothing for an empty set, which has no form there.
 impl fmt::Display for NumberSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (first, last)) in self.0.iter().enumerate() {
-            if at > 0 {
-                f.write_str(",")?;
-            }
-            write!(f, "{first}")?;
-            if first != last {
-                write!(f, ":{last}")?;
-            }
-        }
-        Ok(())
+        write_ranges(f, &self.0)
     }
+}
+
+/// Ranges as on the wire (RFC 9051 §9, `sequence-set`): one number where both ends are the same.
+fn write_ranges<E: fmt::Display + PartialEq>(f: &mut fmt::Formatter<'_>, ranges: &[(E, E)]) -> fmt::Result {
+    for (at, (first, last)) in ranges.iter().enumerate() {
+        if at > 0 {
+            f.write_str(",")?;
+        }
+        write!(f, "{first}")?;
+        if first != last {
+            write!(f, ":{last}")?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
