@@ -22,4 +22,5 @@ mod tests;
 
 pub use port::{DataPort, PortRange};
 pub use throttle::{Bucket, Throttle};
+pub(crate) use wire::is_ready_soon;
 pub use wire::{Arrival, Broken, DataLine, Fault, Taken};

@@ -13,10 +13,12 @@
 //! and a peer that waits for an answer gets it.
 //!
 //! Invariants: an answer under way is not cancelled because the peer is gone; whoever is idle owns no buffer;
-//! the tail of what was said is not lost when we close first; octets in clear that were not read before TLS are dropped.
+//! the tail of what was said is not lost when we close first; octets in clear that were not read before TLS are dropped;
+//! a file's octets go by `sendfile` where they go as they are.
 //! Not here: the house's answers ([`Desk`], implemented in server), handshakes (tls), admission (listen).
 
 mod alarm;
+mod attached;
 mod conversation;
 mod fold;
 mod post;
@@ -39,6 +41,7 @@ use tokio::sync::watch;
 use crate::lent::Lender;
 use crate::tap::Tapped;
 use crate::tls::{ClientTls, ServerTls, TlsError};
+pub use attached::Attachment;
 use conversation::Conversation;
 
 /// So many octets to the peer are gathered before they are written, in octets.
@@ -61,7 +64,7 @@ pub const KEEP_MAX: usize = 512;
 
 /// A peer that takes fewer octets than this within [`Pace::write`] is stalled. Reading an octet now and then
 /// must not hold a connection for ever.
-pub const STALL_OCTETS: usize = 4 * 1024;
+pub const STALL_OCTETS: u64 = 4 * 1024;
 
 /// After we closed, so many octets are read and thrown away at most while the peer takes in our last words.
 /// A close with unread input resets the connection, and a reset would destroy those words.
@@ -82,6 +85,12 @@ pub trait Desk<S: Session>: Send {
     /// Waits for something the session should hear unasked. Must be cancel-safe: it is asked anew at every wait.
     fn news(&mut self) -> impl Future<Output = S::News> + Send {
         std::future::pending()
+    }
+
+    /// What goes to the peer with the answer that was just given, before the session hears it: octets of a file that need not
+    /// pass through the session.
+    fn attached(&mut self) -> Option<Attachment> {
+        None
     }
 
     /// Whether the peer says one thing right after the other, so that a thread of its own would be worth it.

@@ -455,6 +455,37 @@ fn what_was_appended_is_there_octet_for_octet_and_all_or_nothing() {
     imap.play("S: c BAD ~\nC: d STATUS Drafts (MESSAGES)\nS: * STATUS Drafts (MESSAGES 1)\nS: d OK ~");
 }
 
+/// The literal that this command is answered with, of so many octets.
+fn literal(imap: &mut Speaker, item: &str, answered: &str, octets: usize) -> Vec<u8> {
+    imap.play(&format!("C: f FETCH 1 BODY.PEEK[{item}\nS: * 1 FETCH (BODY[{answered} {{{octets}}}"));
+    let literal = imap.octets(octets);
+    imap.play("S: )\nS: f OK ~");
+    literal
+}
+
+/// What is large goes from the file to the client; the beginning of the message, which was added on its way, does not.
+#[test]
+fn a_large_message_comes_octet_for_octet_whole_and_in_parts() {
+    let server = dev();
+    let image: String = (0..50_000).map(|line| format!("line {line:05} {}\r\n", "x".repeat(60))).collect();
+    let text = format!(
+        "Subject: large\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nsee this\r\n\
+         --b\r\nContent-Type: image/x-portable-anymap\r\n\r\n{image}\r\n--b--\r\n"
+    );
+    assert!(deliver(&server, "alice@crepes.test", "bob@hamburger.test", text.as_bytes()).starts_with("250"));
+    let mut imap = bob(&server);
+    select(&mut imap, 1);
+    imap.say("z FETCH 1 RFC822.SIZE");
+    let size = imap.expect("* 1 FETCH (RFC822.SIZE $size)");
+    let size: usize = size.trim_end_matches(')').rsplit(' ').next().and_then(|size| size.parse().ok()).expect("a size");
+    imap.play("S: z OK ~");
+    let whole = literal(&mut imap, "]", "]", size);
+    assert!(whole.starts_with(b"Return-Path:") && whole.ends_with(text.as_bytes()), "the message as it was sent");
+    assert!(literal(&mut imap, "2]", "2]", image.len()) == image.as_bytes(), "the part as it was sent");
+    let stretch = literal(&mut imap, "2]<100001.3000000>", "2]<100001>", 3_000_000);
+    assert!(stretch == image.as_bytes()[100_001..3_100_001], "a stretch of it");
+}
+
 #[test]
 fn mail_is_there_after_the_server_was_stopped() {
     let folder = tempfile::tempdir().expect("a directory");

@@ -535,7 +535,7 @@ static STAYING: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether the socket is ready within a moment. No more threads wait than there are processors: peers that are as fast as we
 /// are have need of no more.
-fn is_ready_soon(socket: &std::net::TcpStream, ready: PollFlags) -> bool {
+pub(crate) fn is_ready_soon(socket: &impl AsFd, ready: PollFlags) -> bool {
     let room = STAYING.fetch_add(1, Ordering::Relaxed) < processors();
     let is_ready = room && matches!(poll(&mut [PollFd::new(socket, ready)], Some(&STAY)), Ok(1..));
     STAYING.fetch_sub(1, Ordering::Relaxed);

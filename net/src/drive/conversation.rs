@@ -16,14 +16,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use line::{Session, Step};
+use line::{Exposure, Session, Step};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::post::Post;
 use super::wire::Wire;
-use super::{Begin, Desk, Ended, INBOX_MAX, KEEP_MAX, Pace, Security, Setup, Why, left};
+use super::{Attachment, Begin, Desk, Ended, INBOX_MAX, KEEP_MAX, Pace, Security, Setup, Why, left};
 use crate::lent::{self, Lender};
 use crate::tap::{Side, Tapped};
 use crate::tls::TlsError;
@@ -51,8 +51,8 @@ impl Gate {
         self.received.fetch_add(octets as u64, Relaxed);
     }
 
-    pub(super) fn note_sent(&self, octets: usize) {
-        self.sent.fetch_add(octets as u64, Relaxed);
+    pub(super) fn note_sent(&self, octets: u64) {
+        self.sent.fetch_add(octets, Relaxed);
     }
 
     pub(super) fn received(&self) -> u64 {
@@ -198,7 +198,31 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
 
     async fn ask(&mut self, ask: S::Ask) {
         let answer = self.post.attend(Box::pin(self.desk.answer(ask))).await;
+        if let Some(attachment) = self.desk.attached() {
+            Box::pin(self.send_attached(attachment)).await;
+        }
         self.session.answer(answer, now());
+    }
+
+    async fn send_attached(&mut self, attachment: Attachment) {
+        let mut left = match self.tap {
+            None => self.post.send_straight(attachment).await,
+            // Who listens in sees what is sent.
+            Some(_) => Some(attachment),
+        };
+        while let Some(attachment) = left.take().filter(|attachment| !attachment.is_over() && !self.post.is_lost()) {
+            match attachment.read().await {
+                Ok((rest, mut piece)) => {
+                    if let Some(tap) = &self.tap {
+                        tap.exchanged(Side::own, &piece, Exposure::Content);
+                    }
+                    self.post.gather(&mut piece).await;
+                    self.post.flush().await;
+                    left = Some(rest);
+                }
+                Err(error) => self.post.lose(Why::Lost(error)),
+            }
+        }
     }
 
     /// Begins TLS, on either side, for every protocol.

@@ -22,7 +22,7 @@ use super::alarm::Alarm;
 use super::conversation::Gate;
 use super::fold::{self, Fold};
 use super::wire::Wire;
-use super::{GATHER_MAX, KEEP_MAX, LINGER_OCTETS, READ_AHEAD_MAX, STALL_OCTETS, Why};
+use super::{Attachment, GATHER_MAX, KEEP_MAX, LINGER_OCTETS, READ_AHEAD_MAX, STALL_OCTETS, Why};
 
 /// Above this a stretch is not copied behind what is gathered but written by itself, in octets.
 const COPY_MAX: usize = 8 * 1024;
@@ -47,7 +47,7 @@ pub(super) struct Post<'a> {
     /// When the peer counts as stalled; `None` while nothing waits to be written.
     stalled_at: Option<Instant>,
     /// Octets written since `stalled_at` was set.
-    moved: usize,
+    moved: u64,
     write_limit: Duration,
     peer_closed: bool,
     lost: Option<Why>,
@@ -180,6 +180,46 @@ impl<'a> Post<'a> {
         poll_fn(|cx| self.poll_flush(cx)).await;
     }
 
+    /// Writes what is gathered, and of a file what goes as it is. What must be dressed is given back.
+    pub(super) async fn send_straight(&mut self, mut attachment: Attachment) -> Option<Attachment> {
+        self.flush().await;
+        let Some(socket) = self.wire.clear_socket().filter(|_| self.fold.is_none()) else { return Some(attachment) };
+        let mut socket = match socket {
+            Ok(socket) => socket,
+            Err(error) => return self.lose_with(error),
+        };
+        while !attachment.is_over() && !self.is_lost() {
+            let sent;
+            (attachment, socket, sent) = match attachment.send(socket).await {
+                Ok(gone_on) => gone_on,
+                Err(error) => return self.lose_with(error),
+            };
+            self.note_moved(sent);
+            if !attachment.is_over() {
+                poll_fn(|cx| self.poll_room(cx)).await;
+            }
+        }
+        self.stalled_at = None;
+        None
+    }
+
+    fn lose_with<T>(&mut self, error: io::Error) -> Option<T> {
+        self.lose(Why::Lost(error));
+        None
+    }
+
+    /// Ready when the peer takes more, or the line is lost.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.wire.poll_room(cx) {
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Ready(Err(error)) => {
+                self.lose(Why::Lost(error));
+                Poll::Ready(())
+            }
+            Poll::Pending => self.poll_stalled(cx),
+        }
+    }
+
     /// Writes what is gathered, ends TLS, and goes on in clear, or loses the line.
     pub(super) async fn clear(&mut self) {
         self.flush().await;
@@ -307,7 +347,11 @@ impl<'a> Post<'a> {
 
     fn note_written(&mut self, octets: usize) {
         self.written += octets;
-        self.moved += octets;
+        self.note_moved(octets as u64);
+    }
+
+    fn note_moved(&mut self, octets: u64) {
+        self.moved = self.moved.saturating_add(octets);
         self.gate.note_sent(octets);
         if self.moved >= STALL_OCTETS {
             self.stalled_at = None;

@@ -1,5 +1,7 @@
 //! The rules of the driver, shown by a toy protocol over real sockets on loopback.
 
+mod attached;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

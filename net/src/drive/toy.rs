@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use line::{Exposure, Line, Lines, Secured, Session, Step};
 use tokio::sync::{Notify, mpsc};
 
-use super::Desk;
+use super::{Attachment, Desk};
 
 /// The toy's idle limit.
 pub const IDLE: Duration = Duration::from_secs(300);
@@ -268,12 +268,15 @@ pub struct ToyDesk {
     pub peer: Option<std::net::TcpStream>,
     pub news: Option<mpsc::Receiver<String>>,
     pub is_in_haste: bool,
+    /// What goes with the answer to "file", and how much of it is promised.
+    pub file: Option<(std::fs::File, u64)>,
+    pub attached: Option<Attachment>,
 }
 
 impl ToyDesk {
     pub fn new() -> Self {
         let (kept, asked, slow) = (Vec::new(), Arc::default(), Arc::default());
-        ToyDesk { kept, asked, slow, peer: None, news: None, is_in_haste: false }
+        ToyDesk { kept, asked, slow, peer: None, news: None, is_in_haste: false, file: None, attached: None }
     }
 
     /// What the peer could read right now.
@@ -298,6 +301,11 @@ impl Desk<Toy> for ToyDesk {
             "panic" => panic!("on purpose"),
             "thread" => if crate::lent::is_lent() { "its own" } else { "one of many" }.into(),
             "look" => self.peek(),
+            "file" => {
+                let (file, octets) = self.file.as_ref().expect("a file");
+                self.attached = Some(Attachment::new(file, 0..*octets).expect("a handle"));
+                "that was it".into()
+            }
             "kept" => {
                 let kept = String::from_utf8_lossy(&self.kept).replace('\n', "|");
                 self.kept.clear();
@@ -319,6 +327,10 @@ impl Desk<Toy> for ToyDesk {
             },
             None => std::future::pending().await,
         }
+    }
+
+    fn attached(&mut self) -> Option<Attachment> {
+        self.attached.take()
     }
 
     fn is_in_haste(&self) -> bool {

@@ -6,11 +6,13 @@
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
@@ -44,6 +46,27 @@ impl Wire {
             other => {
                 *self = other;
                 None
+            }
+        }
+    }
+
+    /// A second handle of a connection that is in clear; `None` where what is sent must be dressed, or a thread is lent.
+    pub(super) fn clear_socket(&self) -> Option<io::Result<OwnedFd>> {
+        match self {
+            Wire::Clear(stream) => Some(stream.as_fd().try_clone_to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Ready when a connection in clear takes more, also if somebody has written to another handle of it.
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Wire::Clear(stream) = self else { return Poll::Ready(Err(gone())) };
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            // The reactor has not seen what the other handle was told.
+            match stream.try_io(Interest::WRITABLE, || has_room(stream)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return Poll::Ready(other),
             }
         }
     }
@@ -210,6 +233,13 @@ fn poll_lent(socket: &Arc<std::net::TcpStream>, buffer: &mut ReadBuf<'_>) -> Pol
         }
     }
     if lent::await_input(socket) { Poll::Pending } else { Poll::Ready(Err(gone())) }
+}
+
+fn has_room(stream: &TcpStream) -> io::Result<()> {
+    match poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&Timespec::default()))? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
 }
 
 fn gone() -> io::Error {

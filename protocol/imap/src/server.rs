@@ -40,6 +40,7 @@ mod search;
 mod settings;
 mod stage;
 mod store;
+mod stretch;
 mod urls;
 
 pub use ask::{Answer, Ask, News};
@@ -711,7 +712,7 @@ impl Server {
             (Pending::Unasked, _) => Stage::Member(member),
             (Pending::AuthorizeUrls(rumps), answer) => self.urls_authorized(member, turn, &rumps, answer),
             (Pending::FetchUrl(work), answer) => self.url_fetched(member, turn, work, answer),
-            (Pending::ReadUrl(work), Answer::Octets(octets)) => self.url_read(member, turn, work, octets),
+            (Pending::ReadUrl(work), answer) => self.url_read(member, turn, work, answer),
             (Pending::Recheck(recheck), answer) => self.rechecked(member, turn, recheck, answer),
             (Pending::Watch(work), Answer::Watching(mailboxes)) => self.watching(member, turn, work, mailboxes),
             (Pending::WatchStatus(work), answer) => self.watch_status(member, turn, work, answer),
@@ -757,9 +758,7 @@ impl Server {
             (Pending::FetchVanished(work), Answer::Vanished(uids)) => self.fetch_vanished(member, turn, work, &uids),
             (Pending::Fetch(work), Answer::Fetched(fetched)) => self.fetched(member, turn, work, fetched),
             (Pending::Fetch(work), answer) => self.not_fetched(member, turn, work, answer),
-            (Pending::Read(work), Answer::Octets(octets)) => self.read(member, turn, work, octets),
-            // The client was promised more octets, and there are none.
-            (Pending::Read(_) | Pending::ReadUrl(_), _) => Stage::Closing,
+            (Pending::Read(work), answer) => self.read(member, turn, work, answer),
             (Pending::Store(work), Answer::Stored(stored)) => self.stored(member, turn, work, stored),
             (Pending::Copy { removed }, Answer::Copied(copied)) => self.copied(member, turn, removed, copied),
             (Pending::Search(work), Answer::Found(found)) => self.found(member, turn, work, found),

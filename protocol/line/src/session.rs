@@ -8,7 +8,8 @@
 //!     match session.next(&mut out) {
 //!         Send   → out goes to the peer          (may be gathered until a Wait, Ask, Secure or Close)
 //!         Keep   → out goes to the house          (content of a message, in order)
-//!         Ask(q) → session.answer(house(q))       (nothing is received meanwhile)
+//!         Ask(q) → session.answer(house(q))       (nothing is received meanwhile; what the house attaches to its answer
+//!                                                  goes to the peer behind what was sent, and before the session hears it)
 //!         Secure → flush; drop unread clear octets; TLS handshake; session.secured(facts), or closed if it fails
 //!         Clear  → flush; drop unread octets; close_notify; go on in clear
 //!         Deflate → flush; from here on, both ways are compressed; unread octets are compressed already

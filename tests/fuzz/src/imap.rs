@@ -129,6 +129,7 @@ fn answer(ask: &Ask, mood: u64, nth: usize) -> Answer {
             messages: fetch.uids.iter().take(3).map(|uid| message(uid, fetch)).collect(),
             looked_until: fetch.uids.iter().nth(2),
         }),
+        Ask::Read { from, to, .. } if from % 2 == 1 => Answer::Sent((to - from).min(3)),
         Ask::Read { from, to, .. } => Answer::Octets(vec![b'x'; usize::try_from(to - from).unwrap_or(1).min(3)]),
         Ask::Vanished { uids, .. } => Answer::Vanished(uids.clone()),
         Ask::Store(store) => Answer::Stored(Stored {

@@ -132,8 +132,8 @@ pub enum Ask {
     Sync,
     /// Messages and what is wanted of each. [`Answer::Fetched`]
     Fetch(Fetch),
-    /// The next octets of a [`Content::Stretch`], in order. [`Answer::Octets`]; after a refusal the session closes, for the
-    /// client has been promised more.
+    /// The next octets of a [`Content::Stretch`], in order. [`Answer::Octets`], or [`Answer::Sent`]; after a refusal the
+    /// session closes, for the client has been promised more.
     Read {
         /// The desk's number.
         reader: u64,

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! Fetch ─Fetched→ messages are written ─a piece is full→ sent, and on
-//!                                      ─a stretch→ Read ─Octets→ sent as they came ─→ … ─→ on
+//!                                      ─a stretch→ Read ─Octets or Sent→ … ─→ on
 //!                                      ─batch at its end→ Fetch … or the reply
 //! ```
 //!
@@ -15,6 +15,7 @@
 
 use super::ask::{Answer, Ask, Content, FETCH_BATCH_MAX, Fetch, Fetched, Message, Refusal};
 use super::stage::{Flow, Member, Pending, Stage, Then, Turn};
+use super::stretch::{Broken, Stretch};
 use super::{Server, refusal};
 use crate::capability::Capability as C;
 use crate::command::{self, Window};
@@ -53,8 +54,8 @@ struct Partway {
     section: usize,
     /// No item was written yet.
     first: bool,
-    /// What is left of a stretch: reader, first octet, first beyond.
-    stretch: Option<(u64, u64, u64)>,
+    /// What is left of its content that is read right now.
+    stretch: Option<Stretch>,
 }
 
 impl FetchWork {
@@ -181,9 +182,9 @@ impl Server {
     pub(super) fn fetch_on(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork) -> Stage {
         loop {
             if let Some(mut partway) = work.partway.take() {
-                if let Some((reader, from, to)) = partway.stretch {
+                if let Some(stretch) = partway.stretch {
                     work.partway = Some(partway);
-                    return self.await_answer(member, turn, Ask::Read { reader, from, to }, Pending::Read(work));
+                    return self.await_answer(member, turn, stretch.ask(), Pending::Read(work));
                 }
                 self.write_items(&member, &turn, &mut work, &mut partway);
                 if partway.stretch.is_some() {
@@ -256,26 +257,13 @@ impl Server {
         pen.word(")").end();
     }
 
-    /// Octets of a stretch: they go out as they came.
-    pub(super) fn read(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork, mut octets: Vec<u8>) -> Stage {
-        let Some((partway, (reader, from, to))) =
-            work.partway.as_mut().and_then(|partway| partway.stretch.map(|stretch| (partway, stretch)))
-        else {
-            return Stage::Closing;
-        };
-        octets.truncate(usize::try_from(to - from).unwrap_or(usize::MAX));
-        if octets.is_empty() {
-            // The client was promised more.
-            return Stage::Closing;
+    /// Octets of a stretch came, or have gone.
+    pub(super) fn read(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork, answer: Answer) -> Stage {
+        let Some(partway) = &mut work.partway else { return Stage::Closing };
+        match self.pass_on(partway.stretch, answer) {
+            Ok(left) => partway.stretch = left,
+            Err(Broken) => return Stage::Closing,
         }
-        let from = from + octets.len() as u64;
-        partway.stretch = (from < to).then_some((reader, from, to));
-        if self.said.is_empty() {
-            self.said = octets;
-        } else {
-            self.said.extend_from_slice(&octets);
-        }
-        self.says_content = true;
         Stage::Flowing { member, turn, flow: Box::new(Flow::Fetch(Box::new(work))) }
     }
 
@@ -360,7 +348,7 @@ fn content_name(item: &Item) -> Vec<u8> {
 }
 
 /// Writes what a section consists of; what is left of a stretch comes behind it.
-fn write_content(pen: &mut Pen<'_>, item: &Item, content: &Content) -> Option<(u64, u64, u64)> {
+fn write_content(pen: &mut Pen<'_>, item: &Item, content: &Content) -> Option<Stretch> {
     let binary = matches!(item, Item::Section(section) if section.form == Form::Binary);
     match content {
         Content::Octets(octets) if octets.is_empty() => {
@@ -373,16 +361,15 @@ fn write_content(pen: &mut Pen<'_>, item: &Item, content: &Content) -> Option<(u
                 false => pen.literal_head(size).formed(octets),
             };
         }
-        Content::Stretch { from, to, .. } if to <= from => {
-            pen.word("\"\"");
-        }
-        Content::Stretch { reader, from, to } => {
+        Content::Stretch { .. } => {
+            let stretch = Stretch::of(content);
             // What will be in it is not known yet.
-            match binary {
-                true => pen.literal8_head(to - from),
-                false => pen.literal_head(to - from),
+            match (stretch, binary) {
+                (None, _) => pen.word("\"\""),
+                (Some(stretch), true) => pen.literal8_head(stretch.octets()),
+                (Some(stretch), false) => pen.literal_head(stretch.octets()),
             };
-            return Some((*reader, *from, *to));
+            return stretch;
         }
         Content::Size(octets) => {
             pen.number(*octets);

@@ -3,7 +3,7 @@
 //! RFC 4467 §7 (commands), §8 (responses); RFC 5550 §5.7.1 (URL-PARTIAL).
 //!
 //! ```text
-//! URLFETCH ─→ FetchUrl ─→ written ─a stretch→ Read ─Octets→ sent as they came ─→ … ─→ the next URL … or the reply
+//! URLFETCH ─→ FetchUrl ─→ written ─a stretch→ Read ─Octets or Sent→ … ─→ the next URL … or the reply
 //! ```
 //!
 //! Invariants: whatever is wrong with a URL that is fetched, the answer is NIL; tokens stand in no log.
@@ -13,6 +13,7 @@ use super::Server;
 use super::ask::{Answer, Ask, Content, Refusal};
 use super::refusal::reply_to;
 use super::stage::{Flow, Member, Pending, Stage, Turn};
+use super::stretch::{Broken, Stretch};
 use crate::name::MailboxName;
 use crate::reply::{Code, Pen, Reply};
 use crate::url::{AuthorizedUrl, INTERNAL};
@@ -26,8 +27,8 @@ pub(super) struct UrlWork {
     left: VecDeque<Vec<u8>>,
     /// The one that is asked about.
     current: Vec<u8>,
-    /// What is left of a stretch: reader, first octet, first beyond.
-    stretch: Option<(u64, u64, u64)>,
+    /// What is left of its content.
+    stretch: Option<Stretch>,
 }
 
 impl Server {
@@ -109,8 +110,8 @@ impl Server {
 
     /// Writes until a piece is full, the house must be asked, or all are told.
     pub(super) fn url_fetch_on(&mut self, member: Box<Member>, turn: Turn, mut work: UrlWork) -> Stage {
-        if let Some((reader, from, to)) = work.stretch {
-            return self.await_answer(member, turn, Ask::Read { reader, from, to }, Pending::ReadUrl(work));
+        if let Some(stretch) = work.stretch {
+            return self.await_answer(member, turn, stretch.ask(), Pending::ReadUrl(work));
         }
         loop {
             if self.piece_is_full() {
@@ -148,14 +149,16 @@ impl Server {
             Content::Octets(octets) if !octets.is_empty() => {
                 pen.literal_head(octets.len() as u64).formed(octets);
             }
-            Content::Stretch { reader, from, to } if from < to => {
-                pen.literal_head(to - from);
-                work.stretch = Some((*reader, *from, *to));
-                return;
-            }
-            Content::Octets(_) | Content::Stretch { .. } => {
-                pen.word("\"\"");
-            }
+            Content::Octets(_) | Content::Stretch { .. } => match Stretch::of(content) {
+                Some(stretch) => {
+                    pen.literal_head(stretch.octets());
+                    work.stretch = Some(stretch);
+                    return;
+                }
+                None => {
+                    pen.word("\"\"");
+                }
+            },
             _ => {
                 pen.word("NIL");
             }
@@ -163,27 +166,15 @@ impl Server {
         pen.end();
     }
 
-    /// Octets of a stretch: they go out as they came.
-    pub(super) fn url_read(
-        &mut self,
-        member: Box<Member>,
-        turn: Turn,
-        mut work: UrlWork,
-        mut octets: Vec<u8>,
-    ) -> Stage {
-        let Some((reader, from, to)) = work.stretch else { return Stage::Closing };
-        octets.truncate(usize::try_from(to - from).unwrap_or(usize::MAX));
-        if octets.is_empty() {
-            // The client was promised more.
-            return Stage::Closing;
+    /// Octets of a stretch came, or have gone.
+    pub(super) fn url_read(&mut self, member: Box<Member>, turn: Turn, mut work: UrlWork, answer: Answer) -> Stage {
+        match self.pass_on(work.stretch, answer) {
+            Ok(left) => work.stretch = left,
+            Err(Broken) => return Stage::Closing,
         }
-        let from = from + octets.len() as u64;
-        work.stretch = (from < to).then_some((reader, from, to));
-        self.said.append(&mut octets);
         if work.stretch.is_none() {
             self.pen().end();
         }
-        self.says_content = true;
         Stage::Flowing { member, turn, flow: Box::new(Flow::Urls(work)) }
     }
 }

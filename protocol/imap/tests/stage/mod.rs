@@ -447,6 +447,7 @@ fn answer(text: &str) -> Result<Answer, String> {
             Answer::Fetched(Fetched { messages: messages.into_iter().map(message).collect(), looked_until })
         }
         "octets" => Answer::Octets(unescaped(rest)),
+        "sent" => Answer::Sent(rest.parse().expect("a number")),
         "vanished" => Answer::Vanished(set(first())),
         "stored" => Answer::Stored(Stored {
             flagged: words.get("flags").map(flagged).unwrap_or_default(),

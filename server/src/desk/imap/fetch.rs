@@ -18,10 +18,12 @@ use super::section::{self, Place};
 use super::{Desk, Verdict};
 use imap::fetch::{Form, Item, Partial, Section, SectionText};
 use imap::moment::Moment;
+use imap::server::Answer;
 use imap::server::ask::{Content, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED, Refusal};
 use imap::structure::{write_body, write_body_structure};
 use message::mime::transfer::{Decoder, Encoding};
 use message::outline::Outline;
+use net::Attachment;
 use std::cell::OnceCell;
 use std::io;
 use std::ops::ControlFlow::{Break, Continue};
@@ -43,7 +45,11 @@ const FORMED_USUAL: usize = 512;
 
 /// What stays open between a FETCH and what is read of it.
 #[derive(Debug, Default)]
-pub(super) struct Readers(Vec<Arc<Source>>);
+pub(super) struct Readers {
+    sources: Vec<Arc<Source>>,
+    /// What goes to the client by itself.
+    attached: Option<Attachment>,
+}
 
 /// Octets that can be read in stretches.
 #[derive(Debug)]
@@ -69,37 +75,58 @@ impl Source {
             _ => self.read(at, buffer),
         }
     }
+
+    /// A stretch that stands in a file as it is, with its length; `None` where that is not worth a visit to the socket.
+    fn attach(&self, stretch: Range<u64>) -> Option<(Attachment, u64)> {
+        let Source::Message(message) = self else { return None };
+        let (in_memory, span) = message.span(stretch);
+        if !in_memory.is_empty() || span.length <= READ_OCTETS_WISHED as u64 {
+            return None;
+        }
+        // Without a handle it is read.
+        let attachment = Attachment::new(&span, span.offset..span.offset + span.length).ok()?;
+        Some((attachment, span.length))
+    }
 }
 
 impl Readers {
     /// One message, which has number 0.
     pub(super) fn of(reader: MessageReader) -> Self {
-        Readers(vec![Arc::new(Source::Message(reader))])
+        Readers { sources: vec![Arc::new(Source::Message(reader))], attached: None }
     }
 
     pub(super) fn clear(&mut self) {
-        if !self.0.is_empty() {
+        if !self.sources.is_empty() {
             // An idle connection keeps no table.
-            self.0 = Vec::new();
+            self.sources = Vec::new();
         }
     }
 
+    /// What goes to the client behind the answer that was just given.
+    pub(super) fn take_attached(&mut self) -> Option<Attachment> {
+        self.attached.take()
+    }
+
     /// The next octets of a stretch.
-    pub(super) async fn read(&self, reader: u64, from: u64, to: u64) -> Result<Vec<u8>, ReadError> {
-        let source = usize::try_from(reader).ok().and_then(|at| self.0.get(at)).ok_or(ReadError::NotFound)?;
+    pub(super) async fn read(&mut self, reader: u64, from: u64, to: u64) -> Result<Answer, ReadError> {
+        let source = usize::try_from(reader).ok().and_then(|at| self.sources.get(at)).ok_or(ReadError::NotFound)?;
+        if let Some((attachment, octets)) = source.attach(from..to) {
+            self.attached = Some(attachment);
+            return Ok(Answer::Sent(octets));
+        }
         let wanted = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_OCTETS_WISHED);
         let mut octets = vec![0; wanted];
         if let Source::Message(message) = &**source
             && let Some(read) = message.read_cached(from, &mut octets)
         {
             octets.truncate(read);
-            return Ok(octets);
+            return Ok(Answer::Octets(octets));
         }
         let source = Arc::clone(source);
         let read = tokio::task::spawn_blocking(move || {
             let read = source.read(from, &mut octets)?;
             octets.truncate(read);
-            Ok(octets)
+            Ok(Answer::Octets(octets))
         });
         read.await.unwrap_or(Err(ReadError::Closed))
     }
@@ -328,7 +355,7 @@ impl Batch {
         let fetched = Fetched { messages: progress.messages, looked_until };
         // Where the first had to be waited for nobody knows yet of the others; where later ones had to, the others most likely have to.
         let at_hand = self.kept.get().is_some() && (reading == Reading::AtHand || from == 0);
-        Ok(Looked { fetched, readers: Readers(readers), next, at_hand })
+        Ok(Looked { fetched, readers: Readers { sources: readers, attached: None }, next, at_hand })
     }
 
     /// Up to where, and the first behind. Blocks.

@@ -183,7 +183,7 @@ impl Desk {
 
     async fn answer_member(&mut self, ask: Ask) -> Verdict<Answer> {
         if let Ask::Read { reader, from, to } = ask {
-            return self.readers.read(reader, from, to).await.map(Answer::Octets).map_err(|error| self.unread(&error));
+            return self.readers.read(reader, from, to).await.map_err(|error| self.unread(&error));
         }
         self.readers.clear();
         if !matches!(ask, Ask::Fetch(_)) {
@@ -273,6 +273,10 @@ impl net::Desk<Server> for Desk {
         if let Some(append) = &mut self.append {
             append.keep(content);
         }
+    }
+
+    fn attached(&mut self) -> Option<net::Attachment> {
+        self.readers.take_attached()
     }
 
     async fn news(&mut self) -> News {

@@ -56,6 +56,8 @@ pub enum Answer {
     Fetched(Fetched),
     /// To [`Ask::Read`]: from the front of the stretch, at least one; some [`READ_OCTETS_WISHED`] are a good number.
     Octets(Vec<u8>),
+    /// To [`Ask::Read`]: so many octets, at least one, go to the client by themselves, behind what was said.
+    Sent(u64),
     /// To [`Ask::Vanished`].
     Vanished(NumberSet),
     /// To [`Ask::Store`].
