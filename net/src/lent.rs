@@ -226,7 +226,7 @@ fn wait(bell: &Bell) {
     let limit = Timespec { tv_sec: 0, tv_nsec: QUIET.subsec_nanos().into() };
     // Who was told and has still something to end need not be told again.
     let woken = poll(&mut ready, (!is_told).then_some(&limit));
-    bell.awake();
+    bell.awake(!ready[0].revents().is_empty());
     let come = awaited.iter().zip(&ready[1..]).filter(|(_, ready)| !ready.revents().is_empty());
     Turn::with(|turn| {
         turn.come.extend(come.map(|((socket, _), _)| socket.as_raw_fd()));
@@ -257,9 +257,10 @@ impl Bell {
         slept.inspect_err(|_| _ = self.state.swap(AWAKE, Ordering::AcqRel)).is_ok()
     }
 
-    fn awake(&self) {
-        if self.state.swap(AWAKE, Ordering::AcqRel) == RUNG {
-            // Nothing is lost when it comes only now: then the next sleep is a short one.
+    /// Ends a sleep; `is_heard`: by the handle.
+    fn awake(&self, is_heard: bool) {
+        // Who rings says so first, and the handle may hear of it only later. Then the next sleep is a short one, and that one alone.
+        if self.state.swap(AWAKE, Ordering::AcqRel) == RUNG || is_heard {
             let _ = rustix::io::read(&self.handle, &mut [0; 8]);
         }
     }
@@ -332,6 +333,23 @@ mod tests {
                 assert_eq!(tokio::task::spawn_blocking(|| 7).await.expect("it does not panic"), 7);
             }
         });
+    }
+
+    #[test]
+    fn a_ring_that_is_late_makes_one_sleep_short_and_no_more() {
+        let bell = Bell::new().expect("a bell");
+        let is_heard = || {
+            let mut ready = [PollFd::new(&bell.handle, PollFlags::IN)];
+            poll(&mut ready, Some(&Timespec::default())).expect("it polls") == 1
+        };
+        assert!(bell.may_sleep());
+        // It has rung, and has not come to the handle.
+        assert_eq!(bell.state.swap(RUNG, Ordering::AcqRel), ASLEEP);
+        bell.awake(is_heard());
+        rustix::io::write(&bell.handle, &1u64.to_ne_bytes()).expect("written");
+        assert!(bell.may_sleep() && is_heard());
+        bell.awake(is_heard());
+        assert!(bell.may_sleep() && !is_heard());
     }
 
     #[test]
