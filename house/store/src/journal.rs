@@ -9,7 +9,8 @@
 //! here: the same orders with the same numbers, in the same order, after the same commits.
 //!
 //! Invariants: an entry counts only where the one before it ends, and with all of its records sound; so what an earlier life of the
-//! file left behind its end is never taken for one. What is written here stays readable: fields are added, never changed.
+//! file left behind its end is never taken for one. Where another entry follows, it was answered: then it counts without the records
+//! that are damaged. What is written here stays readable: fields are added, never changed.
 //! Not here: when rows are written (writer), what the orders mean (index).
 
 use std::io;
@@ -17,7 +18,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::essence::Essence;
-use crate::names::{AccountId, BodyId, MailboxId};
+use crate::names::{AccountId, BodyId, MailboxId, ModSeq, Uid};
 use crate::op::{Flags, MailboxRef, Op, Outcome};
 use crate::queue::QueuedMail;
 use crate::record::{HEADER_LEN, Header, Kind};
@@ -173,6 +174,35 @@ impl Delivered {
         })
     }
 
+    /// Each placement as it was told: account, mailbox, UID, modseq.
+    pub(crate) fn placements(&self) -> impl Iterator<Item = (AccountId, MailboxId, Uid, ModSeq)> {
+        self.orders.iter().filter_map(|order| match order {
+            Order::Place { account, mailbox, uid, modseq, .. } => {
+                Some((AccountId(*account), MailboxId(*mailbox), Uid(*uid), ModSeq(*modseq)))
+            }
+            Order::Enqueue(_) => None,
+        })
+    }
+
+    /// The same without the orders about bodies that are not there any more: as many are said here as there were.
+    pub(crate) fn only_of(mut self, is_there: &[bool]) -> Delivered {
+        let number_of = |body: usize| {
+            let before = is_there.iter().take(body).filter(|is_there| **is_there).count();
+            is_there.get(body).copied().unwrap_or(false).then_some(before)
+        };
+        let order = |mut order: Order| {
+            match &mut order {
+                Order::Place { body, .. } => *body = number_of(*body)?,
+                Order::Enqueue(_) => {
+                    number_of(0)?;
+                }
+            }
+            Some(order)
+        };
+        self.orders = self.orders.into_iter().filter_map(order).collect();
+        self
+    }
+
     /// The orders, as they were given.
     pub(crate) fn into_ops(self) -> Vec<Op> {
         let op = |order| match order {
@@ -193,8 +223,8 @@ impl Delivered {
 /// An entry that counts, with what its commits brought.
 pub(crate) struct Found {
     pub(crate) entry: Entry,
-    /// As many as commits.
-    pub(crate) bodies: Vec<Vec<(Written, Essence)>>,
+    /// As many as commits; `None` is a damaged one.
+    pub(crate) bodies: Vec<Vec<Option<(Written, Essence)>>>,
     /// Where it ends.
     pub(crate) end: u64,
 }
@@ -202,18 +232,12 @@ pub(crate) struct Found {
 /// The next entry of a group that begins here, if there is one.
 pub(crate) fn next(segment: i64, file: &SegmentFile, from: u64) -> io::Result<Option<Found>> {
     let Some((entry, end)) = find(file, from)? else { return Ok(None) };
-    let mut bodies = Vec::with_capacity(entry.commits.len());
-    for commit in &entry.commits {
-        let mut found = Vec::with_capacity(commit.bodies.len());
-        for body in &commit.bodies {
-            match body.read(segment, file)? {
-                Some(read) => found.push(read),
-                None => return Ok(None),
-            }
-        }
-        bodies.push(found);
-    }
-    Ok(Some(Found { entry, bodies, end }))
+    let read_all = |commit: &Delivered| commit.bodies.iter().map(|body| body.read(segment, file)).collect();
+    let bodies = entry.commits.iter().map(read_all).collect::<io::Result<Vec<Vec<_>>>>()?;
+    let is_whole = bodies.iter().flatten().all(Option::is_some);
+    // Nothing is written behind a group before it stands. So what is torn is the last one, and was not answered.
+    let counts = is_whole || find(file, end)?.is_some();
+    Ok(counts.then_some(Found { entry, bodies, end }))
 }
 
 /// Passes over the records of a group to its entry.

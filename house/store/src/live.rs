@@ -606,6 +606,14 @@ impl LiveMailboxes {
 
     /// A change is durable: whoever has its mailbox open sees it from now on.
     pub(crate) fn apply(&self, change: &Change) {
+        self.show(change);
+        if let Some(account) = change.account() {
+            self.tell_account(account, change);
+        }
+    }
+
+    /// Enters a change into the mailbox that it is about, if somebody has that open; one that is known there changes nothing.
+    pub(crate) fn show(&self, change: &Change) {
         if let Change::Placed { mailbox, .. } | Change::FlagsSet { mailbox, .. } | Change::Expunged { mailbox, .. } =
             change
         {
@@ -618,9 +626,6 @@ impl LiveMailboxes {
                 }
                 live.news.send_modify(|count| *count += 1);
             }
-        }
-        if let Some(account) = change.account() {
-            self.tell_account(account, change);
         }
     }
 

@@ -30,7 +30,8 @@ pub(crate) enum Fault {
 struct State {
     operations: usize,
     fault: Option<(usize, Fault)>,
-    next_fault: Option<(&'static str, Fault)>,
+    /// How often more the operation of this name fails.
+    next_fault: Option<(&'static str, Fault, usize)>,
     always: Option<(&'static str, Fault)>,
     failed_at: Option<String>,
     unsynced: HashMap<PathBuf, Vec<(u64, usize)>>,
@@ -65,7 +66,12 @@ impl FaultyDisk {
 
     /// Fails at the next operation of this name.
     pub(crate) fn fail_at_next(&self, operation: &'static str, fault: Fault) {
-        self.state().next_fault = Some((operation, fault));
+        self.fail_times(operation, fault, 1);
+    }
+
+    /// Fails at the next operations of this name, as many as that.
+    pub(crate) fn fail_times(&self, operation: &'static str, fault: Fault, times: usize) {
+        self.state().next_fault = Some((operation, fault, times));
     }
 
     /// From now on fails at every operation of this name, or at none.
@@ -129,8 +135,13 @@ impl FaultyDisk {
         state.operations += 1;
         state.log.push(operation.into());
         let always = state.always.filter(|(name, _)| *name == operation);
-        if let Some((_, fault)) = always.or_else(|| state.next_fault.take_if(|(name, _)| *name == operation)) {
+        if let Some((_, fault)) = always {
             state.fault = Some((number, fault));
+        } else if let Some((_, fault, times)) = state.next_fault.as_mut().filter(|(name, ..)| *name == operation) {
+            *times -= 1;
+            let (fault, left) = (*fault, *times);
+            state.fault = Some((number, fault));
+            state.next_fault = state.next_fault.filter(|_| left > 0);
         }
         match state.fault {
             Some((at, fault)) if number == at || (number > at && fault == Fault::Stop) => {

@@ -195,6 +195,25 @@ fn an_entry_whose_records_are_damaged_does_not_count() {
 }
 
 #[test]
+fn a_record_that_is_damaged_takes_nothing_along_that_was_answered_after_it() {
+    let (dir, store, disk, bob) = prepared();
+    for content in [&b"first"[..], b"torn", b"third"] {
+        deliver(&store, &[bob, bob], content).unwrap();
+    }
+    let image = disk.image(dir.path());
+    let path = image.path().join("seg/0000000001.seg");
+    let octets = std::fs::read(&path).unwrap();
+    let torn = octets.windows(4).position(|window| window == b"torn").unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(b"#", torn as u64).unwrap();
+    let (after, disk) = open_watched(image.path());
+    deliver(&after, &[bob], b"fourth").unwrap();
+    let texts = [(1, &b"first"[..]), (2, b"first"), (5, b"third"), (6, b"third"), (7, b"fourth")];
+    assert_eq!(inbox(&after, bob), texts.map(|(uid, text)| (uid, as_read(bob, text))), "a UID means what it meant");
+    assert_survives(image.path(), &after, &disk);
+}
+
+#[test]
 fn a_group_that_fails_takes_nothing_along_that_was_answered() {
     let (dir, store, disk, bob) = prepared();
     deliver(&store, &[bob], b"first").unwrap();
@@ -218,10 +237,37 @@ fn rows_that_have_no_room_are_written_when_there_is_some() {
     disk.fail_always(Some(("RowsWritten", faulty::Fault::Full)));
     assert_eq!(inbox(&store, bob), [], "nobody waits for room");
     assert_eq!(deliver(&store, &[bob], b"no room"), Err(CommitError::Full));
+    // Who opens the mailbox now sees it without what has no rows, and with it later.
+    let mailbox = store.mailbox_named(bob, "INBOX").unwrap().unwrap().id;
+    let opened = store.open_mailbox(mailbox).unwrap();
     disk.fail_always(None);
     deliver(&store, &[bob], b"second").unwrap();
+    assert_eq!(opened.now().unwrap().rows().map(|row| row.uid.0).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(inbox(&store, bob), [(1, as_read(bob, b"first")), (2, as_read(bob, b"second"))]);
     assert_eq!(store.failure(), None);
+    assert_survives(dir.path(), &store, &disk);
+}
+
+#[test]
+fn a_segment_is_not_left_before_the_rows_of_its_journal_are_written() {
+    let (dir, store, disk, bob) = prepared();
+    let big = |letter: u8| vec![letter; 30_000];
+    deliver(&store, &[bob], &big(b'a')).unwrap();
+    // Somebody looks, and the rows have no room; then there is some, and the next message is for the next segment.
+    disk.fail_always(Some(("RowsWritten", faulty::Fault::Full)));
+    assert_eq!(inbox(&store, bob), []);
+    assert_eq!(deliver(&store, &[bob], &big(b'b')), Err(CommitError::Full));
+    disk.fail_always(None);
+    deliver(&store, &[bob], &big(b'c')).unwrap();
+    // Full now. The rows that wait are refused twice: when they are to be shown, and when they are entered again.
+    disk.fail_times("RowsWritten", faulty::Fault::Full, 2);
+    let mut letters = vec![b'a', b'c'];
+    // Where rows were shown before it came, there is room for it.
+    letters.extend(deliver(&store, &[bob], &big(b'd')).is_ok().then_some(b'd'));
+    deliver(&store, &[bob], &big(b'e')).unwrap();
+    letters.push(b'e');
+    let expected: Vec<_> = (1..).zip(letters.iter().map(|letter| as_read(bob, &big(*letter)))).collect();
+    assert!(inbox(&store, bob) == expected);
     assert_survives(dir.path(), &store, &disk);
 }
 

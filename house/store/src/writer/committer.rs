@@ -273,15 +273,17 @@ impl Committer {
     fn go_back(&mut self) {
         self.bodies.begin();
         let standing = self.bodies.position();
-        let entered = self.index.roll_back().and_then(|()| self.index.replay(standing)).and_then(|_| {
+        let entered = self.index.roll_back().and_then(|()| self.index.replay(Some(standing))).and_then(|entered| {
             match self.index.is_under_way() {
-                true => self.index.commit(false),
-                false => Ok(()),
+                true => self.index.commit(false).map(|()| entered),
+                false => Ok(entered),
             }
         });
-        self.is_behind = false;
+        let was_behind = std::mem::take(&mut self.is_behind);
         match entered.or_else(|failure| self.index.roll_back().and(Err(failure))) {
-            Ok(()) => {}
+            // Who opened a mailbox meanwhile has found it without them; who had it open knows them already.
+            Ok(entered) if was_behind => entered.changes.iter().for_each(|change| self.shared.live.show(change)),
+            Ok(_) => {}
             Err(Failure::Full) => {
                 self.is_behind = true;
                 // A log that is home is written from its start again, which needs no room.
@@ -308,6 +310,10 @@ impl Committer {
         self.show();
         if let Some(reason) = self.shared.failure() {
             return Err(CommitError::Failed(reason));
+        }
+        if self.is_behind {
+            // A segment that is sealed counts as entered: its journal is not read any more.
+            return Err(CommitError::Full);
         }
         let next = self.bodies.prepare_next(length)?;
         let entered = self.index.begin().and_then(|_| {
