@@ -56,11 +56,14 @@ pub enum Mode {
     Unique,
 }
 
-/// A hidden file that belongs to one upload.
+/// A file that belongs to one upload.
 #[derive(Debug)]
 pub(crate) struct Scratch {
+    /// The hidden name that is its own.
     pub(crate) claim: Claim,
     pub(crate) file: File,
+    /// Whether it has that name. If not, it has none yet.
+    is_named: bool,
 }
 
 /// The names of a unique upload.
@@ -335,7 +338,8 @@ impl Upload {
 }
 
 impl Scratch {
-    /// Makes an empty hidden file. What replaces a file takes over its mode.
+    /// Makes an empty file: one without a name where nothing is to be replaced, since such a file can be given a name that is
+    /// free, and no other. What replaces a file takes over its mode.
     pub(crate) fn make(
         volume: &Volume,
         directory: &Directory,
@@ -343,7 +347,13 @@ impl Scratch {
         like: Option<&Stat>,
     ) -> Result<Scratch, Error> {
         let claim = volume.claims.claim(directory.id, key).ok_or(Error::Busy)?;
-        let make = || volume.disk.create(directory.as_fd(), claim.name(), volume.terms().file_mode);
+        let mode = volume.terms().file_mode;
+        if like.is_none()
+            && let Some(file) = volume.disk.create_nameless(directory.as_fd(), mode)
+        {
+            return Ok(Scratch { claim, file, is_named: false });
+        }
+        let make = || volume.disk.create(directory.as_fd(), claim.name(), mode);
         let file = match make() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 remove_rubbish(volume, directory, &claim)?;
@@ -351,7 +361,7 @@ impl Scratch {
             }
             other => other?,
         };
-        let scratch = Scratch { claim, file };
+        let scratch = Scratch { claim, file, is_named: true };
         if let Some(stat) = like
             && let Err(error) = volume.disk.set_mode(scratch.file.as_fd(), stat.st_mode & 0o777)
         {
@@ -375,7 +385,40 @@ impl Scratch {
             }
         }
         let file = File::from(open_name(dir, claim.name(), WRITE_FILE)?);
-        Ok(Scratch { claim, file })
+        Ok(Scratch { claim, file, is_named: true })
+    }
+
+    /// Gives it this name in its directory, which must be free.
+    pub(crate) fn take_name(&self, volume: &Volume, directory: &Directory, name: &[u8]) -> Result<(), Error> {
+        let dir = directory.as_fd();
+        match self.is_named {
+            true => volume.disk.rename(dir, self.claim.name(), dir, name)?,
+            false => volume.disk.give_name(&self.file, dir, name)?,
+        }
+        Ok(())
+    }
+
+    /// Gives it this name in its directory, whatever has it.
+    pub(crate) fn replace(&self, volume: &Volume, directory: &Directory, name: &[u8]) -> Result<(), Error> {
+        let dir = directory.as_fd();
+        if !self.is_named {
+            match self.take_name(volume, directory, name) {
+                Err(Error::AlreadyExists) => {
+                    remove_rubbish(volume, directory, &self.claim)?;
+                    volume.disk.give_name(&self.file, dir, self.claim.name())?;
+                }
+                other => return other,
+            }
+        }
+        Ok(volume.disk.replace(dir, self.claim.name(), dir, name)?)
+    }
+
+    /// Removes it, if it has its hidden name.
+    pub(crate) fn remove(&self, volume: &Volume, directory: &Directory) -> Result<(), Error> {
+        match volume.disk.remove(directory.as_fd(), self.claim.name()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => Ok(other?),
+        }
     }
 }
 

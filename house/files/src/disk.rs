@@ -7,12 +7,13 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 use rustix::fs::{
-    AtFlags, Mode, OFlags, RenameFlags, SeekFrom, copy_file_range, fchmod, ftruncate, ioctl_ficlone, linkat, mkdirat,
-    openat, renameat, renameat_with, seek, statat, symlinkat, unlinkat,
+    AtFlags, CWD, Mode, OFlags, RenameFlags, SeekFrom, copy_file_range, fchmod, ftruncate, ioctl_ficlone, linkat,
+    mkdirat, openat, renameat, renameat_with, seek, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -28,6 +29,20 @@ pub(crate) trait Disk: Send + Sync {
     fn create(&self, dir: BorrowedFd<'_>, name: &[u8], mode: u32) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(File::from(openat(dir, name, flags, Mode::from_raw_mode(mode))?))
+    }
+
+    /// Makes a new file that has no name yet, in the file system of a directory, for reading and writing. None where there is no
+    /// such thing, and where syncs are to mean something: what is synced before it has a name need not outlive a power cut
+    /// with its name (`docs/decisions/0013-files-without-a-name.md`).
+    fn create_nameless(&self, _dir: BorrowedFd<'_>, _mode: u32) -> Option<File> {
+        None
+    }
+
+    /// Gives a file that has no name one, which must be free.
+    fn give_name(&self, file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+        // The kernel's own name for a handle: no path of a client takes part in it.
+        let handle = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(linkat(CWD, handle, dir, name, AtFlags::SYMLINK_FOLLOW)?)
     }
 
     /// Writes from the front of `octets` where the file stands, and returns how many it wrote.
@@ -107,9 +122,21 @@ impl Disk for RealDisk {}
 
 /// The same without syncs: what was written is durable when the system sees fit. Names and octets still become visible in
 /// one step each, and survive us; they need not survive the machine.
-pub(crate) struct UnsyncedDisk;
+#[derive(Default)]
+pub(crate) struct UnsyncedDisk {
+    gives_names: OnceLock<bool>,
+}
 
 impl Disk for UnsyncedDisk {
+    fn create_nameless(&self, dir: BorrowedFd<'_>, mode: u32) -> Option<File> {
+        let flags = OFlags::RDWR | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let file = File::from(openat(dir, ".", flags, Mode::from_raw_mode(mode)).ok()?);
+        // Without /proc it could never have a name. This one is never free, which is found out after the file was found.
+        let try_name =
+            || self.give_name(&file, dir, b".").is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists);
+        self.gives_names.get_or_init(try_name).then_some(file)
+    }
+
     fn sync_data(&self, _: &File) -> io::Result<()> {
         Ok(())
     }

@@ -7,6 +7,7 @@
 //!                                                      │
 //!                                                      ├─ interrupt, or dropped ─→ sync · kept under a hidden name
 //!                                                      └─ abandon ─→ gone
+//! where nothing is synced, and nothing replaced: a file without a name, which is given one instead of renamed
 //! appending, ranges: the octets arrive in a hidden file; commit copies the file and puts them behind or into the copy, which
 //! is renamed as above
 //! ```
@@ -243,9 +244,8 @@ impl Upload {
         self.sync()?;
         let size = length(&self.scratch.file)?;
         let made_from = if matches!(self.goal, Goal::Replace) { MadeFrom::Anything } else { MadeFrom::Nothing };
-        let hidden = self.scratch.claim.name().to_vec();
         loop {
-            match self.publish(&hidden, size, &made_from) {
+            match self.publish(None, size, &made_from) {
                 Ok(replaced) => return Ok((size, replaced)),
                 Err(Unpublished::Failed(error)) => return Err(error),
                 Err(Unpublished::Changed) => self.choose_another_name()?,
@@ -272,8 +272,7 @@ impl Upload {
                 None => {
                     self.sync()?;
                     let size = length(&self.scratch.file)?;
-                    let hidden = self.scratch.claim.name().to_vec();
-                    self.publish(&hidden, size, &MadeFrom::Nothing).map(|replaced| (size, replaced))
+                    self.publish(None, size, &MadeFrom::Nothing).map(|replaced| (size, replaced))
                 }
             };
             match published {
@@ -305,45 +304,45 @@ impl Upload {
                 None => disk.copy(&self.scratch.file, &whole.file, end, arrived),
             })
             .and_then(|()| disk.sync_data(&whole.file));
-        let hidden = whole.claim.name().to_vec();
         let published = match copied {
-            Ok(()) => self.publish(&hidden, size, &MadeFrom::This(*there)),
+            Ok(()) => self.publish(Some(&whole), size, &MadeFrom::This(*there)),
             Err(error) => Err(error.into()),
         };
         match published {
             Ok(replaced) => {
                 // The octets have their place; what they arrived in is rubbish, and is swept away if this fails.
-                let _ = self.volume.disk.remove(self.directory.as_fd(), self.scratch.claim.name());
+                let _ = self.scratch.remove(&self.volume, &self.directory);
                 Ok((size, replaced))
             }
             Err(error) => {
-                let _ = self.volume.disk.remove(self.directory.as_fd(), &hidden);
+                let _ = whole.remove(&self.volume, &self.directory);
                 Err(error)
             }
         }
     }
 
-    /// Renames a synced hidden file to the name it is to have, and settles with the ledger; whether it replaced another.
-    fn publish(&mut self, hidden: &[u8], size: u64, made_from: &MadeFrom) -> Result<bool, Unpublished> {
+    /// Gives a synced file, what has arrived unless it is another, the name it is to have, and settles with the ledger; whether it
+    /// replaced one.
+    fn publish(&mut self, other: Option<&Scratch>, size: u64, made_from: &MadeFrom) -> Result<bool, Unpublished> {
         let volume = Arc::clone(&self.volume);
         let names = lock(&volume.names);
         let there = look_at(self.directory.as_fd(), &self.name)?;
         made_from.check(there.as_ref())?;
         let replaced = there.map(|stat| octets(&stat) as u64);
         self.charge.settle(size, replaced)?;
-        let dir = self.directory.as_fd();
-        let renamed = match made_from {
-            MadeFrom::Nothing => volume.disk.rename(dir, hidden, dir, &self.name),
-            MadeFrom::Anything | MadeFrom::This(_) => volume.disk.replace(dir, hidden, dir, &self.name),
+        let scratch = other.unwrap_or(&self.scratch);
+        let named = match made_from {
+            MadeFrom::Nothing => scratch.take_name(&volume, &self.directory, &self.name),
+            MadeFrom::Anything | MadeFrom::This(_) => scratch.replace(&volume, &self.directory, &self.name),
         };
-        if let Err(error) = renamed {
+        if let Err(error) = named {
             self.charge.unsettle(size, replaced);
-            let taken = error.kind() == std::io::ErrorKind::AlreadyExists;
+            let taken = matches!(error, Error::AlreadyExists);
             return Err(if taken { Unpublished::Changed } else { error.into() });
         }
         // The key of a unique upload is that of the name that was asked for.
         if !matches!(self.goal, Goal::Unique(_)) {
-            volume.remove_kept(&names, dir, &self.key);
+            volume.remove_kept(&names, self.directory.as_fd(), &self.key);
         }
         Ok(replaced.is_some())
     }
@@ -371,21 +370,18 @@ impl Upload {
         }
         let volume = Arc::clone(&self.volume);
         let names = lock(&volume.names);
-        let (dir, kept) = (self.directory.as_fd(), self.key.kept());
-        volume.remove_kept(&names, dir, &self.key);
+        volume.remove_kept(&names, self.directory.as_fd(), &self.key);
         self.charge.settle(size, None)?;
-        let renamed = volume.disk.replace(dir, self.scratch.claim.name(), dir, &kept);
-        renamed.inspect_err(|_| self.charge.unsettle(size, None))?;
+        let named = self.scratch.replace(&volume, &self.directory, &self.key.kept());
+        named.inspect_err(|_| self.charge.unsettle(size, None))?;
         Ok(Some(size))
     }
 
     fn discard(&mut self) {
         self.settled = true;
-        match self.volume.disk.remove(self.directory.as_fd(), self.scratch.claim.name()) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        if self.scratch.remove(&self.volume, &self.directory).is_err() {
             // It lies there until it is swept away, and counts so long.
-            Err(_) => self.charge.leave(),
+            self.charge.leave();
         }
     }
 }

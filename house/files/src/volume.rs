@@ -102,7 +102,7 @@ impl Volume {
     pub fn open(path: &Path, terms: Terms) -> Result<Arc<Volume>, OpenError> {
         let disk: Box<dyn Disk> = match terms.syncs {
             Syncs::Always => Box::new(RealDisk),
-            Syncs::Never => Box::new(UnsyncedDisk),
+            Syncs::Never => Box::new(UnsyncedDisk::default()),
         };
         Volume::open_on(path, terms, disk, None)
     }

@@ -21,7 +21,7 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 
 use super::yard::{Yard, path, store, temporary};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, UnsyncedDisk};
 use crate::{Error, Mode, Quota, Space, Terms, Volume};
 
 /// What goes wrong at a step.
@@ -107,9 +107,31 @@ fn inodes(top: &Path) -> BTreeMap<String, u64> {
 }
 
 /// The disk is the volume's and the test's.
-struct Shared(Arc<Faulty>);
+struct Shared(Arc<Faulty>, Naming);
+
+/// Whether files have names from the beginning.
+enum Naming {
+    Early,
+    Late(UnsyncedDisk),
+}
+
+/// Both, for what must not depend on it.
+fn both() -> [fn() -> Naming; 2] {
+    [|| Naming::Early, || Naming::Late(UnsyncedDisk::default())]
+}
 
 impl Disk for Shared {
+    fn create_nameless(&self, dir: BorrowedFd<'_>, mode: u32) -> Option<File> {
+        let Naming::Late(disk) = &self.1 else { return None };
+        self.0.step().ok()?;
+        let file = disk.create_nameless(dir, mode).expect("this machine has such files");
+        self.0.0.lock().unwrap().contents.remove(&file.metadata().ok()?.ino());
+        Some(file)
+    }
+    fn give_name(&self, file: &File, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+        self.0.step()?;
+        RealDisk.give_name(file, dir, name)
+    }
     fn create(&self, dir: BorrowedFd<'_>, name: &[u8], mode: u32) -> io::Result<File> {
         self.0.step()?;
         let file = RealDisk.create(dir, name, mode)?;
@@ -184,9 +206,13 @@ fn old_file(space: &Space) {
 }
 
 fn begun(space: &Space) {
-    let mut upload = space.begin_upload(&path("f"), Mode::Store).unwrap();
-    upload.write_all(b"what is kept").unwrap();
-    assert_eq!(upload.interrupt(), Some(12));
+    assert_eq!(begun_anew(space), Some(12));
+}
+
+fn begun_anew(space: &Space) -> Option<u64> {
+    let mut upload = space.begin_upload(&path("f"), Mode::Store).ok()?;
+    upload.write_all(b"what is kept").ok()?;
+    upload.interrupt()
 }
 
 fn old_file_and_begun(space: &Space) {
@@ -271,14 +297,18 @@ const SCENES: &[Scene] = &[
     },
 ];
 
+fn each_way() -> impl Iterator<Item = (&'static Scene, fn() -> Naming)> {
+    SCENES.iter().flat_map(|scene| both().map(|names| (scene, names)))
+}
+
 fn terms() -> Terms {
     Terms { quota: Quota { bytes_max: Some(10_000), files_max: Some(100) }, ..Terms::default() }
 }
 
 /// Plays a scene with a fault at a step; what the deed said, and how many steps there were.
-fn play(scene: &Scene, at: usize, fault: Fault) -> (Yard, Arc<Faulty>, Result<(), Error>) {
+fn play(scene: &Scene, names: Naming, at: usize, fault: Fault) -> (Yard, Arc<Faulty>, Result<(), Error>) {
     let disk = Arc::new(Faulty::default());
-    let yard = Yard::on(terms(), Box::new(Shared(Arc::clone(&disk))), None);
+    let yard = Yard::on(terms(), Box::new(Shared(Arc::clone(&disk), names)), None);
     disk.arm(&yard.top(), 0, Fault::None);
     (scene.before)(&yard.space);
     disk.arm(&yard.top(), at, fault);
@@ -312,14 +342,14 @@ fn check(scene: &Scene, dir: tempfile::TempDir, allowed: &[Option<&[u8]>], what:
 
 #[test]
 fn a_machine_may_stop_before_any_step() {
-    for scene in SCENES {
-        let (_, disk, said) = play(scene, 0, Fault::None);
+    for (scene, names) in each_way() {
+        let (_, disk, said) = play(scene, names(), 0, Fault::None);
         said.unwrap();
         let steps = disk.steps();
         assert!(steps >= 2, "{} has {steps} steps", scene.name);
         for at in 1..=steps + 1 {
             for names_are_lost in [false, true] {
-                let (yard, disk, said) = play(scene, at, Fault::Stop);
+                let (yard, disk, said) = play(scene, names(), at, Fault::Stop);
                 let what = format!("{} stopped at step {at} of {steps}, names lost: {names_are_lost}", scene.name);
                 let allowed: &[_] = if said.is_ok() { &[Some(scene.new)] } else { &[scene.old, Some(scene.new)] };
                 let now = yard.content("f");
@@ -332,11 +362,11 @@ fn a_machine_may_stop_before_any_step() {
 
 #[test]
 fn any_step_may_fail() {
-    for scene in SCENES {
-        let steps = play(scene, 0, Fault::None).1.steps();
+    for (scene, names) in each_way() {
+        let steps = play(scene, names(), 0, Fault::None).1.steps();
         for at in 1..=steps {
             for errno in [Errno::IO, Errno::NOSPC] {
-                let (yard, disk, said) = play(scene, at, Fault::Fail(errno));
+                let (yard, disk, said) = play(scene, names(), at, Fault::Fail(errno));
                 let what = format!("{} with {errno:?} at step {at} of {steps}: {said:?}", scene.name);
                 let allowed: &[_] = match said {
                     Ok(()) => &[Some(scene.new)],
@@ -374,14 +404,26 @@ fn what_is_said_to_be_kept_is_kept_or_gone_but_never_other_octets() {
         old: None,
         new: b"what is what is new",
     };
-    let steps = play(&scene, 0, Fault::None).1.steps();
-    for at in 1..=steps + 1 {
-        for fault in [Fault::Stop, Fault::Fail(Errno::IO), Fault::Fail(Errno::NOSPC)] {
-            for names_are_lost in [false, true] {
-                let (yard, disk, _) = play(&scene, at, fault);
-                assert_eq!(yard.content("f"), None);
-                let what = format!("interrupt with {fault:?} at {at}, names lost: {names_are_lost}");
-                check(&scene, disk.after_power_cut(names_are_lost), &[None], &what);
+    let begin = Scene {
+        name: "begin and interrupt",
+        before: nothing,
+        deed: |s| {
+            begun_anew(s);
+            Ok(())
+        },
+        old: None,
+        new: b"what is kept",
+    };
+    for (scene, names) in [&scene, &begin].into_iter().flat_map(|scene| both().map(|names| (scene, names))) {
+        let steps = play(scene, names(), 0, Fault::None).1.steps();
+        for at in 1..=steps + 1 {
+            for fault in [Fault::Stop, Fault::Fail(Errno::IO), Fault::Fail(Errno::NOSPC)] {
+                for names_are_lost in [false, true] {
+                    let (yard, disk, _) = play(scene, names(), at, fault);
+                    assert_eq!(yard.content("f"), None);
+                    let what = format!("{} with {fault:?} at {at}, names lost: {names_are_lost}", scene.name);
+                    check(scene, disk.after_power_cut(names_are_lost), &[None], &what);
+                }
             }
         }
     }
@@ -390,7 +432,7 @@ fn what_is_said_to_be_kept_is_kept_or_gone_but_never_other_octets() {
 #[test]
 fn after_a_failed_directory_sync_nothing_is_changed_any_more() {
     let disk = Arc::new(Faulty::default());
-    let yard = Yard::on(terms(), Box::new(Shared(Arc::clone(&disk))), None);
+    let yard = Yard::on(terms(), Box::new(Shared(Arc::clone(&disk), Naming::Early)), None);
     disk.arm(&yard.top(), 0, Fault::None);
     yard.store("f", OLD).unwrap();
     let steps = {
@@ -423,7 +465,7 @@ fn after_a_failed_directory_sync_nothing_is_changed_any_more() {
 #[test]
 fn a_directory_is_durable_before_anything_can_be_stored_in_it() {
     let disk = Arc::new(Faulty::default());
-    let yard = Yard::on(terms(), Box::new(Shared(Arc::clone(&disk))), None);
+    let yard = Yard::on(terms(), Box::new(Shared(Arc::clone(&disk), Naming::Early)), None);
     disk.arm(&yard.top(), 0, Fault::None);
     yard.space.make_directory(&path("d")).unwrap();
     assert!(disk.0.lock().unwrap().names.contains_key("d"));

@@ -7,6 +7,7 @@ mod faults;
 mod jail;
 mod listing;
 mod model;
+mod nameless;
 mod names;
 mod quota;
 mod ranges;

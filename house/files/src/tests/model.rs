@@ -6,6 +6,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::yard::{Yard, fetch, path, store};
+use crate::disk::{Disk, RealDisk, UnsyncedDisk};
 use crate::{Detail, Error, Kind, Mode, Quota, Terms};
 
 /// What a session may do; paths are one to three names of three letters.
@@ -322,9 +323,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_done_the_tree_is_as_it_should_be(deeds in deeds()) {
+    fn whatever_is_done_the_tree_is_as_it_should_be(deeds in deeds(), is_synced: bool) {
         let quota = Quota { bytes_max: Some(1 << 30), files_max: Some(1000) };
-        let yard = Yard::with(Terms { quota, ..Terms::default() });
+        let disk: Box<dyn Disk> = if is_synced { Box::new(RealDisk) } else { Box::new(UnsyncedDisk::default()) };
+        let yard = Yard::on(Terms { quota, ..Terms::default() }, disk, None);
         let mut model = Model::default();
         for deed in &deeds {
             let expected = model.act(deed).unwrap_or_else(|outcome| outcome);
