@@ -1,8 +1,9 @@
 //! `packetboat ftp` against our own server: every command that has an effect, in clear and under TLS of both kinds.
 
+use crate::ftp::{bob, connect, has_arrived, passive};
 use crate::{BINARY, dev};
 use harness::Server;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -165,6 +166,39 @@ fn a_transfer_that_was_killed_is_gone_on_with() {
     let dialogue = String::from_utf8_lossy(&dialogue.stderr).into_owned();
     assert!(dialogue.contains("XSHA256") || dialogue.contains("HASH"), "the beginning is compared: {dialogue}");
     assert!(std::fs::read(folder.path().join("back")).expect("a file") == content());
+}
+
+#[test]
+fn an_upload_that_broke_off_is_gone_on_with_only_if_it_is_the_same() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    for (name, is_same) in [("same", true), ("changed", false)] {
+        let begun = if is_same { content() } else { content().iter().map(|octet| !octet).collect() };
+        break_off(&server, name, &begun[..300_000]);
+        std::fs::write(folder.path().join(name), content()).expect("written");
+        let told = run(folder.path(), &more, &["put", "-c", "--in-place", "--show-dialogue", name, &url]);
+        let told = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert_eq!(told.contains(" C: REST 300000"), is_same, "{told}");
+        assert!(!told.contains(" C: RETR "), "the server has told its sum: {told}");
+        done(folder.path(), &more, &["get", "-o", "back", &format!("{url}{name}")]);
+        assert!(std::fs::read(folder.path().join("back")).expect("a file") == content());
+    }
+}
+
+/// Begins to store so much, and goes; until the server keeps it.
+fn break_off(server: &Server, name: &str, octets: &[u8]) {
+    let mut control = bob(server);
+    let mut data = connect(passive(&mut control));
+    control.play(&format!("C: STOR {name}\nS: 125 ~"));
+    data.write_all(octets).expect("the server takes it");
+    has_arrived(&mut control, octets.len());
+    drop((control, data));
+    let mut control = bob(server);
+    harness::until("the first session has ended", || {
+        control.say(&format!("SIZE {name}"));
+        control.expect("~") == format!("213 {}", octets.len())
+    });
 }
 
 /// So long that it goes in three pieces, none of which is like another.

@@ -21,6 +21,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::fs::{FileType, SeekFrom, Stat, seek};
+use rustix::io::Errno;
 
 use crate::change::octets;
 use crate::confine::{READ_FILE, WRITE_FILE, file_type, look_at, open_name};
@@ -32,6 +33,7 @@ use crate::locks::lock;
 use crate::path::{COMPONENT_MAX, JailedPath};
 use crate::permissions::Permissions;
 use crate::space::{Grip, Last, Mounted, Place, Space, Spot};
+use crate::sums::Summand;
 use crate::upload::{Goal, Stored, Upload};
 use crate::volume::Volume;
 
@@ -96,13 +98,25 @@ impl Space {
     ///
     /// Needs create. A desk may answer SIZE with it, which is how clients find out where to go on.
     pub fn kept(&self, path: &JailedPath) -> Result<Option<u64>, Error> {
+        Ok(self.open_kept(path)?.map(|kept| kept.size))
+    }
+
+    /// The octets themselves, to be summed.
+    pub(crate) fn open_kept(&self, path: &JailedPath) -> Result<Option<Summand>, Error> {
         let place = self.place(path, Last::Follow, Grip::Look)?;
         self.allow(&place.directory(), Permissions::CREATE)?;
         if place.seen.is_some() {
             return Ok(None);
         }
-        let kept = look_at(place.parent.as_fd(), &Key::new(&self.account, &place.name).kept())?;
-        Ok(kept.map(|stat| stat.st_size as u64))
+        match open_name(place.parent.as_fd(), &Key::new(&self.account, &place.name).kept(), READ_FILE) {
+            Ok(handle) => {
+                let file = File::from(handle);
+                let size = file.metadata()?.len();
+                Ok(Some(Summand { file, size }))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Appends files to another one (or makes it of them), in order, and removes them when it is durable.

@@ -62,7 +62,7 @@ pub use look::{Download, Room};
 pub use path::{COMPONENT_MAX, DEPTH_MAX, INPUT_MAX, JailedPath, PATH_MAX, PathError};
 pub use permissions::{Permissions, Rule};
 pub use space::{Mount, Space};
-pub use sums::{Algorithm, Checksum, Sum, Summing};
+pub use sums::{Algorithm, Sum, Summand, Summing};
 pub use survey::Swept;
 pub use upload::{Stored, Upload};
 pub use volume::{Syncs, Terms, Volume};

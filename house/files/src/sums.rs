@@ -6,6 +6,7 @@
 //! meanwhile. Not here: how ranges and sums are written on the wire.
 
 use std::fmt;
+use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -107,31 +108,33 @@ impl fmt::Debug for Summing {
     }
 }
 
-/// A sum, and the octets it is of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checksum {
-    /// The sum.
-    pub sum: Sum,
-    /// From the first octet to before the last, counted from 0.
-    pub range: Range<u64>,
+/// What a sum is made of, open.
+#[derive(Debug)]
+pub struct Summand {
+    pub(crate) file: File,
+    /// Its length in octets when it was opened.
+    pub size: u64,
 }
 
 impl Space {
-    /// The sum of a file, or of some of its octets. Needs read.
+    /// Opens a file to be summed (needs read); or, where the name is free or its file may not be read, what is kept of an
+    /// upload to it of this account, as [`Space::kept`] tells of it: who goes on with it wants to know whether it is his.
+    pub fn open_to_sum(&self, path: &JailedPath) -> Result<Summand, Error> {
+        match self.open_read(path) {
+            Ok(download) => Ok(Summand { file: download.file, size: download.size }),
+            Err(error @ (Error::NotFound | Error::Denied(_))) => self.open_kept(path).ok().flatten().ok_or(error),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Summand {
+    /// The sum of some of its octets, which must begin and end within it ([`Error::OffsetBeyondEnd`]).
     ///
-    /// `range` must begin and end within the file ([`Error::OffsetBeyondEnd`]). Blocks for as long as the file is long; once
-    /// `stop` is true, the answer is [`Error::Busy`] soon.
-    pub fn checksum(
-        &self,
-        path: &JailedPath,
-        algorithm: Algorithm,
-        range: Option<Range<u64>>,
-        stop: &AtomicBool,
-    ) -> Result<Checksum, Error> {
-        let download = self.open_read(path)?;
-        let range = range.unwrap_or(0..download.size);
-        if range.start > range.end || range.end > download.size {
-            return Err(Error::OffsetBeyondEnd { end: download.size });
+    /// Blocks for as long as they are; once `stop` is true, the answer is [`Error::Busy`] soon.
+    pub fn sum(&self, algorithm: Algorithm, range: Range<u64>, stop: &AtomicBool) -> Result<Sum, Error> {
+        if range.start > range.end || range.end > self.size {
+            return Err(Error::OffsetBeyondEnd { end: self.size });
         }
         let mut summing = Summing::new(algorithm);
         let mut buffer = vec![0; BUFFER];
@@ -141,11 +144,11 @@ impl Space {
                 return Err(Error::Busy);
             }
             let stride = (range.end - at).min(BUFFER as u64) as usize;
-            download.file.read_exact_at(&mut buffer[..stride], at)?;
+            self.file.read_exact_at(&mut buffer[..stride], at)?;
             summing.update(&buffer[..stride]);
             at += stride as u64;
         }
-        Ok(Checksum { sum: summing.finish(), range })
+        Ok(summing.finish())
     }
 }
 

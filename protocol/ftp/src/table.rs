@@ -174,6 +174,8 @@ const fn row(
 const NONE: Permissions = Permissions::NONE;
 const LIST: Permissions = Permissions::LIST;
 const READ: Permissions = Permissions::READ;
+/// Whoever may read may sum; who may only bring may sum what he has begun himself, and the house knows what that is.
+const SUM: Permissions = READ.and(Permissions::CREATE);
 const STORE: Permissions = Permissions::WRITE.and(Permissions::CREATE);
 const APPEND: Permissions = Permissions::APPEND.and(Permissions::CREATE);
 const CREATE: Permissions = Permissions::CREATE;
@@ -239,12 +241,12 @@ pub const TABLE: [Row; 59] = {
     row(Verb::Rnto,    "RNTO",    "<path>",                      Member, Must, Permissions::RENAME,           Hidden, Waits, Silent),
     row(Verb::Mkd,     "MKD",     "<path>",                      Member, Must, Permissions::MAKE_DIRECTORY,   Hidden, Waits, Silent),
     row(Verb::Rmd,     "RMD",     "<path>",                      Member, Must, Permissions::REMOVE_DIRECTORY, Hidden, Waits, Silent),
-    row(Verb::Hash,    "HASH",    "<path>",                      Member, Must, READ,                          Hidden, Waits, Hashes),
-    row(Verb::Xcrc,    "XCRC",    "<path> [<from> <until>]",     Member, Must, READ,                          Hidden, Waits, Line("XCRC")),
-    row(Verb::Xmd5,    "XMD5",    "<path> [<from> <until>]",     Member, Must, READ,                          Hidden, Waits, Line("XMD5")),
-    row(Verb::Xsha1,   "XSHA1",   "<path> [<from> <until>]",     Member, Must, READ,                          Hidden, Waits, Line("XSHA1")),
-    row(Verb::Xsha256, "XSHA256", "<path> [<from> <until>]",     Member, Must, READ,                          Hidden, Waits, Line("XSHA256")),
-    row(Verb::Xsha512, "XSHA512", "<path> [<from> <until>]",     Member, Must, READ,                          Hidden, Waits, Line("XSHA512")),
+    row(Verb::Hash,    "HASH",    "<path>",                      Member, Must, SUM,                           Hidden, Waits, Hashes),
+    row(Verb::Xcrc,    "XCRC",    "<path> [<from> <until>]",     Member, Must, SUM,                           Hidden, Waits, Line("XCRC")),
+    row(Verb::Xmd5,    "XMD5",    "<path> [<from> <until>]",     Member, Must, SUM,                           Hidden, Waits, Line("XMD5")),
+    row(Verb::Xsha1,   "XSHA1",   "<path> [<from> <until>]",     Member, Must, SUM,                           Hidden, Waits, Line("XSHA1")),
+    row(Verb::Xsha256, "XSHA256", "<path> [<from> <until>]",     Member, Must, SUM,                           Hidden, Waits, Line("XSHA256")),
+    row(Verb::Xsha512, "XSHA512", "<path> [<from> <until>]",     Member, Must, SUM,                           Hidden, Waits, Line("XSHA512")),
     row(Verb::Comb,    "COMB",    "\"<whole>\" \"<part>\"...",   Member, Must, APPEND,                        Hidden, Waits, Line("COMB target;source_list")),
     row(Verb::Avbl,    "AVBL",    "[<path>]",                    Member, May,  NONE,                          Hidden, Waits, Line("AVBL")),
     row(Verb::Site,    "SITE",    "CHMOD | HELP | SYMLINK | UTIME", Member, Must, NONE,                       Hidden, Waits, Silent),

@@ -176,13 +176,14 @@ fn sums_are_of_what_is_asked_for() {
     let yard = Yard::new();
     let content: Vec<u8> = (0..600_000u32).map(|n| (n % 251) as u8).collect();
     yard.write("f", &content);
-    let sum = |range| yard.space.checksum(&path("f"), crate::Algorithm::Crc32, range, &false.into());
-    let whole = sum(None).unwrap();
-    assert_eq!((whole.range, whole.sum.to_string()), (0..600_000, format!("{:08x}", crc32fast::hash(&content))));
-    let part = sum(Some(100_000..500_001)).unwrap();
-    assert_eq!(part.sum.as_bytes(), crc32fast::hash(&content[100_000..500_001]).to_be_bytes());
-    assert_eq!(sum(Some(7..7)).unwrap().sum.to_string(), "00000000");
-    assert!(matches!(sum(Some(0..600_001)), Err(Error::OffsetBeyondEnd { end: 600_000 })));
-    let stopped = yard.space.checksum(&path("f"), crate::Algorithm::Sha256, None, &true.into());
+    let whole = yard.space.open_to_sum(&path("f")).unwrap();
+    assert_eq!(whole.size, 600_000);
+    let sum = |range| whole.sum(crate::Algorithm::Crc32, range, &false.into());
+    assert_eq!(sum(0..600_000).unwrap().to_string(), format!("{:08x}", crc32fast::hash(&content)));
+    let part = sum(100_000..500_001).unwrap();
+    assert_eq!(part.as_bytes(), crc32fast::hash(&content[100_000..500_001]).to_be_bytes());
+    assert_eq!(sum(7..7).unwrap().to_string(), "00000000");
+    assert!(matches!(sum(0..600_001), Err(Error::OffsetBeyondEnd { end: 600_000 })));
+    let stopped = whole.sum(crate::Algorithm::Sha256, 0..600_000, &true.into());
     assert!(matches!(stopped, Err(Error::Busy)));
 }

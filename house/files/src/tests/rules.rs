@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::yard::{Yard, fetch, path, store};
-use crate::{Algorithm, Detail, Error, Kind, Mode, Permissions, Space};
+use crate::{Detail, Error, Kind, Mode, Permissions, Space};
 
 type Deed = fn(&Space) -> Result<(), Error>;
 
@@ -12,7 +12,7 @@ type Deed = fn(&Space) -> Result<(), Error>;
 const DEEDS: &[(&str, Permissions, Deed)] = &[
     ("list", Permissions::LIST, |s| s.list(&path("/t"), Detail::Facts).map(drop)),
     ("fetch", Permissions::READ, |s| s.open_read(&path("/t/file")).map(drop)),
-    ("sum", Permissions::READ, |s| s.checksum(&path("/t/file"), Algorithm::Md5, None, &false.into()).map(drop)),
+    ("sum", Permissions::READ, |s| s.open_to_sum(&path("/t/file")).map(drop)),
     ("replace", Permissions::WRITE, |s| store(s, "/t/file", Mode::Store, "x").map(drop)),
     ("go on", Permissions::WRITE, |s| store(s, "/t/file", Mode::At(1), "x").map(drop)),
     ("touch", Permissions::WRITE, |s| s.set_modified(&path("/t/file"), std::time::UNIX_EPOCH)),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::yard::{Yard, fetch, listed, path, store};
 use crate::disk::RealDisk;
-use crate::{Error, Mode, Permissions, Terms, Volume};
+use crate::{Error, Mode, Permissions, Space, Terms, Volume};
 
 #[test]
 fn a_file_is_there_when_it_is_whole_and_not_before() {
@@ -147,6 +147,29 @@ fn nobody_continues_what_another_account_began() {
 }
 
 #[test]
+fn what_is_kept_can_be_summed_by_whoever_may_go_on_with_it_and_not_be_read() {
+    let yard = Yard::new();
+    let sum = |space: &Space| {
+        let kept = space.open_to_sum(&path("f"))?;
+        kept.sum(crate::Algorithm::Crc32, 0..kept.size, &false.into())
+    };
+    let crc = |octets: &[u8]| format!("{:08x}", crc32fast::hash(octets));
+    let dropping = yard.seen_by(b"alice", Permissions::DROP_BOX, &[]);
+    assert!(matches!(sum(&yard.space), Err(Error::NotFound)));
+    assert!(matches!(sum(&dropping), Err(Error::Denied(_))));
+    yard.begun("f", Mode::Store, "begun").interrupt();
+    assert_eq!(sum(&yard.space).unwrap().to_string(), crc(b"begun"));
+    assert_eq!(sum(&dropping).unwrap().to_string(), crc(b"begun"), "it is their own");
+    assert!(matches!(sum(&yard.seen_by(b"bob", Permissions::ALL, &[])), Err(Error::NotFound)));
+    let looking = yard.seen_by(b"alice", Permissions::LIST | Permissions::READ, &[]);
+    assert!(matches!(sum(&looking), Err(Error::NotFound)), "they may not go on with it");
+    assert!(matches!(yard.space.open_read(&path("f")), Err(Error::NotFound)));
+    yard.write("f", "another's");
+    assert_eq!(sum(&yard.space).unwrap().to_string(), crc(b"another's"), "a file that is there is what counts");
+    assert!(matches!(sum(&dropping), Err(Error::Denied(_))));
+}
+
+#[test]
 fn where_strangers_share_an_account_nothing_is_kept() {
     let yard = Yard::new();
     let mut mount = super::yard::mount("/", &yard.volume, Permissions::DROP_BOX, &[]);
@@ -263,9 +286,9 @@ fn offsets_beyond_four_gib_are_offsets() {
     assert_eq!(stored.size, beyond + 4);
     let metadata = fs::metadata(yard.real("f")).unwrap();
     assert!(metadata.blocks() < 1024, "a hole stays a hole: {}", metadata.blocks());
-    let sum =
-        yard.space.checksum(&path("f"), crate::Algorithm::Crc32, Some(beyond..beyond + 4), &false.into()).unwrap();
-    assert_eq!(sum.sum.to_string(), format!("{:08x}", crc32fast::hash(b"tail")));
+    let whole = yard.space.open_to_sum(&path("f")).unwrap();
+    let sum = whole.sum(crate::Algorithm::Crc32, beyond..beyond + 4, &false.into()).unwrap();
+    assert_eq!(sum.to_string(), format!("{:08x}", crc32fast::hash(b"tail")));
 }
 
 #[test]

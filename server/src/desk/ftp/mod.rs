@@ -204,32 +204,26 @@ impl Desk {
     async fn digest(&mut self, path: VirtualPath, kind: HashKind, from: u64, until: Option<u64>) -> Answer {
         let Some(member) = self.member.clone() else { return Answer::Refused(Refusal::NotPermitted) };
         let opened = {
-            let member = Arc::clone(&member);
-            let path = path.clone();
-            blocking(move || match member.space.open_read(&jailed(&path)?)?.size {
-                size if from > size => Err(No::from(Refusal::BadOffset)),
-                size => Ok(size),
+            let (member, path) = (Arc::clone(&member), path.clone());
+            blocking(move || match member.space.open_to_sum(&jailed(&path)?)? {
+                summand if from > summand.size => Err(No::from(Refusal::BadOffset)),
+                summand => Ok(summand),
             })
             .await
         };
         let reporter = self.reporter(&member);
-        let size = match opened {
-            Ok(size) => size,
+        let summand = match opened {
+            Ok(summand) => summand,
             Err(no) => {
                 let refusal = no.refusal;
                 reporter.changed("file hashed", path.as_bytes(), None, &Err(no));
                 return Answer::Refused(refusal);
             }
         };
-        let until = until.map_or(size, |until| until.min(size));
+        let until = until.map_or(summand.size, |until| until.min(summand.size));
         self.work = Some(Work::begin_blocking(move |stop| {
-            let sum = jailed(&path)
-                .map_err(No::from)
-                .and_then(|path| Ok(member.space.checksum(&path, algorithm(kind), Some(from..until), stop)?));
-            let (outcome, hashed) = match sum {
-                Ok(sum) => {
-                    (Outcome::Digested(ftp::Digest { octets: sum.sum.as_bytes().to_vec(), from, until }), Ok(()))
-                }
+            let (outcome, hashed) = match summand.sum(algorithm(kind), from..until, stop).map_err(No::from) {
+                Ok(sum) => (Outcome::Digested(ftp::Digest { octets: sum.as_bytes().to_vec(), from, until }), Ok(())),
                 Err(no) if no.refusal == Refusal::Busy => (Outcome::Aborted, Err(no)),
                 Err(no) => (Outcome::Refused(no.refusal), Err(no)),
             };
