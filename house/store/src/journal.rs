@@ -1,12 +1,13 @@
-//! The journal: what a group of deliveries did, behind the bodies that it is about and made durable by the same sync.
+//! The journal: what a group of deliveries and changes of flags did, behind the bodies that it is about and made durable by the same sync.
 //!
 //! ```text
 //! segment:  … │ record, record, record, entry │ record, entry │ room        entry = a record of its own kind, JSON
 //!             └ from                           └ from of the next
 //! ```
 //!
-//! The rows of a delivery are written some time after it was answered. Where a crash comes first, they are made again of what stands
-//! here: the same orders with the same numbers, in the same order, after the same commits.
+//! The rows of what stands here are written some time after it was answered. Where a crash comes first, they are made again of it: the same
+//! orders with the same numbers, in the same order, after the same commits. Flags of ten thousand messages are a line here, and eighty pages
+//! of the index.
 //!
 //! Invariants: an entry counts only where the one before it ends, and with all of its records sound; so what an earlier life of the
 //! file left behind its end is never taken for one. Where another entry follows, it was answered: then it counts without the records
@@ -18,8 +19,10 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::essence::Essence;
+use crate::feed::Change;
+use crate::index::Done;
 use crate::names::{AccountId, BodyId, MailboxId, ModSeq, Uid};
-use crate::op::{Flags, MailboxRef, Op, Outcome};
+use crate::op::{FlagChange, Flags, MailboxRef, Op, Outcome};
 use crate::queue::QueuedMail;
 use crate::record::{HEADER_LEN, Header, Kind};
 use crate::segment::{SegmentFile, Span};
@@ -32,12 +35,15 @@ pub(crate) struct Entry {
     from: u64,
     /// The moment at which all of it happened, Unix seconds.
     pub(crate) at: i64,
-    pub(crate) commits: Vec<Delivered>,
+    pub(crate) commits: Vec<CarriedOut>,
 }
+
+/// In how many ranges the messages are at most whose flags an entry may change: with as many, their blocks are written as cheaply.
+const RANGES_MAX: usize = 256;
 
 /// One commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Delivered {
+pub(crate) struct CarriedOut {
     pub(crate) numbers: Numbers,
     bodies: Vec<DeliveredBody>,
     orders: Vec<Order>,
@@ -79,6 +85,15 @@ enum Order {
         thread: i64,
     },
     Enqueue(QueuedMail),
+    SetFlags {
+        account: i64,
+        mailbox: i64,
+        /// First and last of each range.
+        uids: Vec<(u32, u32)>,
+        change: FlagChange,
+        unchanged_since: Option<i64>,
+        modseq: i64,
+    },
 }
 
 /// Octets that are mostly text.
@@ -126,16 +141,29 @@ impl Entry {
     }
 }
 
-impl Delivered {
-    /// A commit that was carried out; `None` where it did something else than deliver.
+/// Whether an entry can say what these orders do. What it says of bodies is another question.
+pub(crate) fn can_say(ops: &[Op]) -> bool {
+    match ops {
+        [Op::SetFlags { uids, .. }] => stretches(uids).count() <= RANGES_MAX,
+        _ => ops.iter().all(|op| matches!(op, Op::Place { .. } | Op::Enqueue(_))),
+    }
+}
+
+/// UIDs in stretches without gaps.
+fn stretches(uids: &[Uid]) -> impl Iterator<Item = &[Uid]> {
+    uids.chunk_by(|one, two| one.0.checked_add(1) == Some(two.0))
+}
+
+impl CarriedOut {
+    /// A commit that was carried out; `None` where there is nothing to be said of it: it changed nothing.
     pub(crate) fn of(
         numbers: Numbers,
         ops: &[Op],
         essences: &[Essence],
         written: &[Written],
-        outcomes: &[Outcome],
-    ) -> Option<Delivered> {
-        let orders = ops.iter().zip(outcomes).map(|pair| match pair {
+        done: &Done,
+    ) -> Option<CarriedOut> {
+        let orders = ops.iter().zip(&done.committed.outcomes).map(|pair| match pair {
             (Op::Place { body, prefix, received_at, flags, .. }, Outcome::Placed(placed)) => Some(Order::Place {
                 account: placed.account.0,
                 mailbox: placed.mailbox.0,
@@ -149,6 +177,7 @@ impl Delivered {
                 thread: placed.thread.0,
             }),
             (Op::Enqueue(mail), Outcome::Queued { .. }) => Some(Order::Enqueue(mail.clone())),
+            (Op::SetFlags { uids, change, unchanged_since, .. }, _) => flags_set(uids, change, *unchanged_since, done),
             _ => None,
         });
         let bodies = written.iter().zip(essences).map(|(written, essence)| DeliveredBody {
@@ -160,7 +189,7 @@ impl Delivered {
             own: essence.own,
             ancestors: essence.ancestors.clone(),
         });
-        Some(Delivered { numbers, bodies: bodies.collect(), orders: orders.collect::<Option<_>>()? })
+        Some(CarriedOut { numbers, bodies: bodies.collect(), orders: orders.collect::<Option<_>>()? })
     }
 
     /// Whether these are the outcomes that were told.
@@ -170,22 +199,24 @@ impl Delivered {
                 (placed.mailbox.0, placed.uid.0, placed.modseq.0, placed.thread.0) == (*mailbox, *uid, *modseq, *thread)
             }
             (Order::Enqueue(_), Outcome::Queued { .. }) => true,
+            (Order::SetFlags { modseq, .. }, Outcome::FlagsSet { modseq: Some(set), .. }) => set.0 == *modseq,
             _ => false,
         })
     }
 
-    /// Each placement as it was told: account, mailbox, UID, modseq.
-    pub(crate) fn placements(&self) -> impl Iterator<Item = (AccountId, MailboxId, Uid, ModSeq)> {
+    /// What each order was given: of which account which modseq, and where which UID, if it is a placement.
+    pub(crate) fn given(&self) -> impl Iterator<Item = (AccountId, ModSeq, Option<(MailboxId, Uid)>)> {
         self.orders.iter().filter_map(|order| match order {
             Order::Place { account, mailbox, uid, modseq, .. } => {
-                Some((AccountId(*account), MailboxId(*mailbox), Uid(*uid), ModSeq(*modseq)))
+                Some((AccountId(*account), ModSeq(*modseq), Some((MailboxId(*mailbox), Uid(*uid)))))
             }
+            Order::SetFlags { account, modseq, .. } => Some((AccountId(*account), ModSeq(*modseq), None)),
             Order::Enqueue(_) => None,
         })
     }
 
     /// The same without the orders about bodies that are not there any more: as many are said here as there were.
-    pub(crate) fn only_of(mut self, is_there: &[bool]) -> Delivered {
+    pub(crate) fn only_of(mut self, is_there: &[bool]) -> CarriedOut {
         let number_of = |body: usize| {
             let before = is_there.iter().take(body).filter(|is_there| **is_there).count();
             is_there.get(body).copied().unwrap_or(false).then_some(before)
@@ -196,6 +227,7 @@ impl Delivered {
                 Order::Enqueue(_) => {
                     number_of(0)?;
                 }
+                Order::SetFlags { .. } => {}
             }
             Some(order)
         };
@@ -215,9 +247,34 @@ impl Delivered {
                 flags: Flags { system, keywords },
             },
             Order::Enqueue(mail) => Op::Enqueue(mail),
+            Order::SetFlags { account, mailbox, uids, change, unchanged_since, .. } => Op::SetFlags {
+                account: AccountId(account),
+                mailbox: MailboxRef::Id(MailboxId(mailbox)),
+                uids: uids.into_iter().flat_map(|(first, last)| first..=last).map(Uid).collect(),
+                change,
+                unchanged_since: unchanged_since.map(ModSeq),
+            },
         };
         self.orders.into_iter().map(op).collect()
     }
+}
+
+/// Flags that were changed; `None` where all were so before.
+fn flags_set(uids: &[Uid], change: &FlagChange, unchanged_since: Option<ModSeq>, done: &Done) -> Option<Order> {
+    let told = done.changes.iter().find_map(|change| match change {
+        Change::FlagsSet { account, mailbox, modseq, .. } => Some((*account, *mailbox, *modseq)),
+        _ => None,
+    });
+    let (account, mailbox, modseq) = told?;
+    let range = |stretch: &[Uid]| (stretch[0].0, stretch[stretch.len() - 1].0);
+    Some(Order::SetFlags {
+        account: account.0,
+        mailbox: mailbox.0,
+        uids: stretches(uids).map(range).collect(),
+        change: change.clone(),
+        unchanged_since: unchanged_since.map(|since| since.0),
+        modseq: modseq.0,
+    })
 }
 
 /// An entry that counts, with what its commits brought.
@@ -232,7 +289,7 @@ pub(crate) struct Found {
 /// The next entry of a group that begins here, if there is one.
 pub(crate) fn next(segment: i64, file: &SegmentFile, from: u64) -> io::Result<Option<Found>> {
     let Some((entry, end)) = find(file, from)? else { return Ok(None) };
-    let read_all = |commit: &Delivered| commit.bodies.iter().map(|body| body.read(segment, file)).collect();
+    let read_all = |commit: &CarriedOut| commit.bodies.iter().map(|body| body.read(segment, file)).collect();
     let bodies = entry.commits.iter().map(read_all).collect::<io::Result<Vec<Vec<_>>>>()?;
     let is_whole = bodies.iter().flatten().all(Option::is_some);
     // Nothing is written behind a group before it stands. So what is torn is the last one, and was not answered.

@@ -9,6 +9,8 @@
 //!
 //! Not here: how an order is carried out (index), how it becomes durable (writer).
 
+use serde::{Deserialize, Serialize};
+
 use crate::draft::Draft;
 use crate::names::{AccountId, EmailId, MailId, MailboxId, ModSeq, RecipientId, ThreadId, Uid};
 use crate::queue::{QueueScope, QueuedMail};
@@ -285,8 +287,8 @@ pub enum Op {
 /// The longest `prefix` of a placement in octets: it lives in the index, which is for small things.
 pub const PREFIX_MAX: usize = 8 * 1024;
 
-/// Some of the flags: those that somebody may change, or that a copy keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Some of the flags: those that somebody may change, or that a copy keeps. They stand in the journal as they are here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlagMask {
     /// System flags, a union of the constants of [`Flags`].
     pub system: u32,
@@ -310,8 +312,8 @@ pub enum MailboxRef {
     Id(MailboxId),
 }
 
-/// A message's flags.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A message's flags. They stand in the journal as they are here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flags {
     /// The system flags, a union of the constants below.
     pub system: u32,
@@ -398,8 +400,8 @@ impl Flags {
     }
 }
 
-/// How flags change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How flags change. It stands in the journal as it is here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FlagChange {
     /// These too.
     Add(Flags),

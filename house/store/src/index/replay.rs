@@ -16,7 +16,7 @@ use tracing::{error, info, warn};
 use super::{Failure, Index, open_segment};
 use crate::error::OpenError;
 use crate::feed::Change;
-use crate::journal::{self, Delivered, Found, Numbers};
+use crate::journal::{self, CarriedOut, Found, Numbers};
 use crate::op::Committed;
 use crate::writer::Work;
 
@@ -90,26 +90,28 @@ impl Index {
                     }
                     changes.extend(done.changes);
                 }
-                Err(error) => error!("a message that was accepted before a crash cannot be entered: {error}"),
+                Err(error) => error!("what was answered before a crash cannot be entered: {error}"),
             }
         }
         Ok(())
     }
 
     /// UIDs and modseqs that were told before this commit, and those of what is lost of it, are not given once more.
-    fn go_on_from(&mut self, told: &Delivered, is_whole: bool) -> Result<(), Failure> {
+    fn go_on_from(&mut self, told: &CarriedOut, is_whole: bool) -> Result<(), Failure> {
         let (mut accounts, mut mailboxes) = (HashSet::new(), HashSet::new());
-        let past = i64::from(!is_whole);
-        for (number, (account, mailbox, uid, modseq)) in (told.numbers.email..).zip(told.placements()) {
-            if !is_whole {
-                self.ledger.email.seen(number);
-            }
+        let (past, mut number) = (i64::from(!is_whole), told.numbers.email);
+        for (account, modseq, placed) in told.given() {
             if let Some(mut totals) = self.ledger.accounts.get(&self.conn, account)?
                 && (accounts.insert(account) || !is_whole)
             {
                 totals.modseq = totals.modseq.max(modseq.0 - 1 + past);
                 self.ledger.accounts.set(account, totals);
             }
+            let Some((mailbox, uid)) = placed else { continue };
+            if !is_whole {
+                self.ledger.email.seen(number);
+            }
+            number += 1;
             if let Some(mut totals) = self.ledger.mailboxes.get(&self.conn, mailbox)?
                 && (mailboxes.insert(mailbox) || !is_whole)
             {
@@ -135,8 +137,10 @@ impl Index {
     }
 }
 
-fn compare(told: &Delivered, done: &Committed) {
+fn compare(told: &CarriedOut, done: &Committed) {
     if !told.is_told_by(&done.outcomes) {
-        warn!("messages that were accepted before a crash have other UIDs now: the index is an older or a mended one");
+        warn!(
+            "messages that were accepted or changed before a crash have other numbers now: the index is an older or a mended one"
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::faulty::Fault;
 use super::*;
-use crate::{QueueFilter, RecipientId, SPILL_AT, Uid};
+use crate::{FlagChange, QueueFilter, RecipientId, SPILL_AT, Uid};
 
 /// What the script was answered.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ struct Answers {
     /// Messages whose expunging was promised, and those for which it failed.
     expunged: Vec<u32>,
     perhaps_expunged: Vec<u32>,
+    /// Messages whose flags were set.
+    flagged: Vec<u32>,
     /// Recipients that must be in the queue, and those of whom it is not known.
     queued: Vec<String>,
     perhaps_queued: Vec<String>,
@@ -40,6 +42,18 @@ fn play(store: &Store, bob: AccountId) -> Answers {
             Err(_) => answers.perhaps.push(content),
         }
     }
+    for uids in [vec![1, 3], vec![5]] {
+        let op = Op::SetFlags {
+            account: bob,
+            mailbox: MailboxRef::Inbox,
+            uids: uids.iter().map(|uid| Uid(*uid)).collect(),
+            change: FlagChange::Add(Flags::system(Flags::FLAGGED)),
+            unchanged_since: None,
+        };
+        if let Ok(done) = store.commit_blocking(Commit::of(vec![op])) {
+            answers.flagged.extend(flagged(&done));
+        }
+    }
     for uids in [vec![2], vec![4]] {
         let op =
             Op::Expunge { account: bob, mailbox: MailboxRef::Inbox, uids: uids.iter().map(|uid| Uid(*uid)).collect() };
@@ -51,6 +65,14 @@ fn play(store: &Store, bob: AccountId) -> Answers {
     queue_some(store, bob, &mut answers);
     let _ = store.compact(u64::MAX);
     answers
+}
+
+/// Whose flags were set.
+fn flagged(done: &Committed) -> impl Iterator<Item = u32> {
+    done.outcomes.iter().flat_map(|outcome| match outcome {
+        crate::Outcome::FlagsSet { changed, .. } => changed.iter().map(|uid| uid.0).collect(),
+        _ => Vec::new(),
+    })
 }
 
 /// A mail for two outside and one here; one of the two is delivered.
@@ -115,6 +137,10 @@ fn compare(dir: &Path, bob: AccountId, answers: &Answers) {
         assert!(found.len() <= 1, "no message is there twice");
     }
     assert!(there.is_empty(), "nothing is there that was never sent");
+    for kept in &store.maildrop(bob).unwrap().messages {
+        let is_flagged = kept.flags.system & Flags::FLAGGED != 0;
+        assert!(is_flagged || !answers.flagged.contains(&kept.uid.0), "UID {} was flagged", kept.uid);
+    }
 
     let mails = store.queue_list(&QueueFilter::default(), 100).unwrap();
     let mut queued: Vec<_> = mails.iter().flat_map(|mail| &mail.recipients).map(|row| row.address.clone()).collect();

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::{FlagChange, Notify, Outcome, QueueFilter, Ret, SPILL_AT, Uid};
+use crate::{FlagChange, FlagMask, ModSeq, Notify, Outcome, QueueFilter, Ret, SPILL_AT, Uid};
 
 /// Everything that can be seen of a store, but for where octets lie.
 fn everything(store: &Store) -> Vec<String> {
@@ -103,19 +103,142 @@ fn deliveries_are_entered_again_with_all_their_figures() {
     store.commit_blocking(about(&store, vec![Op::Enqueue(elaborate())], b"fifth")).unwrap();
     assert_survives(dir.path(), &store, &disk);
     // Behind a commit of another sort, and before one.
-    let op = Op::SetFlags {
-        account: bob,
-        mailbox: MailboxRef::Inbox,
-        uids: vec![Uid(1)],
-        change: FlagChange::Add(flags),
-        unchanged_since: None,
-    };
-    store.commit_blocking(Commit::of(vec![op])).unwrap();
+    let expunge =
+        |uid| Commit::of(vec![Op::Expunge { account: bob, mailbox: MailboxRef::Inbox, uids: vec![Uid(uid)] }]);
+    store.commit_blocking(expunge(1)).unwrap();
     deliver(&store, &[bob, alice], b"sixth").unwrap();
     assert_survives(dir.path(), &store, &disk);
-    let expunge = Op::Expunge { account: bob, mailbox: MailboxRef::Inbox, uids: vec![Uid(2)] };
-    store.commit_blocking(Commit::of(vec![expunge])).unwrap();
+    store.commit_blocking(expunge(2)).unwrap();
     assert_survives(dir.path(), &store, &disk);
+}
+
+/// Changes flags in an inbox.
+fn set_flags(store: &Store, account: AccountId, uids: impl IntoIterator<Item = u32>, change: FlagChange) -> Outcome {
+    set_flags_unchanged_since(store, account, uids, change, None)
+}
+
+fn set_flags_unchanged_since(
+    store: &Store,
+    account: AccountId,
+    uids: impl IntoIterator<Item = u32>,
+    change: FlagChange,
+    unchanged_since: Option<ModSeq>,
+) -> Outcome {
+    let uids = uids.into_iter().map(Uid).collect();
+    let op = Op::SetFlags { account, mailbox: MailboxRef::Inbox, uids, change, unchanged_since };
+    store.commit_blocking(Commit::of(vec![op])).unwrap().outcomes.remove(0)
+}
+
+/// How often the index's log was synced.
+fn log_syncs(disk: &FaultyDisk) -> usize {
+    disk.log().iter().filter(|operation| *operation == "sync log").count()
+}
+
+#[test]
+fn flags_are_entered_again_as_they_were_set() {
+    let (dir, store, disk, bob) = prepared();
+    for number in 0..9 {
+        deliver(&store, &[bob], format!("message {number}").as_bytes()).unwrap();
+    }
+    let flags = |system, words: &[&str]| Flags { system, keywords: words.iter().map(|word| (*word).into()).collect() };
+    let mask = FlagMask { system: Flags::SEEN, keywords: true };
+    let synced = log_syncs(&disk);
+    let Outcome::FlagsSet { modseq: Some(first), .. } =
+        set_flags(&store, bob, 2..=7, FlagChange::Add(flags(Flags::SEEN | Flags::FLAGGED, &["Work", "$Junk"])))
+    else {
+        panic!("nothing was set")
+    };
+    assert_survives(dir.path(), &store, &disk);
+    set_flags(&store, bob, [1, 3, 4, 9, 99], FlagChange::Remove(flags(Flags::SEEN, &["WORK"])));
+    set_flags(&store, bob, [9, 5, 5], FlagChange::Replace(flags(Flags::DRAFT, &["pickles"])));
+    deliver(&store, &[bob], b"between").unwrap();
+    set_flags(&store, bob, 1..=10, FlagChange::ReplaceAmong(mask, flags(Flags::SEEN, &["ham"])));
+    assert_survives(dir.path(), &store, &disk);
+    let last = set_flags_unchanged_since(&store, bob, 1..=10, FlagChange::Add(flags(0, &["late"])), Some(first));
+    assert!(matches!(last, Outcome::FlagsSet { modseq: None, refused, .. } if refused.len() == 10));
+    let some = FlagChange::Add(flags(Flags::DELETED, &[]));
+    set_flags(&store, bob, [10], some.clone());
+    let Outcome::FlagsSet { modseq: Some(since), .. } = set_flags(&store, bob, [2, 3], some.clone()) else {
+        panic!("nothing was set")
+    };
+    set_flags(&store, bob, [2], FlagChange::Add(flags(Flags::ANSWERED, &[])));
+    let last = set_flags_unchanged_since(&store, bob, 1..=4, FlagChange::Add(flags(0, &["late"])), Some(since));
+    assert!(matches!(last, Outcome::FlagsSet { modseq: Some(_), refused, .. } if refused == [Uid(2)]));
+    assert_eq!(log_syncs(&disk), synced, "the journal is enough");
+    assert_survives(dir.path(), &store, &disk);
+}
+
+#[test]
+fn flags_that_are_so_already_are_in_no_entry() {
+    let (_dir, store, disk, bob) = prepared();
+    deliver(&store, &[bob], b"first").unwrap();
+    set_flags(&store, bob, [1], FlagChange::Add(Flags::system(Flags::SEEN)));
+    let before = disk.log().len();
+    set_flags(&store, bob, [1], FlagChange::Add(Flags::system(Flags::SEEN)));
+    assert_eq!(disk.log()[before..], [] as [&str; 0], "there was nothing to be written");
+}
+
+#[test]
+fn flags_that_an_entry_has_no_room_for_are_kept_by_their_rows() {
+    let (dir, store, disk, bob) = prepared();
+    let ops = (0..1200).map(|_| appended(bob, "INBOX", Flags::default(), NOW)).collect();
+    store.commit_blocking(about(&store, ops, b"one for all")).unwrap();
+    assert_eq!(inbox(&store, bob).len(), 1200);
+    // Every other message: nothing that could be said in few words.
+    let synced = log_syncs(&disk);
+    set_flags(&store, bob, (1..1200).step_by(2), FlagChange::Add(Flags::system(Flags::FLAGGED)));
+    assert_eq!(log_syncs(&disk), synced + 1);
+    assert_survives(dir.path(), &store, &disk);
+    // Until the segment is full, and on.
+    deliver(&store, &[bob], b"in a segment of usual size").unwrap();
+    let keyword = |number| Flags { system: 0, keywords: vec![format!("{number:0>200}")] };
+    for number in 0..400 {
+        let change = if number % 2 == 0 { FlagChange::Add } else { FlagChange::Remove };
+        set_flags(&store, bob, [7], change(keyword(number / 2)));
+    }
+    let length = std::fs::metadata(dir.path().join("seg/0000000002.seg")).unwrap().len();
+    assert_eq!(length, small().segment_octets);
+    assert!(log_syncs(&disk) > synced + 2);
+    assert_survives(dir.path(), &store, &disk);
+    set_flags(&store, bob, [8], FlagChange::Add(keyword(0)));
+    deliver(&store, &[bob], b"into the next one").unwrap();
+    set_flags(&store, bob, [9], FlagChange::Add(keyword(0)));
+    assert_survives(dir.path(), &store, &disk);
+}
+
+#[test]
+fn flags_are_set_where_no_segment_is_open() {
+    let (dir, store, disk, bob) = prepared();
+    deliver(&store, &[bob], &vec![b'x'; SPILL_AT + 1]).unwrap();
+    set_flags(&store, bob, [1], FlagChange::Add(Flags::system(Flags::SEEN)));
+    assert_survives(dir.path(), &store, &disk);
+}
+
+#[test]
+fn flags_are_set_on_a_full_disk() {
+    let (dir, store, disk, bob) = prepared();
+    deliver(&store, &[bob], b"first").unwrap();
+    disk.fail_always(Some(("write", faulty::Fault::Full)));
+    set_flags(&store, bob, [1], FlagChange::Add(Flags::system(Flags::DELETED)));
+    assert_survives(dir.path(), &store, &disk);
+    let expunge = Op::ExpungeDeleted { account: bob, mailbox: MailboxRef::Inbox, uids: vec![Uid(1)] };
+    store.commit_blocking(Commit::of(vec![expunge])).unwrap();
+    disk.fail_always(None);
+    assert_eq!(inbox(&store, bob), []);
+    assert_survives(dir.path(), &store, &disk);
+}
+
+#[test]
+fn an_entry_of_flags_keeps_its_form() {
+    let (dir, store, disk, bob) = prepared();
+    deliver(&store, &[bob], b"first").unwrap();
+    let mask = FlagMask { system: Flags::SEEN, keywords: true };
+    let flags = Flags { system: Flags::SEEN, keywords: vec!["Work".into()] };
+    set_flags(&store, bob, [1, 2, 3, 7], FlagChange::ReplaceAmong(mask, flags));
+    let image = disk.image(dir.path());
+    let octets = std::fs::read(image.path().join("seg/0000000001.seg")).unwrap();
+    let said = br#""orders":[{"SetFlags":{"account":1,"mailbox":1,"uids":[[1,3],[7,7]],"change":{"ReplaceAmong":[{"system":1,"keywords":true},{"system":1,"keywords":["Work"]}]},"unchanged_since":null,"modseq":3}}]"#;
+    assert!(octets.windows(said.len()).any(|window| window == said), "{}", String::from_utf8_lossy(&octets));
 }
 
 #[test]

@@ -44,6 +44,7 @@ enum Action {
         mailbox: usize,
     },
     Reopen,
+    PowerCut,
 }
 
 const MAILBOXES: [&str; 2] = ["INBOX", "Archive"];
@@ -61,6 +62,7 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (mailbox.clone(), range(), step).prop_map(|(mailbox, range, step)| Action::Move { mailbox, range, step }),
         2 => mailbox.prop_map(|mailbox| Action::Refused { mailbox }),
         1 => Just(Action::Reopen),
+        2 => Just(Action::PowerCut),
     ]
 }
 
@@ -73,6 +75,7 @@ fn flags(number: usize) -> Flags {
 
 struct Model {
     store: Store,
+    disk: Arc<FaultyDisk>,
     dir: tempfile::TempDir,
     bob: AccountId,
     ids: Vec<MailboxId>,
@@ -83,10 +86,10 @@ struct Model {
 impl Model {
     fn new() -> Model {
         let dir = tempfile::tempdir().unwrap();
-        let store = open_swiftly(dir.path());
+        let (store, disk) = open_watched(dir.path());
         let bob = make_account(&store, "bob");
         let ids = MAILBOXES.iter().map(|name| store.mailbox_named(bob, name).unwrap().unwrap().id).collect();
-        Model { store, dir, bob, ids, messages: Default::default(), next: [1, 1] }
+        Model { store, disk, dir, bob, ids, messages: Default::default(), next: [1, 1] }
     }
 
     fn named(&self, number: usize) -> MailboxRef {
@@ -165,7 +168,12 @@ impl Model {
                 self.compare();
                 self.store.close();
                 assert_sound(self.dir.path());
-                self.store = open_swiftly(self.dir.path());
+                (self.store, self.disk) = open_watched(self.dir.path());
+            }
+            Action::PowerCut => {
+                self.dir = self.disk.image(self.dir.path());
+                (self.store, self.disk) = open_watched(self.dir.path());
+                self.compare();
             }
         }
     }

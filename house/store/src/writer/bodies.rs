@@ -132,9 +132,13 @@ impl Bodies {
         }
     }
 
-    /// Puts octets behind the group's records.
-    pub(super) fn enter_entry(&mut self, entry: &[u8]) {
-        self.buffer.extend_from_slice(entry);
+    /// Puts an entry behind the group's records, and says whether it did: alone it is not worth another segment.
+    pub(super) fn enter_entry(&mut self, entry: &[u8]) -> bool {
+        let is_welcome = !self.buffer.is_empty() || self.has_room_for(entry.len() as u64);
+        if is_welcome {
+            self.buffer.extend_from_slice(entry);
+        }
+        is_welcome
     }
 
     /// Takes back what was put into the group since it reached to this position.

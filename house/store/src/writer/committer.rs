@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! wait for one ─→ take what else waits (bounded) ─→ rows into the transaction, records into the buffer
-//!   deliveries alone ─→ entry behind the records ─→ written, synced ─→ replies, feed        (rows: later, with those of others)
-//!   anything else    ─→ records written, synced ─→ transaction committed, log synced ─→ replies, feed
+//!   deliveries and flags ─→ entry behind the records ─→ written, synced ─→ replies, feed    (rows: later, with those of others)
+//!   anything else ─→ records written, synced ─→ transaction committed, log synced ─→ replies, feed
 //! ```
 //!
-//! Rows of deliveries are written when [`PENDING_MAX`] wait, when a reader wants to see them, or after [`SHOWN_AFTER`]: so a page that
-//! many deliveries change is written once. A sync of the log comes with them only where something else than a delivery was answered.
+//! Rows that the journal has are written when [`PENDING_MAX`] wait, when a reader wants to see them, or after [`SHOWN_AFTER`]: so a page
+//! that many commits change is written once. A sync of the log comes with them only where something else was answered.
 //!
 //! Invariants: nobody hears of a commit before it is durable; the feed has the order of the commits; a full disk refuses the commits
-//! that have a body and lets the others pass, because those may make room; a commit that was refused is in no entry.
+//! that have a body and lets the others pass, because those may make room: their rows, where an entry has none; a commit that was refused
+//! is in no entry.
 //! Not here: where records lie (bodies), what the orders do (index).
 
 use std::sync::Arc;
@@ -28,8 +29,9 @@ use crate::Shared;
 use crate::error::CommitError;
 use crate::feed::Change;
 use crate::index::{Done, Failure, Index};
-use crate::journal::{Delivered, Entry};
+use crate::journal::{self, CarriedOut, Entry};
 use crate::op::Op;
+use crate::states::BLOCK_STATES;
 
 /// A group ends with this many commits …
 const GROUP_COMMITS: usize = 256;
@@ -37,7 +39,7 @@ const GROUP_COMMITS: usize = 256;
 /// … or with this many octets of bodies, whichever is first: a short sync for whoever waits next.
 const GROUP_OCTETS: u64 = 8 * 1024 * 1024;
 
-/// With the rows of so many messages waiting, they are committed: it takes a few milliseconds, in which nobody is answered.
+/// With so many rows waiting, they are committed: it takes a few milliseconds, in which nobody is answered.
 const PENDING_MAX: usize = 256;
 
 /// Rows wait for company no longer than this. What waits has to be entered again after a crash, and nothing else depends on it.
@@ -53,12 +55,21 @@ pub(super) struct Committer {
     index: Index,
     bodies: Bodies,
     chores: Sender<Chore>,
-    /// Messages of commits that were answered and whose rows are not committed.
+    /// Rows of commits that were answered, about, that are not committed.
     pending: usize,
     /// The index could not be brought to where the journal is: there was no room.
     is_behind: bool,
     /// When to look after rows or log, if nothing comes before.
     due: Option<Instant>,
+}
+
+/// What makes a group durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// An entry of the journal; its rows may wait.
+    Journal,
+    /// Its rows.
+    Rows,
 }
 
 /// Why a group did not happen.
@@ -121,6 +132,11 @@ impl Committer {
 
     /// Carries out a group that has room in the open segment.
     fn commit(&mut self, jobs: Vec<Job>) {
+        let way = if jobs.iter().all(Job::is_journaled) { Way::Journal } else { Way::Rows };
+        self.commit_by(way, jobs);
+    }
+
+    fn commit_by(&mut self, way: Way, jobs: Vec<Job>) {
         if jobs.is_empty() {
             return;
         }
@@ -130,7 +146,7 @@ impl Committer {
         if self.is_behind {
             return self.refuse(jobs, &CommitError::Full);
         }
-        match self.try_commit(&jobs) {
+        match self.try_commit(way, &jobs) {
             Ok(results) => self.tell(jobs, results),
             Err(setback) => self.set_back(jobs, setback),
         }
@@ -141,25 +157,22 @@ impl Committer {
         }
     }
 
-    fn try_commit(&mut self, jobs: &[Job]) -> Result<Vec<Result<Done, CommitError>>, Setback> {
+    fn try_commit(&mut self, way: Way, jobs: &[Job]) -> Result<Vec<Result<Done, CommitError>>, Setback> {
         let moment = self.index.begin()?;
         self.bodies.begin();
-        let is_journaled = jobs.iter().all(Job::is_delivery);
         let mut entry = Entry::new(self.bodies.position(), moment);
         let mut results = Vec::with_capacity(jobs.len());
         for job in jobs {
-            results.push(self.enter(job, moment, is_journaled.then_some(&mut entry))?);
+            results.push(self.enter(job, moment, (way == Way::Journal).then_some(&mut entry))?);
         }
-        if !entry.commits.is_empty() {
-            self.bodies.enter_entry(&entry.encode());
-        }
+        let is_said = entry.commits.is_empty() || self.bodies.enter_entry(&entry.encode());
         if let Some((segment, reach)) = self.bodies.reach() {
             self.index.reach(segment, reach)?;
         }
         self.bodies.write_out().map_err(Setback::Bodies)?;
-        match is_journaled {
-            true => self.wait_for_company(jobs),
-            false => self.make_durable()?,
+        match way {
+            Way::Journal if is_said => self.wait_for_company(jobs),
+            Way::Journal | Way::Rows => self.make_durable()?,
         }
         self.bodies.stand();
         Ok(results)
@@ -187,8 +200,7 @@ impl Committer {
         let result = self.index.carry_out(&job.work, &written)?;
         match (&result, &job.work, entry) {
             (Ok(done), Work::Ops { ops, essences }, Some(entry)) => {
-                let outcomes = &done.committed.outcomes;
-                entry.commits.extend(Delivered::of(numbers, ops, essences, &written, outcomes));
+                entry.commits.extend(CarriedOut::of(numbers, ops, essences, &written, done));
             }
             (Ok(_), ..) => {}
             (Err(_), ..) => self.bodies.back_to(begin),
@@ -201,7 +213,7 @@ impl Committer {
         if self.pending == 0 {
             self.due = Some(Instant::now() + SHOWN_AFTER);
         }
-        self.pending += jobs.iter().map(|job| job.contents.len().max(1)).sum::<usize>();
+        self.pending += jobs.iter().map(Job::rows).sum::<usize>();
         self.shared.readers.lag().answer();
     }
 
@@ -256,7 +268,8 @@ impl Committer {
             Setback::Bodies(error) => {
                 let (with_bodies, others) = jobs.into_iter().partition(|job| job.record_len() > 0);
                 self.refuse(with_bodies, &error);
-                self.commit(others);
+                // An entry may have as little room as they had.
+                self.commit_by(Way::Rows, others);
             }
             Setback::Index(Failure::Full | Failure::Broken(_)) => self.refuse(jobs, &CommitError::Full),
             // One of them cannot be written. Alone, each succeeds or fails for itself.
@@ -419,21 +432,37 @@ fn gather(order: Order, orders: &mut OrderQueue) -> Vec<Job> {
     jobs
 }
 
+/// How many blocks of states an order may change.
+fn blocks(op: &Op) -> usize {
+    match op {
+        Op::SetFlags { uids, .. } => uids.len() / BLOCK_STATES,
+        _ => 0,
+    }
+}
+
 impl Job {
     /// Octets of records that are to be written.
     fn record_len(&self) -> u64 {
         self.contents.iter().map(Content::record_len).sum()
     }
 
-    /// Whether the journal can say all of it: messages that come in, in the open segment. What is made of them anyway needs no saying.
-    fn is_delivery(&self) -> bool {
+    /// Whether the journal can say all of it, with what comes into the open segment. What is made of messages anyway needs no saying.
+    fn is_journaled(&self) -> bool {
         match &self.work {
             Work::Ops { ops, .. } => {
-                ops.iter().all(|op| matches!(op, Op::Place { .. } | Op::Enqueue(_)))
-                    && self.contents.iter().all(|content| matches!(content, Content::Fresh { .. }))
+                journal::can_say(ops) && self.contents.iter().all(|content| matches!(content, Content::Fresh { .. }))
             }
             Work::Outline { .. } => true,
             Work::Move { .. } | Work::Discard { .. } => false,
         }
+    }
+
+    /// How many rows wait with it, about: those of a message, or the blocks of states that it may have changed.
+    fn rows(&self) -> usize {
+        match &self.work {
+            Work::Ops { ops, .. } if self.contents.is_empty() => ops.iter().map(blocks).sum(),
+            _ => self.contents.len(),
+        }
+        .max(1)
     }
 }

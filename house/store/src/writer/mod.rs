@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! commit ─small─────────────→ committer: a group in the transaction, its bodies and a journal entry synced ─→ reply, feed
-//!        └spilled→ sealers: ──↗                    └what is no delivery: transaction committed and synced, too
+//!        └spilled→ sealers: ──↗                    └what no entry can say: transaction committed and synced, too
 //!                  sync, rename                    └→ chores: remove empty segments, prepare the next
 //! ```
 //!
-//! The committer waits for no company: what arrived during the last sync is the next group. Rows of deliveries are committed when
+//! The committer waits for no company: what arrived during the last sync is the next group. Rows that the journal has are committed when
 //! there are many, when somebody wants to read, or after a moment; until then the journal has them.
 //!
 //! Invariants: commits keep their order; a reply is sent once everything is durable that makes the commit; after a failed sync
