@@ -33,7 +33,7 @@ pub(crate) trait Disk: Send + Sync {
 
     /// Makes a new file that has no name yet, in the file system of a directory, for reading and writing. None where there is no
     /// such thing, and where syncs are to mean something: what is synced before it has a name need not outlive a power cut
-    /// with its name (`docs/decisions/0013-files-without-a-name.md`).
+    /// with its name (`docs/decisions/0014-files-without-a-name.md`).
     fn create_nameless(&self, _dir: BorrowedFd<'_>, _mode: u32) -> Option<File> {
         None
     }
