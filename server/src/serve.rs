@@ -469,7 +469,7 @@ fn ftp_settings(settings: &Settings, peer: SocketAddr) -> ftp::Settings {
         },
         clear_control: settings.ftp.clear_control,
         foreign_addresses: settings.ftp.foreign_data,
-        deflate: true,
+        deflate: settings.ftp.compression,
         anonymous: settings.ftp.guests.is_some(),
         idle: settings.ftp.idle_limit,
         ..ftp::Settings::default()

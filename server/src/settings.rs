@@ -107,6 +107,8 @@ pub struct FtpSettings {
     pub clear_control: bool,
     /// Whether data may come from and go to others than the client: from server to server.
     pub foreign_data: bool,
+    /// Whether files and listings may be compressed on their way (MODE Z).
+    pub compression: bool,
     /// How many sessions there may be.
     pub sessions_max: u32,
     /// How many of them may be of one account.
@@ -136,6 +138,7 @@ impl Default for FtpSettings {
             data_must_resume: true,
             clear_control: false,
             foreign_data: false,
+            compression: false,
             sessions_max: 10_000,
             sessions_per_account_max: 50,
             idle_limit: Duration::from_secs(300),

@@ -1,9 +1,10 @@
 //! FTP's other ways over the data line: MODE Z, and ranges.
 
-use super::dev;
-use super::ftp::{bob, connect, get, on_disk, passive, put, text};
+use super::ftp::{connect, get, on_disk, passive, put, text};
+use super::ftp_served::{bob, serving};
+use super::{dev, ftp::bob as bob_of_dev};
 use ftp::deflate::{BadStream, Deflater, Inflater};
-use harness::Speaker;
+use harness::{Server, Speaker};
 use std::io::Write;
 
 /// Text, longer than all that is handled at once, and no multiple of it.
@@ -28,9 +29,29 @@ fn unfolded(wire: &[u8]) -> Vec<u8> {
     octets
 }
 
+/// A server that has MODE Z.
+fn folding() -> Server {
+    serving("127.0.0.1", "[ftp]\ncompression = 'on'\n")
+}
+
+#[test]
+fn nothing_is_folded_until_it_is_configured() {
+    let (off, on) = (dev(), folding());
+    for (mut control, features, mode) in [(bob_of_dev(&off), false, "504"), (bob(&on), true, "200")] {
+        control.say("FEAT");
+        control.expect("211-~");
+        let mut heard = Vec::new();
+        while heard.last().is_none_or(|line: &String| !line.starts_with("211 ")) {
+            heard.push(control.expect("~"));
+        }
+        assert_eq!(heard.iter().any(|line| line.trim() == "MODE Z"), features, "{heard:?}");
+        control.play(&format!("C: MODE Z\nS: {mode} ~\nC: MODE S\nS: 200 ~"));
+    }
+}
+
 #[test]
 fn files_and_listings_travel_folded() {
-    let server = dev();
+    let server = folding();
     let mut control = bob(&server);
     control.play("C: MODE Z\nS: 200 ~");
     let (content, wire) = (content(), folded(&content()));
@@ -43,8 +64,8 @@ fn files_and_listings_travel_folded() {
         assert!(wire.len() < content.len() / 3);
         assert!(unfolded(&wire) == content);
     }
-    assert_eq!(text(&unfolded(&get(&mut control, "NLST"))), "f\r\nreadme.txt\r\nrecipes\r\nshared\r\n");
-    assert!(text(&unfolded(&get(&mut control, "MLSD recipes"))).ends_with("\r\n"));
+    assert_eq!(text(&unfolded(&get(&mut control, "NLST"))), "f\r\n");
+    assert!(text(&unfolded(&get(&mut control, "MLSD"))).ends_with(" f\r\n"));
     assert_eq!(unfolded(&get(&mut control, "NLST *.nothing")), b"", "an empty stream is a stream");
     // Offsets are those of the file.
     control.play("C: REST 1000\nS: 350 ~");
@@ -57,7 +78,7 @@ fn files_and_listings_travel_folded() {
 
 #[test]
 fn line_ends_are_translated_before_they_are_folded() {
-    let server = dev();
+    let server = folding();
     let mut control = bob(&server);
     control.play("C: TYPE A\nS: 200 ~\nC: MODE Z\nS: 200 ~");
     assert!(put(&mut control, "STOR lines", &folded(b"one\r\ntwo\r\n")).starts_with("226"));
@@ -68,7 +89,7 @@ fn line_ends_are_translated_before_they_are_folded() {
 
 #[test]
 fn a_stream_that_is_damaged_or_cut_is_not_stored_as_whole() {
-    let server = dev();
+    let server = folding();
     let mut control = bob(&server);
     control.play("C: MODE Z\nS: 200 ~");
     let wire = folded(b"what was said, said again, and said again");
@@ -87,12 +108,12 @@ fn a_stream_that_is_damaged_or_cut_is_not_stored_as_whole() {
 
 #[test]
 fn what_unfolds_to_more_than_there_is_room_for_is_552() {
-    let server = dev();
-    let carol = ["account", "add", "carol@crepes.test", "--quota", "1000000"];
+    let server = folding();
+    let carol = ["account", "add", "carol@hamburger.test", "--quota", "1000000"];
     let added = harness::command_on(super::BINARY, &server.data_dir(), &carol, "cucumber");
     assert!(added.status.success(), "{added:?}");
     let mut control = server.speak("ftp");
-    control.play("S: 220 ~\nC: USER carol@crepes.test\nS: 331 ~\nC: PASS cucumber\nS: 230 ~\nC: TYPE I\nS: 200 ~");
+    control.play("S: 220 ~\nC: USER carol@hamburger.test\nS: 331 ~\nC: PASS cucumber\nS: 230 ~\nC: TYPE I\nS: 200 ~");
     control.play("C: MODE Z\nS: 200 ~");
     let bomb = folded(&vec![0; 50_000_000]);
     assert!(bomb.len() < 60_000);
@@ -114,7 +135,7 @@ fn put_range(control: &mut Speaker, from: usize, content: &[u8]) -> String {
 #[test]
 fn a_file_is_repaired_and_made_by_ranges() {
     let server = dev();
-    let (mut one, mut other) = (bob(&server), bob(&server));
+    let (mut one, mut other) = (bob_of_dev(&server), bob_of_dev(&server));
     assert!(put(&mut one, "STOR f", b"0123456789").starts_with("226"));
     assert!(put_range(&mut one, 2, b"abc").starts_with("226"));
     one.play("C: RANG 1 5\nS: 350 ~");

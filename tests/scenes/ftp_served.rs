@@ -7,12 +7,12 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 /// A server with these lines of configuration, at an address of its own.
-fn serving(address: &str, configuration: &str) -> Server {
+pub(super) fn serving(address: &str, configuration: &str) -> Server {
     Server::serve_files(BINARY, address, configuration)
 }
 
 /// Bob is in, with TYPE I.
-fn bob(server: &Server) -> Speaker {
+pub(super) fn bob(server: &Server) -> Speaker {
     let mut control = server.speak("ftp");
     control.play(
         "S: 220 ~

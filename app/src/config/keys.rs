@@ -306,6 +306,12 @@ pub const KEYS: &[Key] = &[
         "Whether data may go to and come from others than the client, so that files pass from server to server. `allowed` lets every account make this machine dial any port from 1024 on, and lets whoever finds a waiting port first have the data.",
     ),
     key(
+        "ftp.compression",
+        Kind::Choice(&["off", "on"]),
+        Fallback::Text("off"),
+        "Whether clients may have files and listings compressed on their way (MODE Z). For slow networks: lftp does so unasked wherever FEAT tells of it, and on a fast network that costs more time than it saves.",
+    ),
+    key(
         "ftp.sessions_max",
         Kind::Count { min: 1, max: 100_000 },
         Fallback::Count(10_000),

@@ -200,6 +200,7 @@ impl Builder {
             data_must_resume: values.text_of("ftp.data_tls") != "any",
             clear_control: values.text_of("ftp.ccc") == "allowed",
             foreign_data: values.text_of("ftp.foreign_data") == "allowed",
+            compression: values.text_of("ftp.compression") == "on",
             sessions_max: rate(values, "ftp.sessions_max"),
             sessions_per_account_max: rate(values, "ftp.sessions_per_account_max"),
             idle_limit: secs(values, "ftp.idle_limit_secs"),

@@ -2,6 +2,12 @@
 //!
 //! draft-preston-ftpext-deflate-04 §3; RFC 1950 (zlib), RFC 1951 (deflate).
 //!
+//! ```text
+//! folded ─ a stretch that hardly shrank ─→ stored, as it is ─ a few MiB later ─→ folded, to see
+//! ```
+//!
+//! Films, pictures and archives do not shrink, and trying costs more time than sending them.
+//!
 //! Invariants: memory depends neither on the length of a transfer nor on what a few octets may unfold to; a stream that breaks
 //! off is not taken for one that has ended, and behind its end comes nothing.
 //! Not here: when (session); on which thread, for both take the processor's time (desk); how much may come of it at all, which
@@ -15,6 +21,24 @@ const UNFOLDED_OCTETS: usize = 64 * 1024;
 /// Room that is made for folded octets at once.
 const FOLDED_OCTETS: usize = 16 * 1024;
 
+/// So much is folded at the beginning, and after a stretch that was stored, in octets, before we look whether it shrinks.
+const SAMPLE_OCTETS: u64 = 64 * 1024;
+
+/// So much is folded between two such looks while it does.
+const FOLDED_STRETCH: u64 = 1024 * 1024;
+
+/// So much is stored as it is, in octets, where a look has found that it does not: then looking is a sixty-fourth of it.
+const STORED_STRETCH: u64 = 4 * 1024 * 1024;
+
+/// What does not shrink by one part of so many is not worth the time.
+const WORTH: u64 = 16;
+
+/// RFC 1951 §3.2.4: so many octets fit into a block that is stored.
+const STORED_MAX: usize = 65_535;
+
+/// RFC 1950 §2.2: deflate, a window of 32 KiB, no dictionary, fast.
+const HEADER: [u8; 2] = [0x78, 0x01];
+
 /// Not a zlib stream, or not whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadStream;
@@ -22,23 +46,81 @@ pub struct BadStream;
 /// Folds what is sent.
 #[derive(Debug)]
 pub struct Deflater {
+    /// Without the frame of RFC 1950, so that what is stored can stand between what it makes.
     stream: Compress,
+    sum: Adler,
+    begun: bool,
+    course: Course,
+    /// So many octets more, then we look again.
+    left: u64,
+    /// Octets in and out when we looked last.
+    before: (u64, u64),
+}
+
+/// What is done to the octets just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Folded,
+    /// The stream is new, and has nothing to say.
+    Stored,
 }
 
 impl Deflater {
     /// At a level from 0, which only wraps, to 9, which takes its time.
     pub fn new(level: u8) -> Self {
-        Deflater { stream: Compress::new(Compression::new(u32::from(level.min(9))), true) }
+        let stream = Compress::new(Compression::new(u32::from(level.clamp(1, 9))), false);
+        let (course, left) = if level == 0 { (Course::Stored, u64::MAX) } else { (Course::Folded, SAMPLE_OCTETS) };
+        Deflater { stream, sum: Adler::default(), begun: false, course, left, before: (0, 0) }
     }
 
     /// Appends to `wire` what these octets become; some may come later.
-    pub fn put(&mut self, octets: &[u8], wire: &mut Vec<u8>) {
-        self.fold(octets, FlushCompress::None, wire);
+    pub fn put(&mut self, mut octets: &[u8], wire: &mut Vec<u8>) {
+        self.begin(wire);
+        self.sum.put(octets);
+        while !octets.is_empty() {
+            let (now, later) = octets.split_at(usize::try_from(self.left).unwrap_or(usize::MAX).min(octets.len()));
+            match self.course {
+                Course::Folded => self.fold(now, FlushCompress::None, wire),
+                Course::Stored => store(now, wire),
+            }
+            self.left -= now.len() as u64;
+            if self.left == 0 {
+                self.look(wire);
+            }
+            octets = later;
+        }
     }
 
     /// Appends the rest. Nothing comes behind it.
     pub fn end(&mut self, wire: &mut Vec<u8>) {
+        self.begin(wire);
         self.fold(b"", FlushCompress::Finish, wire);
+        wire.extend_from_slice(&self.sum.octets());
+    }
+
+    fn begin(&mut self, wire: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.begun, true) {
+            wire.extend_from_slice(&HEADER);
+        }
+    }
+
+    /// Looks whether it is worth the time, and goes on accordingly.
+    fn look(&mut self, wire: &mut Vec<u8>) {
+        if self.course == Course::Stored {
+            (self.course, self.left) = (Course::Folded, SAMPLE_OCTETS);
+            return;
+        }
+        // Some octets more; then all that was put has come out, and the next block begins with an octet.
+        self.fold(b"", FlushCompress::Sync, wire);
+        let now = (self.stream.total_in(), self.stream.total_out());
+        let (taken, given) = (now.0 - self.before.0, now.1 - self.before.1);
+        self.before = now;
+        self.left = FOLDED_STRETCH;
+        if given > taken - taken / WORTH {
+            (self.course, self.left, self.before) = (Course::Stored, STORED_STRETCH, (0, 0));
+            // It must not refer to what stood before the octets that it does not see.
+            self.stream.reset();
+        }
     }
 
     fn fold(&mut self, mut octets: &[u8], flush: FlushCompress, wire: &mut Vec<u8>) {
@@ -51,10 +133,49 @@ impl Deflater {
             octets = &octets[taken..];
             // It fails only for what is put behind the end, and that is nothing.
             let ended = !matches!(status, Ok(Status::Ok));
-            if ended || (octets.is_empty() && wire.len() - length < room && flush == FlushCompress::None) {
+            if ended || (octets.is_empty() && wire.len() - length < room && flush != FlushCompress::Finish) {
                 return;
             }
         }
+    }
+}
+
+/// RFC 1951 §3.2.4: blocks that are not the last, their lengths twice, the second time inverted.
+fn store(octets: &[u8], wire: &mut Vec<u8>) {
+    for block in octets.chunks(STORED_MAX) {
+        let length = (block.len() as u16).to_le_bytes();
+        wire.push(0);
+        wire.extend_from_slice(&length);
+        wire.extend(length.map(|octet| !octet));
+        wire.extend_from_slice(block);
+    }
+}
+
+/// RFC 1950 §2.2: the sum at the end.
+#[derive(Debug)]
+struct Adler(u32, u32);
+
+impl Default for Adler {
+    fn default() -> Self {
+        Adler(1, 0)
+    }
+}
+
+impl Adler {
+    fn put(&mut self, octets: &[u8]) {
+        // More at once would not fit into 32 bits.
+        for some in octets.chunks(5552) {
+            for octet in some {
+                self.0 += u32::from(*octet);
+                self.1 += self.0;
+            }
+            self.0 %= 65521;
+            self.1 %= 65521;
+        }
+    }
+
+    fn octets(&self) -> [u8; 4] {
+        (self.1 << 16 | self.0).to_be_bytes()
     }
 }
 
@@ -150,6 +271,36 @@ mod tests {
         *flawed.last_mut().expect("a checksum") ^= 1;
         assert_eq!(unfolded(&flawed, 100), Err(BadStream));
         assert_eq!(unfolded(b"", 1), Ok(Vec::new()));
+    }
+
+    /// What no level makes smaller.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_stored_and_what_does_behind_it_is_folded_again() {
+        for level in [0, 1, 6, 9] {
+            let noise = noise(3 << 20);
+            let wire = folded(&noise, level);
+            assert!(wire.len() < noise.len() + noise.len() / 500, "level {level}: {}", wire.len());
+            // Stored blocks hold the octets as they are.
+            let tail = &noise[noise.len() - 1000..];
+            assert!(wire.windows(tail.len()).any(|there| there == tail), "level {level}");
+            let text = b"pickles ".repeat(1 << 20);
+            let mixed = [&noise[..], &text, &noise].concat();
+            let wire = folded(&mixed, level);
+            assert_eq!(unfolded(&wire, 100_000), Ok(mixed));
+            let most = if level == 0 { usize::MAX } else { 2 * noise.len() + STORED_STRETCH as usize };
+            assert!(wire.len() < most, "level {level}: {}", wire.len());
+        }
     }
 
     #[test]

@@ -50,8 +50,8 @@ use std::time::Instant;
 
 /// The first octet of a TLS record that holds a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
-/// What zlib itself takes for the best bargain.
-const DEFLATE_LEVEL: u8 = 6;
+/// Nearly as small as by 6, which zlib itself takes, in half to two thirds of the time. 1 is faster by a quarter or two, and a quarter larger.
+const DEFLATE_LEVEL: u8 = 3;
 /// How much of one line without end is thrown away before we hang up.
 const ENDLESS_LINE_OCTETS: usize = 1 << 20;
 

@@ -22,7 +22,7 @@ pub struct Settings {
     pub active: bool,
     /// PORT and EPRT may name other addresses than the client's: server to server, and every kind of abuse.
     pub foreign_addresses: bool,
-    /// MODE Z is there.
+    /// MODE Z is there, and FEAT tells of it.
     pub deflate: bool,
     /// The house can set creation times: MFCT is there.
     pub creation_times: bool,

@@ -109,16 +109,15 @@ fn lftp_by_implicit_tls_1_3() {
 #[test]
 fn lftp_in_mode_z() {
     let Some(lftp) = foreign("lftp") else { return };
-    let site = Site::new(Way::AuthTls("1.3"));
+    // It does so by itself, where the server has it.
+    let server = Server::serve_files(binary(), "127.0.0.1", "[ftp]\ncompression = 'on'\n");
     let (text, back) = (lftp.path("text"), lftp.path("back"));
     let content: String = (0..200_000).map(|number| format!("{number} pickles\n")).collect();
     fs::write(&text, &content).expect("a file");
     let script = format!(
-        "{} set ftp:use-mode-z yes; debug 9; open -u {},{} {}; put {text} -o kept; get kept -o {back}; ls; rm kept",
-        settings(&site),
-        bob().address,
-        bob().password,
-        site.url(),
+        "set cmd:fail-exit yes; set net:max-retries 2; set ftp:ssl-allow no; debug 9; open -u bob@hamburger.test,very-hungry ftp://{}; \
+         put {text} -o kept; get kept -o {back}; ls; rm kept",
+        place(&server, "ftp"),
     );
     let heard = lftp.run(&["-c", &script], b"").succeeded();
     assert!(heard.stdout.contains(" kept"), "{}", heard.stdout);
