@@ -151,9 +151,12 @@ impl Connection {
         self.said(Order::Say(words)).await
     }
 
-    /// The same, and a file will follow: the way to its data is asked for at once.
-    pub(crate) async fn say_ahead(&mut self, words: Vec<Words>) -> Result<Vec<Reply>, Error> {
-        self.said(Order::SayAhead(words)).await
+    /// The same; if a file will follow, the way to its data is asked for at once, or dialled.
+    pub(crate) async fn say_between(&mut self, words: Vec<Words>) -> Result<Vec<Reply>, Error> {
+        match self.more {
+            true => self.said(Order::SayAhead(words)).await,
+            false => self.say(words).await,
+        }
     }
 
     async fn said(&mut self, order: Order) -> Result<Vec<Reply>, Error> {
@@ -202,6 +205,24 @@ impl Connection {
         }
     }
 
+    /// The same, and says something behind it; if the server bears that, before it has ended, and so also when it does not go
+    /// well. The replies to that are given back.
+    pub(crate) async fn transfer_and_say(
+        &mut self,
+        words: Words,
+        start: Start,
+        behind: Vec<Words>,
+        pump: Pump,
+        step: &str,
+    ) -> Result<Vec<Reply>, Error> {
+        let transfer = Transfer { words, start, ascii: false, behind, ahead: self.more };
+        let (_, replies, fault) = self.carry_out(transfer, pump, step).await?;
+        match fault {
+            None => Ok(replies),
+            Some(fault) => Err(broken(step, &fault)),
+        }
+    }
+
     /// The same; a fault of the data connection is given back where the server was content all the same.
     pub(crate) async fn transfer_with_fault(
         &mut self,
@@ -210,15 +231,25 @@ impl Connection {
         pump: Pump,
         step: &str,
     ) -> Result<(Reply, Option<Fault>), Error> {
-        let transfer = Transfer { words, start, ascii: false, ahead: self.more };
+        let transfer = Transfer { words, start, ascii: false, behind: Vec::new(), ahead: self.more };
+        let (reply, _, fault) = self.carry_out(transfer, pump, step).await?;
+        Ok((reply, fault))
+    }
+
+    async fn carry_out(
+        &mut self,
+        transfer: Transfer,
+        pump: Pump,
+        step: &str,
+    ) -> Result<(Reply, Vec<Reply>, Option<Fault>), Error> {
         let Answered { outcome, fault } = self.order(Order::Transfer(transfer), Some(pump)).await?;
         let step = step.to_owned();
         match (outcome, fault) {
-            (Outcome::Transferred(reply), _) => Ok((reply, None)),
+            (Outcome::Transferred(reply, behind), _) => Ok((reply, behind, None)),
             (Outcome::Refused(reply) | Outcome::NoRestart(reply), _) => Err(Error::Refused { step, reply }),
             (Outcome::NoWay(None), Some(fault)) => Err(broken(&step, &fault)),
             (Outcome::NoWay(reply), _) => Err(Error::NoWay { step, reply }),
-            (Outcome::Broken, Some(fault)) => Ok((Reply::fixed(426, "Broken."), Some(fault))),
+            (Outcome::Broken, Some(fault)) => Ok((Reply::fixed(426, "Broken."), Vec::new(), Some(fault))),
             (Outcome::Broken, None) => Err(Error::Broken { step, why: "the data connection broke".into() }),
             (Outcome::Stopped, _) => Err(Error::Stopped),
             (other, _) => Err(unexpected(&other)),
@@ -336,7 +367,10 @@ fn in_charset(order: Order, charset: Charset) -> Result<Order, Error> {
     Ok(match order {
         Order::Say(words) => Order::Say(all(words)?),
         Order::SayAhead(words) => Order::SayAhead(all(words)?),
-        Order::Transfer(transfer) => Order::Transfer(Transfer { words: written(&transfer.words)?, ..transfer }),
+        Order::Transfer(transfer) => {
+            let (words, behind) = (written(&transfer.words)?, all(transfer.behind)?);
+            Order::Transfer(Transfer { words, behind, ..transfer })
+        }
         Order::Quit => Order::Quit,
     })
 }

@@ -14,6 +14,8 @@ use crate::pump::{Fault, Pump};
 use crate::site::Site;
 use ftp::client::{Answer, Ask, Client, End, News, Order, Outcome, Way};
 use net::{ClientTls, DataLine, DataPort, Desk};
+use socket2::SockRef;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -46,6 +48,8 @@ pub struct Clerk {
     pending: Option<oneshot::Sender<Answered>>,
     private: bool,
     pump: Option<Pump>,
+    /// What is dialled for the next transfer already.
+    early: Option<Early>,
     /// By which way the last data connection came about.
     way: Option<Way>,
     data: Data,
@@ -68,7 +72,7 @@ impl Clerk {
         stream: &TcpStream,
         jobs: mpsc::Receiver<Job>,
         login: oneshot::Sender<Answered>,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         Ok(Clerk {
             site,
             tls,
@@ -78,6 +82,7 @@ impl Clerk {
             pending: Some(login),
             private: false,
             pump: None,
+            early: None,
             way: None,
             data: Data::Nothing,
             fault: None,
@@ -93,8 +98,8 @@ impl Clerk {
     async fn next(&mut self, outcome: Outcome) -> Answer {
         self.let_go();
         self.pump = None;
-        if let (Outcome::Transferred(_), Some(way)) = (&outcome, self.way) {
-            self.site.way.note(way);
+        if let (Outcome::Transferred(..), Some(way)) = (&outcome, self.way) {
+            self.site.experience.note_way(way);
         }
         if let Some(pending) = self.pending.take() {
             let fault = self.fault.take();
@@ -111,16 +116,34 @@ impl Clerk {
 
     async fn dial(&mut self, port: u16, told: Option<IpAddr>) -> Answer {
         self.way = Some(if told.is_some() { Way::Passive } else { Way::ExtendedPassive });
-        if let Some(proxy) = &self.site.proxy {
-            let dialled = proxy.connect(&self.site.host, port, self.site.connect_limit).await;
-            return self.dialled(port, dialled);
-        }
-        let host = told.filter(|_| self.site.trust_pasv_address).unwrap_or(self.peer);
-        let dialled = net::connect(SocketAddr::new(host, port), self.site.connect_limit, Some(self.local)).await;
+        let early = self.early.take().filter(|early| early.port == port);
+        let dialled = match early {
+            Some(early) => early.stream().await,
+            None => None,
+        };
+        let dialled = match dialled {
+            Some(stream) => Ok(stream),
+            None => self.reach(port, told).await,
+        };
         self.dialled(port, dialled)
     }
 
-    fn dialled(&mut self, port: u16, dialled: std::io::Result<TcpStream>) -> Answer {
+    fn dial_ahead(&mut self, port: u16, told: Option<IpAddr>) {
+        self.early = Some(Early { port, dialling: tokio::spawn(self.reach(port, told)) });
+    }
+
+    fn reach(&self, port: u16, told: Option<IpAddr>) -> impl Future<Output = io::Result<TcpStream>> + Send + use<> {
+        let (site, local, peer) = (self.site.clone(), self.local, self.peer);
+        async move {
+            if let Some(proxy) = &site.proxy {
+                return proxy.connect(&site.host, port, site.connect_limit).await;
+            }
+            let host = told.filter(|_| site.trust_pasv_address).unwrap_or(peer);
+            net::connect(SocketAddr::new(host, port), site.connect_limit, Some(local)).await
+        }
+    }
+
+    fn dialled(&mut self, port: u16, dialled: io::Result<TcpStream>) -> Answer {
         match dialled {
             Ok(stream) => {
                 self.data = Data::Stream(stream);
@@ -192,6 +215,10 @@ impl Desk<Client> for Clerk {
         match ask {
             Ask::Next(outcome) => self.next(outcome).await,
             Ask::Dial { port, told } => self.dial(port, told.map(|told| (*told.ip()).into())).await,
+            Ask::DialAhead { port, told } => {
+                self.dial_ahead(port, told.map(|told| (*told.ip()).into()));
+                Answer::Understood
+            }
             Ask::Listen(_) => self.listen(),
             Ask::Pump => {
                 self.begin();
@@ -203,6 +230,9 @@ impl Desk<Client> for Clerk {
             }
             Ask::Ended(end) => {
                 self.let_go();
+                if end == End::OutOfStep {
+                    self.site.experience.note_one_by_one();
+                }
                 self.end = Some(end);
                 Answer::Understood
             }
@@ -232,6 +262,28 @@ impl Desk<Client> for Clerk {
             _ => std::future::pending().await,
         };
         self.ended(moved)
+    }
+}
+
+/// A data connection that is dialled before it is needed.
+struct Early {
+    port: u16,
+    dialling: JoinHandle<io::Result<TcpStream>>,
+}
+
+impl Early {
+    /// Nothing if it has failed, or the server has closed it since: then that is found out anew.
+    async fn stream(mut self) -> Option<TcpStream> {
+        let stream = (&mut self.dialling).await.ok()?.ok()?;
+        // Nobody says anything before the command.
+        let heard = SockRef::from(&stream).peek(&mut [std::mem::MaybeUninit::uninit()]);
+        heard.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock).then_some(stream)
+    }
+}
+
+impl Drop for Early {
+    fn drop(&mut self) {
+        self.dialling.abort();
     }
 }
 

@@ -124,6 +124,9 @@ impl fmt::Display for Ending {
             End::Dismissed(reply) => write!(f, "the server has closed the connection: {}", Said(reply)),
             End::Garbled => write!(f, "the server does not speak FTP"),
             End::Silent => write!(f, "the server does not answer"),
+            End::OutOfStep => {
+                write!(f, "the server does not answer what is said while files move: one command at a time, then")
+            }
             End::Dropped => match &self.why {
                 Some(why) => write!(f, "{why}"),
                 None => write!(f, "the server has hung up"),
@@ -172,7 +175,9 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Unreachable { .. } | Error::Broken { .. } | Error::NoWay { .. } => true,
-            Error::Ended(Ending { end, .. }) => matches!(end, End::Dismissed(_) | End::Dropped | End::Silent),
+            Error::Ended(Ending { end, .. }) => {
+                matches!(end, End::Dismissed(_) | End::Dropped | End::Silent | End::OutOfStep)
+            }
             Error::Refused { reply, .. } => reply.is_transient(),
             _ => false,
         }

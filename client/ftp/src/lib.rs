@@ -62,7 +62,7 @@ pub use fetch::{Fetch, Fetched};
 pub use mirror::{Action, Direction, Links, Mirror, Plan, Report};
 pub use select::Selection;
 pub use send::{Send, Sent};
-pub use site::{ProvenWay, Safety, Site};
+pub use site::{Experience, Learnt, Safety, Site};
 pub use url::Url;
 
 pub use ftp::address::Family;

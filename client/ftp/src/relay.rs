@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RETR there ─octets→ a few stretches in memory ─octets→ STOR .name.tag.part on the other
-//!      both are content, and SIZE says so → (the sums of both?) → RNFR, RNTO → MFMT
+//!      both are content, and SIZE says so → (the sums of both?) → RNFR, RNTO, MFMT
 //! ```
 //!
 //! Invariants: what broke off on one side is not taken for whole on the other; memory does not grow with what moves.
@@ -10,11 +10,11 @@
 
 use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Event, Pool, Sum, Task, Tasks};
-use crate::directory::{shown, size_of};
+use crate::directory::shown;
 use crate::error::Error;
 use crate::mirror::Report;
 use crate::pump::{Counter, Fault, Pump};
-use crate::send::beside;
+use crate::send::{Renaming, beside, has_arrived};
 use ftp::client::{Start, Words};
 use ftp::{Command, Moment};
 use net::{Arrival, DataLine};
@@ -106,12 +106,17 @@ impl Connection {
             into_channel(give, counter.clone()),
             &step,
         );
-        let stored =
-            other.transfer(Words::from(Command::Stor(part.clone())), Start::Beginning, out_of_channel(take), &step);
+        let behind = other.behind(&part, !verify);
+        let words = Words::from(Command::Stor(part.clone()));
+        let stored = other.transfer_and_say(words, Start::Beginning, behind, out_of_channel(take), &step);
         let (fetched, stored) = tokio::join!(fetched, stored);
         let whole = match (fetched, stored) {
-            (Ok(_), Ok(_)) => {
-                self.look_over_both(other, (&source, &part), counter.octets(), carry.size, verify, &step).await
+            (Ok(_), Ok(heard)) => {
+                let octets = counter.octets();
+                match is_all(octets, carry.size, &step).and_then(|()| has_arrived(heard.first(), octets, &step)) {
+                    Ok(()) if verify => self.same_there(other, (&source, &part), octets, &step).await.map(|()| heard),
+                    all => all.map(|()| heard),
+                }
             }
             // Whoever has lost the other side says only that.
             (Err(error), Ok(_))
@@ -119,42 +124,45 @@ impl Connection {
             | (Err(Error::Untaken { .. }), Err(error))
             | (Err(error), Err(_)) => Err(error),
         };
-        if let Err(error) = whole {
-            if other.is_open() {
-                let _ = other.say(vec![Command::Dele(part).into()]).await;
+        let heard = match whole {
+            Ok(heard) => heard,
+            Err(error) => {
+                if other.is_open() {
+                    let _ = other.say(vec![Command::Dele(part).into()]).await;
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
-        other.finish(&part, &target, carry.time, &step).await?;
+        };
+        other.finish(&part, &target, Renaming::of(&heard), carry.time, &step).await?;
         if let Some(mode) = carry.mode {
             other.set_mode(&carry.to, mode & 0o777).await?;
         }
         Ok(counter.octets())
     }
 
-    async fn look_over_both(
+    /// Compares sums, if both servers tell them.
+    async fn same_there(
         &mut self,
         other: &mut Connection,
         (source, part): (&ftp::WirePath, &ftp::WirePath),
         octets: u64,
-        expected: Option<u64>,
-        verify: bool,
         step: &str,
     ) -> Result<(), Error> {
-        let differs = |why| Err(Error::Differs { step: step.into(), why });
-        if let Some(size) = expected.filter(|size| *size != octets) {
-            return differs(format!("{octets} octets came of {size}"));
+        match self.same_sum_there(source, other, part, octets).await? {
+            Some(false) => Err(Error::Differs { step: step.into(), why: "the sums differ".into() }),
+            Some(true) | None => Ok(()),
         }
-        if other.features().size {
-            let reply = other.say(vec![Command::Size(part.clone()).into()]).await?.swap_remove(0);
-            if let Some(there) = size_of(&reply).filter(|there| *there != octets) {
-                return differs(format!("{there} octets arrived of {octets}"));
-            }
+    }
+}
+
+/// Whether all has come that a listing has told of.
+fn is_all(octets: u64, expected: Option<u64>, step: &str) -> Result<(), Error> {
+    match expected {
+        Some(size) if size != octets => {
+            let why = format!("{octets} octets came of {size}");
+            Err(Error::Differs { step: step.into(), why })
         }
-        if verify && self.same_sum_there(source, other, part, octets).await? == Some(false) {
-            return differs("the sums differ".into());
-        }
-        Ok(())
+        _ => Ok(()),
     }
 }
 

@@ -3,8 +3,10 @@
 //! RFC 959 §4.1.3 (STOR, RNFR, RNTO); RFC 3659 §5 (REST before STOR); draft-somers-ftp-mfxx-03 (MFMT).
 //!
 //! ```text
-//! (SIZE of the part → same beginning? → REST) → STOR .name.tag.part → SIZE → (same sum?) → RNFR, RNTO → MFMT
+//! (SIZE of the part → same beginning? → REST) → STOR .name.tag.part, SIZE → (same sum?) → RNFR, RNTO, MFMT
 //! ```
+//!
+//! RNFR is said with SIZE where no sum is compared: only RNTO says that the part is good.
 //!
 //! Invariants: what is at the file's name there before is there until the new one is whole, unless the server does not rename
 //! over files: then it is removed right before.
@@ -16,7 +18,7 @@ use crate::error::Error;
 use crate::part::part_name;
 use crate::pump::{Counter, from_file, into_hands};
 use ftp::client::{Start, Words};
-use ftp::{Command, Moment, WirePath};
+use ftp::{Command, Moment, Reply, WirePath};
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -57,6 +59,34 @@ pub struct Sent {
     pub dated: bool,
 }
 
+/// A stretch of a file here, and the part there that it is to become.
+pub(crate) struct Upload<'a> {
+    pub(crate) file: &'a Arc<File>,
+    pub(crate) stretch: Range<u64>,
+    pub(crate) part: &'a WirePath,
+    pub(crate) step: &'a str,
+}
+
+impl Upload<'_> {
+    fn octets(&self) -> u64 {
+        self.stretch.end - self.stretch.start
+    }
+}
+
+/// Whether the server waits for RNTO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renaming {
+    NotBegun,
+    Begun,
+}
+
+impl Renaming {
+    /// As the last of these replies says, which is that to RNFR if it was said.
+    pub(crate) fn of(replies: &[Reply]) -> Self {
+        if replies.last().is_some_and(Reply::is_intermediate) { Renaming::Begun } else { Renaming::NotBegun }
+    }
+}
+
 impl Connection {
     /// Sends a file.
     ///
@@ -74,47 +104,68 @@ impl Connection {
         let time = about.modified().ok().map(moment);
         let whole = wire_path(path)?;
         let part = if wishes.in_place { whole.clone() } else { wire_path(&beside(path, octets, time))? };
-        let begun = if wishes.resume { self.begun(&part, &file, &(0..octets)).await? } else { 0 };
-        if begun < octets || octets == 0 {
-            self.send_from(&part, &file, &(0..octets), begun, wishes, &step).await?;
-        }
-        let verified = self.look_over(&part, &file, octets, wishes.verify || begun > 0, &step).await?;
-        let dated = self.finish(&part, &whole, time.filter(|_| wishes.keep_time), &step).await?;
+        let upload = Upload { file: &file, stretch: 0..octets, part: &part, step: &step };
+        let begun = if wishes.resume { self.begun(&upload).await? } else { 0 };
+        let sum = wishes.verify || begun > 0;
+        let heard = self.send_rest(&upload, begun, part != whole && !sum, wishes).await?;
+        let verified = sum && self.compare(&upload).await?;
+        let dated = self.finish(&part, &whole, Renaming::of(&heard), time.filter(|_| wishes.keep_time), &step).await?;
         Ok(Sent { octets, resumed_at: begun, verified, dated })
     }
 
-    /// Sends a stretch of a file, but for what is there already of it.
-    pub(crate) async fn send_from(
+    /// Sends what is not there yet, and sees to it that all has arrived; begins to rename it if that is wished. The replies to
+    /// what was said behind it are given back.
+    pub(crate) async fn send_rest(
         &mut self,
-        part: &WirePath,
-        file: &Arc<File>,
-        stretch: &Range<u64>,
+        upload: &Upload<'_>,
         begun: u64,
+        renames: bool,
         wishes: &Send,
-        step: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<Reply>, Error> {
+        let octets = upload.octets();
+        let behind = self.behind(upload.part, renames);
+        let heard = match begun < octets || octets == 0 {
+            true => self.send_from(upload, begun, behind, wishes).await?,
+            false => self.say(behind).await?,
+        };
+        has_arrived(heard.first(), octets, upload.step)?;
+        Ok(heard)
+    }
+
+    async fn send_from(
+        &mut self,
+        upload: &Upload<'_>,
+        begun: u64,
+        behind: Vec<Words>,
+        wishes: &Send,
+    ) -> Result<Vec<Reply>, Error> {
+        let Upload { file, stretch, part, step } = upload;
         let counter = Counter::heard_by(wishes.heard.clone());
-        let pump = from_file(file.clone(), stretch.start + begun, stretch.end, counter);
+        let pump = from_file(Arc::clone(file), stretch.start + begun, stretch.end, counter);
         let start = if begun == 0 { Start::Beginning } else { Start::At(begun) };
-        let sent = self.transfer(Words::from(Command::Stor(part.clone())), start, pump.clone(), step).await;
-        match sent {
+        let words = Words::from(Command::Stor(WirePath::clone(part)));
+        match self.transfer_and_say(words, start, behind.clone(), pump.clone(), step).await {
             // Who does not know REST may know APPE; we have just asked how long it is.
             Err(Error::Refused { reply, .. }) if begun > 0 && matches!(reply.code(), 500..=504) => {
-                self.transfer(Words::from(Command::Appe(part.clone())), Start::Beginning, pump, step).await.map(drop)
+                let words = Words::from(Command::Appe(WirePath::clone(part)));
+                self.transfer_and_say(words, Start::Beginning, behind, pump, step).await
             }
-            other => other.map(drop),
+            other => other,
         }
     }
 
+    /// What is to be said behind an upload. It does no harm where that has failed: another RNFR is needed for another RNTO.
+    pub(crate) fn behind(&self, part: &WirePath, renames: bool) -> Vec<Words> {
+        let size = self.features().size.then(|| Command::Size(part.clone()));
+        let rename = renames.then(|| Command::Rnfr(part.clone()));
+        size.into_iter().chain(rename).map(Words::from).collect()
+    }
+
     /// How much of a stretch of our file is there already: as much as the server has, if it is ours.
-    pub(crate) async fn begun(
-        &mut self,
-        part: &WirePath,
-        file: &Arc<File>,
-        stretch: &Range<u64>,
-    ) -> Result<u64, Error> {
+    pub(crate) async fn begun(&mut self, upload: &Upload<'_>) -> Result<u64, Error> {
+        let Upload { file, stretch, part, .. } = upload;
         let there = self.measure(part).await?.0.unwrap_or(0);
-        if there == 0 || there > stretch.end - stretch.start {
+        if there == 0 || there > upload.octets() {
             return Ok(0);
         }
         let ours = stretch.start..stretch.start + there;
@@ -126,7 +177,7 @@ impl Connection {
     }
 
     /// Fetches the last octets that the server has, and compares them with ours.
-    async fn same_end(&mut self, part: &WirePath, file: &Arc<File>, stretch: &Range<u64>) -> Result<bool, Error> {
+    async fn same_end(&mut self, part: &WirePath, file: &File, stretch: &Range<u64>) -> Result<bool, Error> {
         let there = stretch.end - stretch.start;
         let from = there.saturating_sub(COMPARED_OCTETS);
         if from > 0 && !self.features().rest {
@@ -154,27 +205,13 @@ impl Connection {
         }
     }
 
-    /// Whether all has arrived. Says whether sums were compared.
-    pub(crate) async fn look_over(
-        &mut self,
-        part: &WirePath,
-        file: &Arc<File>,
-        octets: u64,
-        verify: bool,
-        step: &str,
-    ) -> Result<bool, Error> {
-        if self.features().size {
-            let reply = self.say(vec![Command::Size(part.clone()).into()]).await?.swap_remove(0);
-            // Where uploads cannot be looked at, 226 has to be enough.
-            if let Some(there) = size_of(&reply).filter(|there| *there != octets) {
-                let why = format!("{there} octets arrived of {octets}");
-                return Err(Error::Differs { step: step.into(), why });
-            }
-        }
-        match if verify { self.same_sum(part, file, &(0..octets)).await? } else { None } {
+    /// Compares sums, if the server tells them. Says whether it does.
+    pub(crate) async fn compare(&mut self, upload: &Upload<'_>) -> Result<bool, Error> {
+        let Upload { file, stretch, part, step } = upload;
+        match self.same_sum(part, file, stretch).await? {
             Some(false) => {
-                let _ = self.say(vec![Command::Dele(part.clone()).into()]).await?;
-                Err(Error::Differs { step: step.into(), why: "the sums differ".into() })
+                let _ = self.say(vec![Command::Dele(WirePath::clone(part)).into()]).await?;
+                Err(Error::Differs { step: (*step).into(), why: "the sums differ".into() })
             }
             compared => Ok(compared == Some(true)),
         }
@@ -185,6 +222,7 @@ impl Connection {
         &mut self,
         part: &WirePath,
         whole: &WirePath,
+        renaming: Renaming,
         time: Option<Moment>,
         step: &str,
     ) -> Result<bool, Error> {
@@ -192,24 +230,37 @@ impl Connection {
         let rename = [Command::Rnfr(part.clone()), Command::Rnto(whole.clone())];
         if part == whole {
             return match time {
-                Some(words) => Ok(self.say(vec![words]).await?[0].is_positive()),
+                Some(words) => Ok(self.say_between(vec![words]).await?[0].is_positive()),
                 None => Ok(false),
             };
         }
-        let mut words: Vec<Words> = rename.iter().map(Words::from).collect();
+        let begun = usize::from(renaming == Renaming::Begun);
+        let mut words: Vec<Words> = rename[begun..].iter().map(Words::from).collect();
         words.extend(time.clone());
-        let replies = if self.more { self.say_ahead(words).await? } else { self.say(words).await? };
-        if replies[1].is_positive() {
-            return Ok(replies.get(2).is_some_and(ftp::Reply::is_positive));
+        let replies = self.say_between(words).await?;
+        let mut replies = replies.iter().skip(1 - begun);
+        if replies.next().is_some_and(Reply::is_positive) {
+            return Ok(replies.next().is_some_and(Reply::is_positive));
         }
         // Some do not rename over a file that is there.
         let mut words = vec![Words::from(Command::Dele(whole.clone()))];
         words.extend(rename.iter().map(Words::from).chain(time));
         let mut again = self.say(words).await?;
         if again[2].is_positive() {
-            return Ok(again.get(3).is_some_and(ftp::Reply::is_positive));
+            return Ok(again.get(3).is_some_and(Reply::is_positive));
         }
         Err(Error::Refused { step: format!("{step}: rename"), reply: again.swap_remove(2) })
+    }
+}
+
+/// Whether all has arrived, as far as the reply to SIZE says: where uploads cannot be looked at, 226 has to be enough.
+pub(crate) fn has_arrived(size: Option<&Reply>, octets: u64, step: &str) -> Result<(), Error> {
+    match size.and_then(size_of) {
+        Some(there) if there != octets => {
+            let why = format!("{there} octets arrived of {octets}");
+            Err(Error::Differs { step: step.into(), why })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::directory::{join, moment, shown};
 use crate::error::Error;
 use crate::part::piece_name;
 use crate::pieces::{Fate, PIECE_MIN_OCTETS, split};
-use crate::send::{Send, Sent, parted};
+use crate::send::{Renaming, Send, Sent, Upload, has_arrived, parted};
 use ftp::client::Words;
 use ftp::{Command, Moment, WirePath};
 use std::fs::File;
@@ -143,13 +143,11 @@ impl Connection {
 
     async fn send_stretch(&mut self, shipment: &Shipment, piece: &Piece, wishes: &Send) -> Result<(), Error> {
         let Shipment { file, step, .. } = shipment;
-        let length = piece.stretch.end - piece.stretch.start;
-        let begun = if wishes.resume { self.begun(&piece.name, file, &piece.stretch).await? } else { 0 };
-        if begun < length {
-            self.send_from(&piece.name, file, &piece.stretch, begun, wishes, step).await?;
-        }
+        let upload = Upload { file, stretch: piece.stretch.clone(), part: &piece.name, step };
+        let begun = if wishes.resume { self.begun(&upload).await? } else { 0 };
+        self.send_rest(&upload, begun, false, wishes).await?;
         shipment.resumed_at.fetch_add(begun, Ordering::SeqCst);
-        self.look_over(&piece.name, file, length, false, step).await.map(drop)
+        Ok(())
     }
 
     /// Has the pieces joined, and gives the file its name.
@@ -174,10 +172,12 @@ impl Connection {
             }
         }
         let resumed_at = shipment.resumed_at.load(Ordering::SeqCst);
-        let sum = wishes.verify || resumed_at > 0;
-        let verified = self.look_over(joined, &shipment.file, *octets, sum, step).await?;
+        let heard = self.say(self.behind(joined, false)).await?;
+        has_arrived(heard.first(), *octets, step)?;
+        let upload = Upload { file: &shipment.file, stretch: 0..*octets, part: joined, step };
+        let verified = (wishes.verify || resumed_at > 0) && self.compare(&upload).await?;
         let time = shipment.time.filter(|_| wishes.keep_time);
-        let dated = self.finish(joined, &shipment.target, time, step).await?;
+        let dated = self.finish(joined, &shipment.target, Renaming::NotBegun, time, step).await?;
         Ok(Sent { octets: *octets, resumed_at, verified, dated })
     }
 

@@ -69,46 +69,64 @@ pub struct Site {
     pub throttle: Throttle,
     /// Where to go after the login; nothing for where it leads.
     pub directory: Vec<u8>,
-    /// Which way to data connections has worked; clones of the site share it.
-    pub way: ProvenWay,
+    /// What was found out about the server; clones of the site share it.
+    pub experience: Experience,
     /// In which charset the server has names; nothing for whatever it has.
     pub charset: Option<Charset>,
     /// Who hears the dialogue.
     pub tap: Option<Tap>,
 }
 
-/// A way to data connections that has worked: other connections to the server need not find out anew what its firewall lets
-/// through.
+/// What was found out about a server: other connections to it need not do so again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// A way to data connections that has worked: what its firewall lets through.
+    pub way: Option<Way>,
+    /// It has lost what was said while a file moved.
+    pub one_by_one: bool,
+}
+
+/// The same, as all connections to the server share it.
 #[derive(Clone, Default)]
-pub struct ProvenWay {
-    way: Arc<Mutex<Option<Way>>>,
-    heard: Option<Arc<dyn Fn(Way) + Send + Sync>>,
+pub struct Experience {
+    learnt: Arc<Mutex<Learnt>>,
+    heard: Option<Arc<dyn Fn(Learnt) + Send + Sync>>,
 }
 
-impl ProvenWay {
-    /// One that has worked another day, if one has; `heard` is told when another one does.
-    pub fn known(way: Option<Way>, heard: impl Fn(Way) + Send + Sync + 'static) -> Self {
-        ProvenWay { way: Arc::new(Mutex::new(way)), heard: Some(Arc::new(heard)) }
+impl Experience {
+    /// What was learnt another day; `heard` is told when that changes.
+    pub fn of(learnt: Learnt, heard: impl Fn(Learnt) + Send + Sync + 'static) -> Self {
+        Experience { learnt: Arc::new(Mutex::new(learnt)), heard: Some(Arc::new(heard)) }
     }
 
-    pub(crate) fn note(&self, way: Way) {
-        let before = self.way.lock().unwrap_or_else(PoisonError::into_inner).replace(way);
-        if let Some(heard) = self.heard.as_ref().filter(|_| before != Some(way)) {
-            heard(way);
+    pub(crate) fn note_way(&self, way: Way) {
+        self.note(|learnt| learnt.way = Some(way));
+    }
+
+    pub(crate) fn note_one_by_one(&self) {
+        self.note(|learnt| learnt.one_by_one = true);
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Learnt)) {
+        let (before, after) = {
+            let mut learnt = self.learnt.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = *learnt;
+            change(&mut learnt);
+            (before, *learnt)
+        };
+        if let Some(heard) = self.heard.as_ref().filter(|_| before != after) {
+            heard(after);
         }
     }
 
-    fn first(&self, mut ways: Vec<Way>) -> Vec<Way> {
-        if let Some(proven) = *self.way.lock().unwrap_or_else(PoisonError::into_inner) {
-            ways.sort_by_key(|way| *way != proven);
-        }
-        ways
+    fn learnt(&self) -> Learnt {
+        *self.learnt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl std::fmt::Debug for ProvenWay {
+impl std::fmt::Debug for Experience {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("ProvenWay").field(&self.way).finish()
+        self.learnt().fmt(f)
     }
 }
 
@@ -169,7 +187,7 @@ impl Site {
             verdict_limit: VERDICT_LIMIT,
             throttle: Throttle::default(),
             directory: Vec::new(),
-            way: ProvenWay::default(),
+            experience: Experience::default(),
             charset: None,
             tap: None,
         }
@@ -196,11 +214,15 @@ impl Site {
 
     /// A server cannot dial us behind a proxy. What has worked before comes first.
     fn ways(&self, family: Family) -> Vec<Way> {
-        self.way.first(match (&self.proxy, self.active) {
+        let mut ways = match (&self.proxy, self.active) {
             (Some(_), _) => vec![Way::ExtendedPassive, Way::Passive],
             (None, true) => Way::active(family),
             (None, false) => Way::all(family),
-        })
+        };
+        if let Some(proven) = self.experience.learnt().way {
+            ways.sort_by_key(|way| *way != proven);
+        }
+        ways
     }
 
     pub(crate) fn settings(&self, family: Family) -> Settings {
@@ -219,7 +241,7 @@ impl Site {
             clear_login: matches!(self.safety, Safety::IfOffered | Safety::Clear),
             host,
             name: concat!("packetboat/", env!("CARGO_PKG_VERSION")).into(),
-            pipelining: self.pipelining,
+            pipelining: self.pipelining && !self.experience.learnt().one_by_one,
             utf8: self.charset.is_none(),
             ways: self.ways(family),
             reply_limit: self.reply_limit,

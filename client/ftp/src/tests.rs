@@ -7,12 +7,13 @@ use crate::fetch::Fetch;
 use crate::mirror::{Compare, Only, Surplus};
 use crate::send::Send;
 use crate::site::{Safety, Site};
-use crate::{Crew, Direction, Event, Links, Mirror, Plan, Report, Selection, Url};
+use crate::{Crew, Direction, Event, Experience, Learnt, Links, Mirror, Plan, Report, Selection, Url};
 use net::ClientTls;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
@@ -47,6 +48,10 @@ struct Habits {
     no_comb: bool,
     /// Says 421 to whoever comes when so many are there.
     room: Option<usize>,
+    /// What it is called.
+    name: &'static str,
+    /// Loses what is said while a file comes.
+    deaf: bool,
     /// Hangs up when this is said, once, having done it.
     hangs_up_at: Option<&'static str>,
 }
@@ -143,13 +148,20 @@ impl Talk {
     async fn hold(mut self, stream: TcpStream) {
         *self.said.lock().expect("not poisoned") = 0;
         let (reading, mut writing) = stream.into_split();
-        let mut lines = BufReader::new(reading).split(b'\n');
-        if self.say(&mut writing, "220 ready\r\n").await.is_none() {
+        let mut reader = BufReader::new(reading);
+        if self.say(&mut writing, &format!("220 {} ready\r\n", self.habits.name)).await.is_none() {
             return;
         }
-        while let Ok(Some(line)) = lines.next_segment().await {
+        let mut line = Vec::new();
+        while let Ok(1..) = reader.read_until(b'\n', &mut line).await {
+            if line.starts_with(b"STOR ") && self.habits.deaf {
+                // All that is said with it is there with it.
+                let lost = reader.buffer().len();
+                reader.consume(lost);
+            }
             // Letters of Latin-1, whatever they mean.
-            let line: String = line.trim_ascii_end().iter().map(|octet| char::from(*octet)).collect();
+            let line: String =
+                std::mem::take(&mut line).trim_ascii_end().iter().map(|octet| char::from(*octet)).collect();
             self.heard.lock().expect("not poisoned").push(line.clone());
             if self.answer(&mut writing, &line).await.is_none() || line == "QUIT" {
                 return;
@@ -406,6 +418,50 @@ async fn two_files_are_never_welded_even_if_they_have_size_and_time_in_common() 
     let fetched = fetch(&server, &target, &wishes).await.expect("the other one");
     assert_eq!(fetched.resumed_at, 0);
     assert!(std::fs::read(&target).expect("a file") == other);
+}
+
+/// Several small files there, over one connection. Says what happened again, and what was told to the watcher.
+async fn send_several(server: &Server, site: Site) -> Report {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = ["a", "b", "c"].map(|name| {
+        let local = folder.path().join(name);
+        std::fs::write(&local, format!("soup {name}")).expect("written");
+        (local, name.as_bytes().to_vec())
+    });
+    let crew = Crew::new(site, 1, Arc::new(|_| ()));
+    let report = crew.send_all(files.to_vec(), &Send::default()).await.expect("sent");
+    for name in ["a", "b", "c"] {
+        assert_eq!(server.file(name), Some(format!("soup {name}").into_bytes()));
+    }
+    assert_eq!(server.names(), ["a", "b", "c"], "no part is left");
+    report
+}
+
+#[tokio::test]
+async fn small_files_are_looked_over_and_renamed_in_two_round_trips_where_the_server_answers_in_turn() {
+    let server = Server::start(Habits { name: "(vsFTPd 3.0.5)", ..Habits::default() }, &[]).await;
+    assert_eq!(send_several(&server, server.site()).await.moved, 3);
+    let verbs: Vec<String> = server.heard("").iter().map(|line| line[..4].to_owned()).collect();
+    let begun = verbs.iter().position(|verb| verb == "EPSV").expect("a data connection");
+    let first = ["EPSV", "STOR", "EPSV", "SIZE", "RNFR", "RNTO"];
+    let others = ["STOR", "EPSV", "SIZE", "RNFR", "RNTO", "STOR", "SIZE", "RNFR", "RNTO", "QUIT"];
+    assert_eq!(verbs[begun..], [&first[..], &others[..]].concat());
+}
+
+#[tokio::test]
+async fn who_loses_what_is_said_while_a_file_comes_is_told_one_command_at_a_time_from_then_on() {
+    let server = Server::start(Habits { name: "(vsFTPd 3.0.5)", deaf: true, ..Habits::default() }, &[]).await;
+    let learnt = Arc::new(Mutex::new(Vec::new()));
+    let heard = learnt.clone();
+    let experience =
+        Experience::of(Learnt::default(), move |learnt| heard.lock().expect("not poisoned").push(learnt.one_by_one));
+    // Short, because the server's waits are not those of a test's clock.
+    let site = Site { experience, reply_limit: Duration::from_millis(300), ..server.site() };
+    assert_eq!(send_several(&server, site.clone()).await.failed, 0);
+    assert_eq!(server.heard("USER").len(), 2, "the second connection is better");
+    assert_eq!(learnt.lock().expect("not poisoned").last(), Some(&true));
+    send_several(&server, site).await;
+    assert_eq!(server.heard("USER").len(), 3, "it is remembered");
 }
 
 #[tokio::test]

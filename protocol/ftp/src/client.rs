@@ -11,15 +11,16 @@
 //!                     ↑ the next way: PASV, EPRT, PORT ────┘                Busy ─stopped→ Aborting ────→─┘
 //! ```
 //!
-//! The house is asked `Dial` or `Listen` for a data connection, `Pump` once the command for it has been said, `LetGo` when
+//! The house is asked `Dial` or `Listen` for a data connection (`DialAhead` before it is needed), `Pump` once the command for it has been said, `LetGo` when
 //! it is no longer wanted, and `Next` for what to do; it tells by news how the data connection ended.
-//! The way to the data of the next transfer can be asked for ahead: behind commands, or behind a transfer where the server is
-//! known to bear that; then a file costs two round trips, not three.
+//! The way to the data of the next transfer can be asked for ahead, with other commands that are due when a transfer is over:
+//! right behind its command where the server is known to answer in turn, behind its end elsewhere. A way that is known is
+//! dialled while other commands are under way. So a file costs two round trips, or three.
 //!
 //! A transfer is over when both have ended: the data connection, and the reply that says so. Which comes first does not matter.
 //!
 //! Servers differ, and this outlives: 120 before 220; 230 or 232 right after USER; no 1yz, or two; 226 before the last octet;
-//! a second 226, which comes in front of the next reply; 425 from a server whose way to the data is blocked, which makes us
+//! a second 226, which comes in front of the next reply; commands that get lost behind a transfer, after which we leave; 425 from a server whose way to the data is blocked, which makes us
 //! try another; any number of replies to ABOR, which is why PWD is said behind it: its 257 is the mark where they end.
 //!
 //! Invariants: no password goes out in clear unless the settings say so; where TLS is required nothing but AUTH goes before
@@ -63,6 +64,10 @@ pub const ABORT_LIMIT: Duration = Duration::from_secs(15);
 /// How long data may move before we look whether they still do: the house watches over stalls, so this only wakes us.
 const TRANSFER_TICK: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// A server that has said how a transfer ended has nothing else to do than to answer what was said behind it: who does not do
+/// so in this time has lost it.
+pub const BEHIND_LIMIT: Duration = Duration::from_secs(30);
+
 /// Whoever asks for patience more often than this has nothing else to say. With [`REPLY_LIMIT`], that is four hours.
 const WAITS_MAX: u8 = 120;
 
@@ -72,8 +77,8 @@ const PACK_MAX: usize = 32;
 /// And so many octets of commands: far below what sockets hold, so that nobody waits for the other to read.
 const PACK_MAX_OCTETS: usize = 4096;
 
-/// More replies to ABOR and its PWD, and to what was asked for ahead, than this are none of ours.
-const ABORT_REPLIES_MAX: u8 = 5;
+/// More replies to ABOR and its PWD, and to what was said behind the transfer, than this are none of ours.
+const ABORT_REPLIES_MAX: u8 = 8;
 
 /// A session.
 pub struct Client {
@@ -127,18 +132,16 @@ enum State {
     Preparing(Welcome, Steps),
     /// The house's order.
     Order,
-    /// Replies to a pack of commands.
-    Saying(Pack),
+    /// Replies to a pack of commands; then this.
+    Saying(Pack, Then),
     /// A reply on the way to a transfer.
     Settling(Errand, Pause),
     /// The house, to make a data connection.
     Reaching(Errand),
     /// The house, to begin.
-    Starting(Errand),
+    Starting(Busy),
     /// Data and a reply.
     Busy(Busy),
-    /// The transfer is over; the reply to what was asked for ahead.
-    Ahead(Outcome),
     /// The house, to close the data connection; then this.
     LettingGo(After),
     /// Replies to ABOR and PWD; so many have come.
@@ -152,11 +155,19 @@ enum State {
 /// What follows when a data connection has been let go.
 #[derive(Debug)]
 enum After {
-    Report(Outcome),
-    /// The same, when the reply is there to what was asked for ahead.
-    Ahead(Outcome),
+    /// What is left of this pack; then this.
+    Saying(Pack, Then),
     /// ABOR goes out, and then this is reported.
     Abort(Outcome),
+}
+
+/// What follows when all of a pack is answered.
+#[derive(Debug)]
+enum Then {
+    /// The replies are reported.
+    Said,
+    /// This is, with the replies where the transfer went well.
+    Report(Outcome),
     /// Another way to the data.
     Retry(Errand),
 }
@@ -167,8 +178,10 @@ struct Pack {
     left: VecDeque<Words>,
     awaited: usize,
     heard: Vec<Reply>,
-    /// The last of them asks for the way to the data of the next transfer.
+    /// The first of them asks for the way to the data of the next transfer, and is not answered yet.
     ahead: bool,
+    /// They were said behind the command of a transfer.
+    early: bool,
     /// Some of them make the server read whole files.
     slow: bool,
 }
@@ -176,6 +189,21 @@ struct Pack {
 impl Pack {
     fn new(words: Vec<Words>) -> Self {
         Pack { slow: words.iter().any(Words::is_slow), left: words.into(), ..Pack::default() }
+    }
+
+    /// With what asks for the next way, in front: RNTO must follow RNFR at once (RFC 959 §4.1.3).
+    fn with_ahead(mut self, passive: Option<Command>) -> Self {
+        if let Some(passive) = passive {
+            self.left.push_front(Words::from(&passive));
+            self.ahead = true;
+        }
+        self
+    }
+
+    /// Those that have not been said are not.
+    fn only_said(mut self) -> Self {
+        self.left.clear();
+        self
     }
 }
 
@@ -249,14 +277,13 @@ impl Client {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Say(words) => self.go_on_saying(Pack::new(words)),
+            Order::Say(words) => self.go_on_saying(Pack::new(words), Then::Said),
             Order::SayAhead(words) => {
-                let mut pack = Pack::new(words);
-                if let Some(passive) = self.ahead().filter(|_| self.settings.pipelining) {
-                    pack.left.push_back(Words::from(&passive));
-                    pack.ahead = true;
+                let passive = self.ahead().filter(|_| self.settings.pipelining);
+                self.go_on_saying(Pack::new(words).with_ahead(passive), Then::Said);
+                if let (State::Saying(..), Some((port, told))) = (&self.state, self.ready) {
+                    self.question = Some(Ask::DialAhead { port, told });
                 }
-                self.go_on_saying(pack);
             }
             Order::Transfer(transfer) => self.begin(transfer),
             Order::Quit => self.say(&Command::Quit, State::Quitting),
@@ -264,7 +291,7 @@ impl Client {
     }
 
     /// Says as much of the pack as may be under way at once.
-    fn go_on_saying(&mut self, mut pack: Pack) {
+    fn go_on_saying(&mut self, mut pack: Pack, then: Then) {
         let limit = if self.settings.pipelining { PACK_MAX } else { 1 };
         // A full pack waits until half of it is answered, so that packets carry more than one command.
         if pack.awaited <= limit / 2 {
@@ -278,22 +305,36 @@ impl Client {
             }
             self.words_exposure = Exposure::Open;
         }
-        if pack.awaited == 0 {
-            if let Some(reply) = pack.heard.pop_if(|_| pack.ahead) {
-                self.note_ahead(&reply);
-            }
-            return self.report(Outcome::Said(pack.heard));
+        if pack.awaited > 0 {
+            return self.state = State::Saying(pack, then);
         }
-        self.state = State::Saying(pack);
+        match then {
+            Then::Said => self.report(Outcome::Said(pack.heard)),
+            Then::Report(Outcome::Transferred(reply, _)) => self.report(Outcome::Transferred(reply, pack.heard)),
+            Then::Report(outcome) => self.report(outcome),
+            Then::Retry(errand) => {
+                // What was asked for behind what failed may fail alike, and so for ever.
+                self.ready = None;
+                self.find_way(errand);
+            }
+        }
     }
 
-    fn said(&mut self, mut pack: Pack, reply: Reply) {
+    fn said(&mut self, mut pack: Pack, then: Then, reply: Reply) {
         // "Please wait": another one will follow.
         if !reply.is_preliminary() {
-            pack.awaited -= 1;
-            pack.heard.push(reply);
+            self.hear(&mut pack, reply);
         }
-        self.go_on_saying(pack);
+        self.go_on_saying(pack, then);
+    }
+
+    fn hear(&mut self, pack: &mut Pack, reply: Reply) {
+        pack.awaited -= 1;
+        match std::mem::take(&mut pack.ahead) {
+            // What the server says of the future does not change what was.
+            true => self.note_ahead(&reply),
+            false => pack.heard.push(reply),
+        }
     }
 
     fn reply(&mut self, reply: Reply, now: Instant) {
@@ -308,14 +349,9 @@ impl Client {
             return self.end(End::Silent);
         }
         match std::mem::replace(&mut self.state, State::Closing) {
-            State::Saying(pack) => self.said(pack, reply),
+            State::Saying(pack, then) => self.said(pack, then, reply),
             State::Settling(errand, pause) => self.settle(errand, pause, reply),
             State::Busy(busy) => self.judged(busy, reply, now),
-            // What the server says of the future does not change what was.
-            State::Ahead(outcome) => {
-                self.note_ahead(&reply);
-                self.report(outcome);
-            }
             State::Aborting(outcome, heard) => self.getting_over(outcome, heard, &reply),
             State::Quitting => self.end(End::Quit),
             state => self.admit(state, reply),
@@ -325,7 +361,8 @@ impl Client {
     /// How long the next reply may take.
     fn patience(&self) -> Duration {
         match &self.state {
-            State::Saying(pack) if pack.slow => self.settings.verdict_limit,
+            State::Saying(pack, _) if pack.early => self.settings.reply_limit.min(BEHIND_LIMIT),
+            State::Saying(pack, _) if pack.slow => self.settings.verdict_limit,
             _ => self.settings.reply_limit,
         }
     }
@@ -338,7 +375,8 @@ impl Client {
     /// A second 226 of the transfer before. Whatever we have said since is answered otherwise.
     fn is_echo(&mut self, reply: &Reply) -> bool {
         let awaits_other = match &self.state {
-            State::Saying(pack) => pack.heard.is_empty(),
+            State::Saying(pack, _) => pack.heard.is_empty(),
+            State::Busy(busy) => busy.is_followed(),
             State::Settling(..) => true,
             _ => false,
         };
@@ -405,9 +443,14 @@ impl Session for Client {
             (State::Reaching(errand), Answer::Dialled) => self.reached(errand),
             (State::Reaching(errand), Answer::Listening(address)) => self.invite(errand, address),
             (State::Reaching(errand), Answer::Unreachable) => self.unreachable(errand, None),
-            (State::Starting(errand), Answer::Understood) => {
+            (State::Starting(busy), Answer::Understood) => {
                 self.deadline = now + TRANSFER_TICK;
-                self.state = State::Busy(Busy::new(errand));
+                self.state = State::Busy(busy);
+            }
+            // It dials meanwhile.
+            (state @ State::Saying(..), Answer::Understood) => {
+                self.state = state;
+                self.deadline = now + self.patience();
             }
             (State::LettingGo(after), Answer::Understood) => self.let_gone(after, now),
             // The house does not know what to do any more: leave in order.
@@ -431,6 +474,7 @@ impl Session for Client {
     fn tick(&mut self, now: Instant) {
         match std::mem::replace(&mut self.state, State::Closing) {
             State::Busy(busy) => self.look_at(busy, now),
+            State::Saying(pack, _) if pack.early => self.end(End::OutOfStep),
             _ => self.end(End::Silent),
         }
     }

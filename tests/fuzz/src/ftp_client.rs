@@ -49,6 +49,7 @@ fn answer(ask: &Ask, mood: u64, nth: usize) -> Answer {
         Ask::Next(_) => Answer::Order(order(mood, nth)),
         Ask::Dial { .. } | Ask::Listen(_) if refused => Answer::Unreachable,
         Ask::Dial { .. } => Answer::Dialled,
+        Ask::DialAhead { .. } => Answer::Understood,
         Ask::Listen(Family::V4) => Answer::Listening("127.0.0.1:4000".parse().expect("an address")),
         Ask::Listen(Family::V6) => Answer::Listening("[::1]:4000".parse().expect("an address")),
         _ => Answer::Understood,
@@ -59,7 +60,9 @@ fn order(mood: u64, nth: usize) -> Order {
     let path = || WirePath::new("menu").expect("a path");
     let transfer = |command: Command, start| {
         let (ascii, ahead) = (choice(mood, nth + 1, 2) == 0, choice(mood, nth + 2, 2) == 0);
-        Order::Transfer(Transfer { words: Words::from(command), start, ascii, ahead })
+        let behind = [Command::Size(path()), Command::Rnfr(path())].map(Words::from);
+        let behind = behind[..choice(mood, nth + 3, 3) as usize].to_vec();
+        Order::Transfer(Transfer { words: Words::from(command), start, ascii, behind, ahead })
     };
     match choice(mood, nth, 8) {
         0 => Order::Say(vec![Words::from(Command::Pwd), Words::from(Command::Noop)]),

@@ -48,7 +48,7 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
     site.active = access.active;
     // What a proxy lets through says nothing of the way without it.
     if site.proxy.is_none() {
-        site.way = ways::of(&url);
+        site.experience = ways::of(&url);
     }
     site.say_host = access.say_host;
     site.trust_pasv_address = access.trust_pasv_address;

@@ -6,7 +6,7 @@
 //! | `ftp-bookmarks` | configuration | a name and a URL in each line |
 //! | `ftp-known-hosts` | state | host and port, and the fingerprint that somebody has said yes to |
 //! | `ftp-history` | state | what was typed |
-//! | `ftp-ways` | state | host and port, and the way to data connections that has worked |
+//! | `ftp-ways` | state | host and port, the way to data connections that has worked, and who is for one command at a time |
 //!
 //! Configuration is `$XDG_CONFIG_HOME/packetboat` or `~/.config/packetboat`, state `$XDG_STATE_HOME/packetboat` or
 //! `~/.local/state/packetboat`; on macOS both are `~/Library/Application Support/packetboat`.

@@ -1,10 +1,11 @@
-//! Ways to data connections that have worked: what a firewall lets through is found out once, not in every run.
+//! What was found out about servers: what a firewall lets through, and who loses what is said while files move, is found out once,
+//! not in every run.
 //!
 //! Invariants: what cannot be read is passed over, what cannot be written is not missed; the file has at most [`PLACES_MAX`] lines.
 //! Not here: which ways there are, and trying another one where this fails (the client library).
 
 use super::{known, places};
-use ftp_client::{ProvenWay, Url, Way};
+use ftp_client::{Experience, Learnt, Url, Way};
 use std::path::PathBuf;
 
 const FILE: &str = "ftp-ways";
@@ -15,40 +16,54 @@ const PLACES_MAX: usize = 200;
 const WORDS: [(&str, Way); 4] =
     [("EPSV", Way::ExtendedPassive), ("PASV", Way::Passive), ("EPRT", Way::ExtendedActive), ("PORT", Way::Active)];
 
-/// The one that has worked with this place, which will be remembered if another one does.
-pub fn of(url: &Url) -> ProvenWay {
+/// Stands behind the way of a server that is told one command at a time.
+const ONE_BY_ONE: &str = "one-by-one";
+
+/// What was found out about this place, and will be remembered if it changes.
+pub fn of(url: &Url) -> Experience {
     let (place, file) = (known::place(url), places::state(FILE));
-    let found = lines(file.clone()).into_iter().find(|(name, _)| *name == place).map(|(_, way)| way);
-    ProvenWay::known(found, move |way| remember(file.clone(), &place, way))
+    let found = lines(file.clone()).into_iter().find(|(name, _)| *name == place).map(|(_, learnt)| learnt);
+    Experience::of(found.unwrap_or_default(), move |learnt| remember(file.clone(), &place, learnt))
 }
 
-fn lines(file: Option<PathBuf>) -> Vec<(String, Way)> {
+fn lines(file: Option<PathBuf>) -> Vec<(String, Learnt)> {
     // Who cannot read it knows nothing, and finds out.
     let lines = places::lines(file).unwrap_or_default().into_iter();
-    let read = |words: Vec<String>| match &words[..] {
-        [place, word] => Some((place.clone(), WORDS.iter().find(|(name, _)| name == word)?.1)),
-        _ => None,
-    };
-    let mut lines: Vec<_> = lines.filter_map(read).collect();
+    let mut lines: Vec<_> = lines.filter_map(|words| Some((words.first()?.clone(), read(&words[1..])?))).collect();
     lines.drain(..lines.len().saturating_sub(PLACES_MAX));
     lines
 }
 
-fn remember(file: Option<PathBuf>, place: &str, way: Way) {
+fn read(words: &[String]) -> Option<Learnt> {
+    let (word, one_by_one) = match words {
+        [word] => (word, false),
+        [word, more] if more == ONE_BY_ONE => (word, true),
+        _ => return None,
+    };
+    let way = WORDS.iter().find(|(name, _)| name == word)?.1;
+    Some(Learnt { way: Some(way), one_by_one })
+}
+
+fn remember(file: Option<PathBuf>, place: &str, learnt: Learnt) {
     let Some(file) = file else { return };
     let mut lines = lines(Some(file.clone()));
     let before = lines.len();
     lines.retain(|(name, _)| name != place);
-    // What everybody tries first need not be written down.
-    if way != Way::ExtendedPassive {
-        lines.push((place.to_owned(), way));
+    let way = learnt.way.unwrap_or(Way::ExtendedPassive);
+    // What is usual need not be written down.
+    if way != Way::ExtendedPassive || learnt.one_by_one {
+        lines.push((place.to_owned(), Learnt { way: Some(way), ..learnt }));
     } else if lines.len() == before {
         return;
     }
     lines.drain(..lines.len().saturating_sub(PLACES_MAX));
-    let word = |way: Way| WORDS.iter().find(|(_, other)| *other == way).map_or("EPSV", |(word, _)| word);
-    let text: String = lines.iter().map(|(place, way)| format!("{place} {}\n", word(*way))).collect();
+    let text: String = lines.iter().map(|(place, learnt)| format!("{place} {}\n", write(*learnt))).collect();
     let _ = places::write(&file, &text);
+}
+
+fn write(learnt: Learnt) -> String {
+    let word = WORDS.iter().find(|(_, way)| Some(*way) == learnt.way).map_or("EPSV", |(word, _)| word);
+    if learnt.one_by_one { format!("{word} {ONE_BY_ONE}") } else { word.to_owned() }
 }
 
 #[cfg(test)]
@@ -60,19 +75,23 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("state/ftp-ways");
         let at = || Some(file.clone());
-        remember(at(), "a:21", Way::ExtendedPassive);
+        let by = |way| Learnt { way: Some(way), one_by_one: false };
+        remember(at(), "a:21", by(Way::ExtendedPassive));
         assert!(!file.exists(), "what is usual is not worth a file");
-        remember(at(), "a:21", Way::Passive);
-        remember(at(), "b:21", Way::ExtendedActive);
-        assert_eq!(lines(at()), [("a:21".to_owned(), Way::Passive), ("b:21".to_owned(), Way::ExtendedActive)]);
-        remember(at(), "a:21", Way::ExtendedPassive);
-        assert_eq!(lines(at()), [("b:21".to_owned(), Way::ExtendedActive)]);
-        std::fs::write(&file, b"b:21 PASV\nrubbish\nc:21 what\n\0\0 x y\n").expect("written");
-        assert_eq!(lines(at()), [("b:21".to_owned(), Way::Passive)]);
+        remember(at(), "a:21", by(Way::Passive));
+        remember(at(), "b:21", by(Way::ExtendedActive));
+        assert_eq!(lines(at()), [("a:21".into(), by(Way::Passive)), ("b:21".into(), by(Way::ExtendedActive))]);
+        remember(at(), "a:21", by(Way::ExtendedPassive));
+        assert_eq!(lines(at()), [("b:21".into(), by(Way::ExtendedActive))]);
+        remember(at(), "c:21", Learnt { way: None, one_by_one: true });
+        let slow = Learnt { one_by_one: true, ..by(Way::ExtendedPassive) };
+        assert_eq!(lines(at()), [("b:21".into(), by(Way::ExtendedActive)), ("c:21".into(), slow)]);
+        std::fs::write(&file, b"b:21 PASV\nrubbish\nc:21 what\n\0\0 x y\nd:21 PASV often\n").expect("written");
+        assert_eq!(lines(at()), [("b:21".into(), by(Way::Passive))]);
         std::fs::write(&file, b"\xff\xfe").expect("written");
         assert_eq!(lines(at()), []);
         for number in 0..PLACES_MAX + 5 {
-            remember(at(), &format!("host{number}:21"), Way::Passive);
+            remember(at(), &format!("host{number}:21"), by(Way::Passive));
         }
         let kept = lines(at());
         assert_eq!((kept.len(), &kept[0].0[..]), (PLACES_MAX, "host5:21"));

@@ -31,8 +31,8 @@ const LOGIN: &str = "S: 220-hello\nS:  there\nS: 220 ready\nC: USER bob\nS: 331 
 const FETCH: &str = "C: SIZE menu\nC: MDTM menu\nS: 213 34\nS: 213 20260710101833\nC: EPSV\nS: 229 (|||$port|)\nC: RETR menu\nS: 150 here\n\
                      D: pea soup, roast chicken, plum cake\nS: 226 done\nC: QUIT\nS: 221 bye";
 
-const SEND: &str = "C: EPSV\nS: 229 (|||$port|)\nC: STOR .menu\nS: 150 send\nD<\nS: 226 done\nC: SIZE .menu\nS: 213 34\n\
-                    C: RNFR .menu\nS: 350 and now?\nC: RNTO menu\nS: 250 renamed\nC: QUIT\nS: 221 bye";
+const SEND: &str = "C: EPSV\nS: 229 (|||$port|)\nC: STOR .menu\nS: 150 send\nD<\nS: 226 done\nC: SIZE .menu\n\
+                    C: RNFR .menu\nS: 213 34\nS: 350 and now?\nC: RNTO menu\nS: 250 renamed\nC: QUIT\nS: 221 bye";
 
 const LIST: &str = "C: EPSV\nS: 229 (|||$port|)\nC: MLSD\nS: 150 here\nD: type=file;size=34; menu\\r\\n\nS: 226 done\nC: QUIT\n\
                     S: 221 bye";

@@ -25,6 +25,8 @@ const JOINS: Habits = Habits {
     no_rest: false,
     no_comb: false,
     room: None,
+    name: "",
+    deaf: false,
     hangs_up_at: None,
 };
 

@@ -23,6 +23,13 @@ pub enum Ask {
         /// The address that the server has told with it, which need not be its own: RFC 1123 §4.1.2.6 lets us pass over it.
         told: Option<SocketAddrV4>,
     },
+    /// The same, before it is needed: whoever begins to make it need not wait until it is there. It may never be needed.
+    DialAhead {
+        /// The port.
+        port: u16,
+        /// The address that the server has told with it.
+        told: Option<SocketAddrV4>,
+    },
     /// Listen for a data connection.
     Listen(Family),
     /// The command has been said: begin to send or to receive.
@@ -64,7 +71,7 @@ pub enum News {
 pub enum Order {
     /// These commands, one behind the other whatever is answered; one reply comes for each.
     Say(Vec<Words>),
-    /// The same, and a transfer will follow: the way to its data is asked for at once.
+    /// The same, and a transfer will follow: the way to its data is asked for at once, and if it is known already, dialled.
     SayAhead(Vec<Words>),
     /// A command with data.
     Transfer(Transfer),
@@ -81,7 +88,10 @@ pub struct Transfer {
     pub start: Start,
     /// TYPE A.
     pub ascii: bool,
-    /// Another one will follow: the way to its data is asked for behind this one, if the server is known to bear that.
+    /// What is to be said if it goes well; one reply comes for each. A server that is known to bear it hears it before the end,
+    /// and so also when it does not go well: nothing that does harm then may be among it.
+    pub behind: Vec<Words>,
+    /// Another one will follow: the way to its data is asked for with `behind`.
     pub ahead: bool,
 }
 
@@ -104,8 +114,8 @@ pub enum Outcome {
     Admitted(Welcome),
     /// The replies, one for each command.
     Said(Vec<Reply>),
-    /// The data connection ended in good order and the server says so.
-    Transferred(Reply),
+    /// The data connection ended in good order and the server says so; and here are the replies to what was said behind it.
+    Transferred(Reply, Vec<Reply>),
     /// The server says no, before or behind the data.
     Refused(Reply),
     /// It cannot begin where it should; nothing was transferred.
@@ -155,6 +165,8 @@ pub enum End {
     Garbled,
     /// The server said nothing for too long.
     Silent,
+    /// The server does not answer what was said behind a transfer, or not in turn: it is one for one command at a time.
+    OutOfStep,
     /// The connection broke.
     Dropped,
     /// Our own house is closing.

@@ -7,8 +7,8 @@
 //! reported; a way that the server does not know is not tried again in this session.
 //! Not here: octets.
 
-use super::{ABORT_LIMIT, ABORT_REPLIES_MAX, Ask, Client, NOTICE_LIMIT, TRANSFER_TICK};
-use super::{After, News, Outcome, Start, State, Transfer, Way, Words};
+use super::{ABORT_LIMIT, ABORT_REPLIES_MAX, Ask, Client, End, NOTICE_LIMIT, TRANSFER_TICK};
+use super::{After, News, Outcome, Pack, Start, State, Then, Transfer, Way};
 use crate::address::{self, Extended, Family};
 use crate::command::{Command, PassiveWish, Representation};
 use crate::reply::Reply;
@@ -25,8 +25,6 @@ pub(super) struct Errand {
     prepared: bool,
     /// What the server said of the last one.
     said: Option<Reply>,
-    /// The next way was asked for behind it.
-    ahead: bool,
 }
 
 /// A reply on the way to a transfer.
@@ -45,8 +43,8 @@ pub(super) struct Busy {
     errand: Errand,
     verdict: Option<Reply>,
     data: Data,
-    /// A reply is due to what was asked for ahead.
-    ahead: bool,
+    /// What is said behind it, or was already.
+    pack: Pack,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,8 +62,13 @@ impl Errand {
 }
 
 impl Busy {
-    pub(super) fn new(errand: Errand) -> Self {
-        Busy { ahead: errand.ahead, errand, verdict: None, data: Data::Moving }
+    fn new(errand: Errand, pack: Pack) -> Self {
+        Busy { errand, verdict: None, data: Data::Moving, pack }
+    }
+
+    /// The server has said how it ended, and something that was said behind it is to be answered next.
+    pub(super) fn is_followed(&self) -> bool {
+        self.verdict.is_some() && self.pack.awaited > 0
     }
 
     pub(super) fn is_moving(&self) -> bool {
@@ -76,7 +79,7 @@ impl Busy {
 impl Client {
     pub(super) fn begin(&mut self, transfer: Transfer) {
         let ascii = transfer.ascii;
-        let errand = Errand { transfer, tried: 0, prepared: false, said: None, ahead: false };
+        let errand = Errand { transfer, tried: 0, prepared: false, said: None };
         if ascii == self.ascii {
             return self.find_way(errand);
         }
@@ -84,7 +87,7 @@ impl Client {
         self.say(&Command::Type(wanted), State::Settling(errand, Pause::Type));
     }
 
-    fn find_way(&mut self, mut errand: Errand) {
+    pub(super) fn find_way(&mut self, mut errand: Errand) {
         if let Some((port, told)) = self.ready.take() {
             errand.prepared = true;
             return self.ask(Ask::Dial { port, told }, State::Reaching(errand));
@@ -126,7 +129,7 @@ impl Client {
             Pause::Active if reply.is_positive() => self.restart(errand),
             Pause::Active => self.refused_way(errand, reply),
             Pause::Restart if reply.is_intermediate() || reply.is_positive() => self.start(errand),
-            Pause::Restart => self.ask(Ask::LetGo, State::LettingGo(After::Report(Outcome::NoRestart(reply)))),
+            Pause::Restart => self.ask(Ask::LetGo, let_go(Outcome::NoRestart(reply))),
         }
     }
 
@@ -134,7 +137,7 @@ impl Client {
     fn give_up(&mut self, pause: Pause) {
         match pause {
             Pause::Type | Pause::Passive(_) => self.report(Outcome::Stopped),
-            Pause::Active | Pause::Restart => self.ask(Ask::LetGo, State::LettingGo(After::Report(Outcome::Stopped))),
+            Pause::Active | Pause::Restart => self.ask(Ask::LetGo, let_go(Outcome::Stopped)),
         }
     }
 
@@ -148,7 +151,7 @@ impl Client {
         }
         errand.said = Some(reply);
         if listening {
-            return self.ask(Ask::LetGo, State::LettingGo(After::Retry(errand)));
+            return self.ask(Ask::LetGo, State::LettingGo(After::Saying(Pack::default(), Then::Retry(errand))));
         }
         self.find_way(errand);
     }
@@ -182,21 +185,23 @@ impl Client {
         self.say(&command, State::Settling(errand, Pause::Restart));
     }
 
-    /// Says the command. The house begins at once: there are servers that wait for TLS before they say 150, and others that
-    /// do not say it at all.
-    fn start(&mut self, mut errand: Errand) {
-        let words = errand.transfer.words.clone();
+    /// Says the command, and what is to be said behind it if the server bears that. The house begins at once: there are servers
+    /// that wait for TLS before they say 150, and others that do not say it at all.
+    fn start(&mut self, errand: Errand) {
+        let Transfer { words, behind, ahead, .. } = &errand.transfer;
+        let at_once = self.in_turn && self.settings.pipelining && self.proven;
+        // Behind the end alone it would come no sooner than when it is wanted.
+        let worth = *ahead && self.settings.pipelining && (at_once || !behind.is_empty());
+        let mut pack = Pack::new(behind.clone()).with_ahead(self.ahead().filter(|_| worth));
+        let words = words.clone();
         self.say_words(&words);
-        if errand.transfer.ahead
-            && self.in_turn
-            && self.settings.pipelining
-            && self.proven
-            && let Some(passive) = self.ahead()
-        {
-            self.say_words(&Words::from(&passive));
-            errand.ahead = true;
+        if at_once {
+            (pack.awaited, pack.early) = (pack.left.len(), !pack.left.is_empty());
+            for words in std::mem::take(&mut pack.left) {
+                self.say_words(&words);
+            }
         }
-        self.ask(Ask::Pump, State::Starting(errand));
+        self.ask(Ask::Pump, State::Starting(Busy::new(errand, pack)));
     }
 
     /// What asks for the way to the data of the next transfer.
@@ -215,12 +220,11 @@ impl Client {
         self.ready = self.ways.first().and_then(|way| told(*way, reply));
     }
 
-    /// Reports it, when all that was said is answered.
-    fn close(&mut self, outcome: Outcome, ahead: bool) {
-        match ahead {
-            true => self.state = State::Ahead(outcome),
-            false => self.report(outcome),
-        }
+    /// Reports it, when all that was said is answered. What is to be said if it goes well is said before.
+    fn close(&mut self, outcome: Outcome, pack: Pack, now: Instant) {
+        let well = matches!(outcome, Outcome::Transferred(..));
+        self.go_on_saying(if well { pack } else { pack.only_said() }, Then::Report(outcome));
+        self.deadline = now + self.patience();
     }
 
     /// A reply while data move.
@@ -228,47 +232,51 @@ impl Client {
         if reply.is_preliminary() {
             return self.state = State::Busy(busy);
         }
-        if busy.verdict.is_some() && std::mem::take(&mut busy.ahead) {
-            self.note_ahead(&reply);
+        if busy.is_followed() {
+            self.hear(&mut busy.pack, reply);
             return self.state = State::Busy(busy);
         }
+        if busy.pack.awaited > 0 && is_no_verdict(&reply) {
+            return self.end(End::OutOfStep);
+        }
+        self.echo = reply.is_positive();
         if reply.is_positive() && busy.data == Data::Moving {
             busy.verdict = Some(reply);
             return self.state = State::Busy(busy);
         }
         self.deadline = now + self.settings.reply_limit;
         if reply.is_positive() {
-            return self.conclude(busy, reply);
+            return self.conclude(busy, reply, now);
         }
         // The server could not reach us, nor we it: nothing has moved.
-        if reply.code() == 425 && busy.data != Data::Whole && !busy.ahead {
+        if reply.code() == 425 && busy.data != Data::Whole {
             let mut errand = busy.errand;
             errand.pass_on();
             errand.said = Some(reply);
-            return self.ask(Ask::LetGo, State::LettingGo(After::Retry(errand)));
+            let after = After::Saying(busy.pack.only_said(), Then::Retry(errand));
+            return self.ask(Ask::LetGo, State::LettingGo(after));
         }
         match busy.data {
-            Data::Moving if busy.ahead => {
-                self.ask(Ask::LetGo, State::LettingGo(After::Ahead(Outcome::Refused(reply))));
+            Data::Moving => {
+                let after = After::Saying(busy.pack.only_said(), Then::Report(Outcome::Refused(reply)));
+                self.ask(Ask::LetGo, State::LettingGo(after));
             }
-            Data::Moving => self.ask(Ask::LetGo, State::LettingGo(After::Report(Outcome::Refused(reply)))),
             // 426 says of our broken connection no more than we know ourselves.
-            Data::Broken if reply.code() == 426 => self.close(Outcome::Broken, busy.ahead),
-            Data::Whole | Data::Broken => self.close(Outcome::Refused(reply), busy.ahead),
+            Data::Broken if reply.code() == 426 => self.close(Outcome::Broken, busy.pack, now),
+            Data::Whole | Data::Broken => self.close(Outcome::Refused(reply), busy.pack, now),
         }
     }
 
     /// The server is content; are we?
-    fn conclude(&mut self, busy: Busy, reply: Reply) {
-        self.echo = true;
+    fn conclude(&mut self, busy: Busy, reply: Reply, now: Instant) {
         if busy.data == Data::Broken {
-            return self.close(Outcome::Broken, busy.ahead);
+            return self.close(Outcome::Broken, busy.pack, now);
         }
         // What has worked once is tried first from now on.
         let way = self.ways.remove(busy.errand.tried);
         self.ways.insert(0, way);
         self.proven = true;
-        self.close(Outcome::Transferred(reply), busy.ahead);
+        self.close(Outcome::Transferred(reply, Vec::new()), busy.pack, now);
     }
 
     /// News of the data connection, or of somebody who has no patience.
@@ -279,7 +287,7 @@ impl Client {
             News::Broken => Data::Broken,
         };
         if let Some(verdict) = busy.verdict.take() {
-            return self.conclude(busy, verdict);
+            return self.conclude(busy, verdict, now);
         }
         self.deadline = now + if busy.data == Data::Whole { self.settings.verdict_limit } else { NOTICE_LIMIT };
         self.state = State::Busy(busy);
@@ -292,17 +300,18 @@ impl Client {
                 self.deadline = now + TRANSFER_TICK;
                 self.state = State::Busy(busy);
             }
-            Data::Whole => self.end(super::End::Silent),
+            Data::Whole => self.end(End::Silent),
             Data::Broken => self.abort(Outcome::Broken, now),
         }
     }
 
     pub(super) fn let_gone(&mut self, after: After, now: Instant) {
         match after {
-            After::Report(outcome) => self.report(outcome),
-            After::Ahead(outcome) => self.state = State::Ahead(outcome),
+            After::Saying(pack, then) => {
+                self.go_on_saying(pack, then);
+                self.deadline = now + self.patience();
+            }
             After::Abort(outcome) => self.abort(outcome, now),
-            After::Retry(errand) => self.find_way(errand),
         }
     }
 
@@ -320,6 +329,16 @@ impl Client {
         }
         self.state = State::Aborting(outcome, heard + 1);
     }
+}
+
+/// With nothing said behind it.
+fn let_go(outcome: Outcome) -> State {
+    State::LettingGo(After::Saying(Pack::default(), Then::Report(outcome)))
+}
+
+/// The answer to something that was said behind a transfer: EPSV, PASV, SIZE, RNFR. The transfer's own has got lost.
+fn is_no_verdict(reply: &Reply) -> bool {
+    matches!(reply.code(), 213 | 227 | 229 | 350)
 }
 
 /// Where the server listens, if that can be read.

@@ -1,20 +1,20 @@
 //! How transcripts write the questions and answers of the client.
 //!
-//! `in=yes` in `given:` is a client that has logged in at a server without features; `timeout=20` one with little patience.
+//! `in=yes` in `given:` is a client that has logged in at a server without features, `in=vsftpd` at one that answers in turn; `timeout=20` one with little patience.
 //! `?: next admitted mlsd utf8 private`, `?: next said 250 … | 350 …`, `?: next transferred 226 …`, `?: dial 4000`, `?: listen 1`,
-//! `?: pump`, `?: let-go`, `?: ended …`; `!: say NOOP | SITE HELP`, `!: say-ahead NOOP`, `!: transfer ahead RETR a`, `!: transfer RETR a`, `!: transfer from=5 RETR a`,
+//! `?: transferred 226 … | 213 …`, `?: dial-ahead 4000`, `?: pump`, `?: let-go`, `?: ended …`; `!: say NOOP | SITE HELP`, `!: say-ahead NOOP`, `!: transfer ahead RETR a`, `!: transfer RETR a`, `!: transfer from=5 RETR a`,
 //! `!: transfer ascii RETR a`, `!: quit`, `!: dialled`, `!: listening 127.0.0.1:4000`, `!: unreachable`, `!: ok`;
 //! `N: whole`, `N: broken`, `N: stop`.
 //!
 //! Not here: the transcripts.
 
-use ftp::Command;
 use ftp::address::Family;
 use ftp::client::{
     Answer, Ask, Client, End, News, Order, Outcome, REPLY_LIMIT, Settings, Start, Tls, Transfer, Unsafe,
 };
 use ftp::client::{VERDICT_LIMIT, Way, Words};
 use ftp::command::HostName;
+use ftp::{Command, Reply};
 use line::{Secret, Session, Step};
 use std::time::{Duration, Instant};
 use transcript::{Given, Side, Stage};
@@ -47,11 +47,14 @@ impl Stage for FtpClient {
             reply_limit: limit(given, REPLY_LIMIT),
             verdict_limit: limit(given, VERDICT_LIMIT),
         };
-        let settings =
-            if given.is("in") { Settings { tls: Tls::Never, clear_login: true, ..settings } } else { settings };
+        let settings = if given.setting("in").is_some() {
+            Settings { tls: Tls::Never, clear_login: true, ..settings }
+        } else {
+            settings
+        };
         let mut client = Client::new(settings, now);
-        if given.is("in") {
-            log_in(&mut client, now);
+        if let Some(server) = given.setting("in") {
+            log_in(&mut client, server, now);
         }
         client
     }
@@ -61,6 +64,7 @@ impl Stage for FtpClient {
             Ask::Next(outcome) => format!("next {}", outcome_text(outcome)),
             Ask::Dial { port, told: None } => format!("dial {port}"),
             Ask::Dial { port, told: Some(told) } => format!("dial {port} told {told}"),
+            Ask::DialAhead { port, .. } => format!("dial-ahead {port}"),
             Ask::Listen(family) => format!("listen {}", family.number()),
             Ask::Pump => "pump".into(),
             Ask::LetGo => "let-go".into(),
@@ -99,8 +103,9 @@ fn limit(given: &Given, usual: Duration) -> Duration {
 }
 
 /// Up to the first question, with a server that knows neither FEAT nor anything else.
-fn log_in(client: &mut Client, now: Instant) {
-    for line in ["220 ready\r\n", "331 password\r\n", "230 welcome\r\n", "502 no FEAT\r\n", "200 type\r\n"] {
+fn log_in(client: &mut Client, server: &str, now: Instant) {
+    let greeting = if server == "vsftpd" { "220 (vsFTPd 3.0.5)\r\n" } else { "220 ready\r\n" };
+    for line in [greeting, "331 password\r\n", "230 welcome\r\n", "502 no FEAT\r\n", "200 type\r\n"] {
         let mut out = Vec::new();
         while !matches!(client.next(&mut out), Step::Wait { .. }) {}
         assert_eq!(client.receive(line.as_bytes(), now), line.len());
@@ -116,6 +121,11 @@ fn words(line: &str) -> Result<Words, String> {
 
 fn transfer(text: &str) -> Result<Transfer, String> {
     let (mut start, mut ascii, mut ahead, mut rest) = (Start::Beginning, false, false, text);
+    let mut behind = Vec::new();
+    if let Some((first, others)) = rest.split_once(" | ") {
+        behind = others.split(" | ").map(words).collect::<Result<_, _>>()?;
+        rest = first;
+    }
     let number = |text: &str| text.parse::<u64>().map_err(|_| format!("no number: {text}"));
     while let Some((word, behind)) = rest.split_once(' ') {
         match word.split_once('=') {
@@ -130,7 +140,7 @@ fn transfer(text: &str) -> Result<Transfer, String> {
         }
         rest = behind;
     }
-    Ok(Transfer { words: words(rest)?, start, ascii, ahead })
+    Ok(Transfer { words: words(rest)?, start, ascii, behind, ahead })
 }
 
 fn outcome_text(outcome: &Outcome) -> String {
@@ -148,10 +158,8 @@ fn outcome_text(outcome: &Outcome) -> String {
             let known = known.into_iter().filter(|(is, _)| *is).map(|(_, word)| word);
             format!("admitted{}", known.collect::<String>())
         }
-        Outcome::Said(replies) => {
-            format!("said {}", replies.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | "))
-        }
-        Outcome::Transferred(reply) => format!("transferred {reply}"),
+        Outcome::Said(replies) => format!("said {}", joined(replies)),
+        Outcome::Transferred(reply, behind) => format!("transferred {}", joined([reply].into_iter().chain(behind))),
         Outcome::Refused(reply) => format!("refused {reply}"),
         Outcome::NoRestart(reply) => format!("no-restart {reply}"),
         Outcome::NoWay(None) => "no-way".into(),
@@ -159,6 +167,10 @@ fn outcome_text(outcome: &Outcome) -> String {
         Outcome::Broken => "broken".into(),
         Outcome::Stopped => "stopped".into(),
     }
+}
+
+fn joined<'a>(replies: impl IntoIterator<Item = &'a Reply>) -> String {
+    replies.into_iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
 }
 
 fn end_text(end: &End) -> String {
@@ -174,6 +186,7 @@ fn end_text(end: &End) -> String {
         End::Dismissed(reply) => format!("dismissed {reply}"),
         End::Garbled => "garbled".into(),
         End::Silent => "silent".into(),
+        End::OutOfStep => "out-of-step".into(),
         End::Dropped => "dropped".into(),
         End::Leaving => "leaving".into(),
     }
