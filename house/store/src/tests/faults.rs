@@ -267,6 +267,22 @@ fn a_full_disk_lets_commits_through_that_need_no_room_for_bodies() {
 }
 
 #[test]
+fn what_a_full_disk_refused_is_not_found_by_the_next_opening() {
+    let (dir, bob) = prepared();
+    let (store, disk) = open_on(dir.path(), FaultyDisk::default());
+    deliver(&store, &[bob], b"before").unwrap();
+    // All of the group is there, but for the zeros behind it.
+    disk.fill_before_the_last(64);
+    assert_eq!(deliver(&store, &[bob], b"refused"), Err(CommitError::Full));
+    let image = disk.image(dir.path());
+    assert_eq!(inbox(&open_swiftly(image.path()), bob), [(1, as_read(bob, b"before"))]);
+    disk.fail_at_next("sync directory", Fault::Full);
+    assert_eq!(deliver(&store, &[bob], &numbered(1, SPILL_AT + 1)), Err(CommitError::Full));
+    store.close();
+    assert_sound(dir.path());
+}
+
+#[test]
 fn a_killed_process_leaves_a_store_that_opens() {
     // The files are copied while the process lives, after every answer: that is what a kill leaves.
     let dir = tempfile::tempdir().unwrap();

@@ -39,6 +39,8 @@ struct State {
     /// The index's log, and how much of it is synced.
     log_synced: Option<(PathBuf, u64)>,
     short_writes: bool,
+    /// The next write leaves so many octets out, and then there is no room.
+    cut: Option<usize>,
     log: Vec<String>,
 }
 
@@ -72,6 +74,11 @@ impl FaultyDisk {
     /// Fails at the next operations of this name, as many as that.
     pub(crate) fn fail_times(&self, operation: &'static str, fault: Fault, times: usize) {
         self.state().next_fault = Some((operation, fault, times));
+    }
+
+    /// The disk is full before the last octets of the next write.
+    pub(crate) fn fill_before_the_last(&self, octets: usize) {
+        self.state().cut = Some(octets);
     }
 
     /// From now on fails at every operation of this name, or at none.
@@ -180,7 +187,11 @@ impl Disk for FaultyDisk {
 
     fn write_at(&self, file: &DiskFile, octets: &[u8], offset: u64) -> io::Result<usize> {
         self.step("write")?;
-        let length = if self.state().short_writes { octets.len().min(7) } else { octets.len() };
+        let cut = self.state().cut.take();
+        if cut.is_some() {
+            self.fail_at_next("write", Fault::Full);
+        }
+        let length = if self.state().short_writes { octets.len().min(7) } else { octets.len() - cut.unwrap_or(0) };
         self.state().unsynced.entry(file.path.clone()).or_default().push((offset, length));
         self.real.write_at(file, &octets[..length], offset)
     }

@@ -164,7 +164,7 @@ impl Bodies {
         let written = disk.write_all_at(&open.file, &self.buffer, open.position);
         self.buffer.truncate(length);
         if let Err(error) = written {
-            return Err(self.disk_failed(&error));
+            return Err(self.take_back(open, &error));
         }
         if let Err(error) = disk.sync(&open.file) {
             // After a failed sync nobody knows what is on the disk, and a second one would lie: it tells of new errors only.
@@ -172,6 +172,21 @@ impl Bodies {
             return Err(CommitError::Failed(self.shared.fail(&what)));
         }
         Ok(())
+    }
+
+    /// A group could not be written to its end. What there is of it may be as good as whole, and it is refused: where it begins there
+    /// must be no header. A disk without room for zeros in place of what is there keeps it until the next group is written over it.
+    fn take_back(&self, open: &OpenSegment, error: &io::Error) -> CommitError {
+        let refusal = self.disk_failed(error);
+        let disk = &self.shared.disk;
+        if refusal == CommitError::Full
+            && disk.write_all_at(&open.file, &[0; HEADER_LEN], open.position).is_ok()
+            && let Err(error) = disk.sync(&open.file)
+        {
+            let what = format!("a sync of {} failed: {error}", open.file.path.display());
+            return CommitError::Failed(self.shared.fail(&what));
+        }
+        refusal
     }
 
     /// The group stands: the next one goes behind it.

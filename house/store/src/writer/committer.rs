@@ -49,6 +49,9 @@ const SHOWN_AFTER: Duration = Duration::from_millis(100);
 /// may have to wait for.
 const TIDIED_AFTER: Duration = Duration::from_millis(100);
 
+/// So often it is looked whether a full disk has room for rows that wait.
+const RETRIED_AFTER: Duration = Duration::from_secs(1);
+
 /// The thread.
 pub(super) struct Committer {
     shared: Arc<Shared>,
@@ -307,6 +310,9 @@ impl Committer {
             }
         }
         self.shown();
+        if self.is_behind {
+            self.due = Some(Instant::now() + RETRIED_AFTER);
+        }
     }
 
     /// The index is of no use any more; gives the reason to be told. What was answered is in the journal.

@@ -147,8 +147,10 @@ impl Parts<'_> {
         disk.write_all_at(file, &front, span.offset - HEADER_LEN as u64)?;
         disk.write_all_at(file, &self.trailer, HEAD_ROOM + content_len)?;
         disk.sync(file)?;
-        disk.rename(&file.path, &segment_path(&shared.seg_dir(), segment))?;
-        disk.sync_dir(&shared.seg_dir())?;
+        let path = segment_path(&shared.seg_dir(), segment);
+        disk.rename(&file.path, &path)?;
+        // Nobody will enter it; what cannot be removed now is removed when the store is opened again.
+        disk.sync_dir(&shared.seg_dir()).inspect_err(|_| drop(disk.remove(&path)))?;
         Ok(Written { span, record_len: header.record_len(), is_alone: true, segment_len })
     }
 }
