@@ -11,7 +11,7 @@
 //! What a crash has left in the journal alone is no flaw: a check passes it over, opening enters it, and a repair has it entered first.
 //!
 //! Invariants: a check changes nothing; what a repair has mended, a check after it does not find.
-//! Not here: mending a database that is itself damaged; that needs the last backup.
+//! Not here: mending a database that is itself damaged (rebuild).
 
 mod rules;
 
@@ -31,7 +31,7 @@ use crate::record::{HEADER_LEN, Header};
 use crate::segment::{SEGMENT_HEADER_LEN, SegmentFile, SegmentFiles, Span, is_header_of, segment_number};
 use crate::{DATABASE, SEGMENTS, Shared, files_in, lock_dir, states};
 
-pub(crate) use rules::RULES;
+pub(crate) use rules::{RAISE_NUMBERS, RULES};
 
 /// How many bodies are listed at once.
 const BODIES_AT_ONCE: i64 = 500;
@@ -392,7 +392,7 @@ fn compare(header: &Header, body_crc: u32, trailer_crc: u32) -> Result<(), BodyF
     Ok(())
 }
 
-fn crc_of(file: &SegmentFile, mut offset: u64, mut length: u64) -> io::Result<u32> {
+pub(crate) fn crc_of(file: &SegmentFile, mut offset: u64, mut length: u64) -> io::Result<u32> {
     let mut hasher = crc32fast::Hasher::new();
     let mut piece = vec![0; usize::try_from(length).unwrap_or(PIECE).min(PIECE)];
     while length > 0 {

@@ -37,6 +37,12 @@ pub enum OpenError {
     /// Something that was promised is missing.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// The index can be read, and knows more than a new one would.
+    #[error("{} can be read: a repair mends it and keeps what a new one would not know (flags, moves)", path.display())]
+    NotNeeded {
+        /// The index.
+        path: PathBuf,
+    },
     /// A file or directory could not be used.
     #[error("{}: {source}", path.display())]
     Io {

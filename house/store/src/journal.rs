@@ -123,6 +123,16 @@ impl Entry {
         Entry { from, at, commits: Vec::new() }
     }
 
+    /// What the body of a record of the journal says.
+    pub(crate) fn parse(text: &[u8]) -> Option<Entry> {
+        serde_json::from_slice(text).ok()
+    }
+
+    /// Where the first record of the group begins.
+    pub(crate) fn begin(&self) -> u64 {
+        self.from
+    }
+
     /// The entry as a record, written at that moment.
     pub(crate) fn encode(&self) -> Vec<u8> {
         // Serialising strings and numbers into memory cannot fail; an empty entry would be none.
@@ -237,7 +247,24 @@ impl CarriedOut {
 
     /// The orders, as they were given.
     pub(crate) fn into_ops(self) -> Vec<Op> {
-        let op = |order| match order {
+        self.orders.into_iter().map(Order::into_op).collect()
+    }
+
+    /// What was told of each of its bodies.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (BodyId, Told)> {
+        self.bodies.iter().enumerate().map(|(number, body)| {
+            let about = |order: &&Order| match order {
+                Order::Place { body, .. } => *body == number,
+                _ => number == 0 && matches!(order, Order::Enqueue(_)),
+            };
+            (BodyId(body.body), Told(self.orders.iter().filter(about).cloned().collect()))
+        })
+    }
+}
+
+impl Order {
+    fn into_op(self) -> Op {
+        match self {
             Order::Place { account, mailbox, body, prefix, received_at, system, keywords, .. } => Op::Place {
                 account: AccountId(account),
                 mailbox: MailboxRef::Id(MailboxId(mailbox)),
@@ -254,8 +281,24 @@ impl CarriedOut {
                 change,
                 unchanged_since: unchanged_since.map(ModSeq),
             },
-        };
-        self.orders.into_iter().map(op).collect()
+        }
+    }
+}
+
+/// The orders about one body, with mailboxes by number.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Told(Vec<Order>);
+
+impl Told {
+    /// The orders as those of a commit that has this body alone.
+    pub(crate) fn into_ops(self) -> Vec<Op> {
+        let mut ops: Vec<_> = self.0.into_iter().map(Order::into_op).collect();
+        for op in &mut ops {
+            if let Op::Place { body, .. } = op {
+                *body = 0;
+            }
+        }
+        ops
     }
 }
 
@@ -311,7 +354,7 @@ fn find(file: &SegmentFile, from: u64) -> io::Result<Option<(Entry, u64)>> {
         }
         if header.kind == Kind::Journal {
             let record = read_record(file, position, header.record_len())?;
-            let entry = header.is_sound_over(&record).then(|| serde_json::from_slice(&record[HEADER_LEN..]).ok());
+            let entry = header.is_sound_over(&record).then(|| Entry::parse(&record[HEADER_LEN..]));
             return Ok(entry.flatten().filter(|entry: &Entry| entry.from == from).map(|entry| (entry, end)));
         }
         position = end;
@@ -342,7 +385,7 @@ impl DeliveredBody {
 }
 
 /// A record that lies within the file.
-fn read_record(file: &SegmentFile, position: u64, length: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_record(file: &SegmentFile, position: u64, length: u64) -> io::Result<Vec<u8>> {
     let mut record = vec![0; usize::try_from(length).map_err(io::Error::other)?];
     file.read_exact_at(&mut record, position)?;
     Ok(record)

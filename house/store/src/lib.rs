@@ -5,6 +5,7 @@
 //!       seg/N.seg     bodies: append-only, shared by many, or one large message each
 //!       tmp/          drafts over 256 KiB while they arrive, the segment that comes next; emptied at opening
 //! <dir>/search.db     which texts are not in which bodies: derived, may be deleted at any time
+//!       register.db   a copy of who is who, for the day on which store.db is lost
 //!       store.lock    held by the process that has the store open
 //!
 //! draft → append, append … ─┐
@@ -33,7 +34,8 @@
 //! - *Searching*: [`Store::search`].
 //!
 //! Restore `store.db` (with its log) and `seg/` together and from the same moment: a segment the index does not know is
-//! taken for the remains of a crash and removed.
+//! taken for the remains of a crash and removed, or, where it cannot be that, keeps the store from opening. [`rebuild`] makes an
+//! index of segments alone.
 //!
 //! Invariants: a commit that was answered survives a power cut; all of its orders happened, or none; UIDs and modseqs
 //! never go back; changes are published after the commit, in commit order; no row points at octets that are not synced.
@@ -70,6 +72,8 @@ mod writer;
 
 mod check;
 mod compact;
+mod rebuild;
+mod register;
 
 #[cfg(test)]
 mod tests;
@@ -109,6 +113,7 @@ pub use queue::{
 };
 pub use ranks::Ranks;
 pub use read::{AccountRow, FileSpan, Holding, Kept, Listed, MailboxRow, Maildrop, MessageReader, SharedMailbox};
+pub use rebuild::{Rebuilding, Rebuilt, RebuiltAccount, Step, rebuild};
 pub use search::{People, Query, Search};
 pub use sight::{Breadth, Outlined, Sight};
 pub use writer::{CHANNEL_MAX, WAITING_MAX};
@@ -168,6 +173,8 @@ pub(crate) struct Shared {
     live: LiveMailboxes,
     /// How often something about mailboxes or accounts has changed.
     mailbox_changes: AtomicU64,
+    /// How often it had when the register was written.
+    registered: AtomicU64,
     failure: OnceLock<String>,
     closing: AtomicBool,
     next_body: AtomicI64,
@@ -186,27 +193,10 @@ impl Store {
 
     fn open_on(dir: &Path, options: Options, disk: Arc<dyn Disk>) -> Result<Store, OpenError> {
         let lock = prepare_dir(dir, disk.as_ref())?;
-        let database = dir.join(DATABASE);
-        let conn = index::open_for_writing(&database, disk.as_ref())?;
+        let conn = index::open_for_writing(&dir.join(DATABASE), disk.as_ref())?;
         // The names of the database, its log, seg/ and tmp/.
         disk.sync_dir(dir).map_err(OpenError::io(dir))?;
-        let shared = Arc::new(Shared {
-            dir: dir.into(),
-            options,
-            disk,
-            segments: SegmentFiles::new(dir.join(SEGMENTS)),
-            readers: Readers::new(database),
-            claims: Claims::default(),
-            feed: broadcast::Sender::new(FEED_MAX),
-            live: LiveMailboxes::default(),
-            mailbox_changes: AtomicU64::new(0),
-            failure: OnceLock::new(),
-            closing: AtomicBool::new(false),
-            next_body: AtomicI64::new(0),
-            next_segment: AtomicI64::new(0),
-            spare: Mutex::new(None),
-            lock: Mutex::new(Some(lock)),
-        });
+        let shared = Arc::new(Shared::new(dir, dir.join(SEGMENTS), options, disk, lock));
         sweep_tmp(&shared)?;
         sweep_segments(&shared, &conn)?;
         let mut index = Index::new(conn, Arc::clone(&shared))?;
@@ -435,6 +425,7 @@ impl Store {
     /// Frees room: segments that are more than half dead are copied together, at most `octets_max` octets at a call.
     /// Blocks. Call it now and then; it does nothing when there is nothing to gain.
     pub fn compact(&self, octets_max: u64) -> Result<Compacted, CommitError> {
+        register::keep(&self.running.shared);
         compact::compact(&self.running.shared, &self.running.writer, octets_max)
     }
 
@@ -454,6 +445,9 @@ impl Running {
         self.shared.closing.store(true, Ordering::Relaxed);
         self.texts.close();
         self.shared.readers.close();
+        if self.writer.is_running() {
+            register::keep(&self.shared);
+        }
         self.writer.close();
         self.shared.segments.forget_all();
         if let Some((spare, _)) = self.shared.lock_spare().take() {
@@ -470,6 +464,28 @@ impl Drop for Running {
 }
 
 impl Shared {
+    /// Of a store whose index is in `dir`.
+    fn new(dir: &Path, segments: PathBuf, options: Options, disk: Arc<dyn Disk>, lock: File) -> Shared {
+        Shared {
+            dir: dir.into(),
+            options,
+            disk,
+            segments: SegmentFiles::new(segments),
+            readers: Readers::new(dir.join(DATABASE)),
+            claims: Claims::default(),
+            feed: broadcast::Sender::new(FEED_MAX),
+            live: LiveMailboxes::default(),
+            mailbox_changes: AtomicU64::new(0),
+            registered: AtomicU64::new(u64::MAX),
+            failure: OnceLock::new(),
+            closing: AtomicBool::new(false),
+            next_body: AtomicI64::new(0),
+            next_segment: AtomicI64::new(0),
+            spare: Mutex::new(None),
+            lock: Mutex::new(Some(lock)),
+        }
+    }
+
     pub(crate) fn seg_dir(&self) -> PathBuf {
         self.dir.join(SEGMENTS)
     }
@@ -588,10 +604,19 @@ fn sweep_segments(shared: &Shared, conn: &rusqlite::Connection) -> Result<(), Op
         .collect();
     if !strays.is_empty() && !index::has_accounts(conn)? {
         return Err(OpenError::Damaged(format!(
-            "{} knows no account, but there is mail in {}: restore the database, or move the mail away",
+            "{} knows no account, but there is mail in {}: restore the database, or make it anew (`store rebuild`)",
             shared.dir.join(DATABASE).display(),
             shared.seg_dir().display()
         )));
+    }
+    for path in &strays {
+        if is_younger_than(shared, conn, path)? {
+            return Err(OpenError::Damaged(format!(
+                "{} holds mail that came after everything the index knows: the index is an older one; restore the one that belongs to it, \
+                 or make it anew (`store rebuild --force`)",
+                path.display()
+            )));
+        }
     }
     for path in strays {
         warn!("{} holds nothing that was promised to anybody (a crash left it): removed", path.display());
@@ -601,6 +626,18 @@ fn sweep_segments(shared: &Shared, conn: &rusqlite::Connection) -> Result<(), Op
         require_segment(shared, row)?;
     }
     Ok(())
+}
+
+/// Whether a segment was written into after the index's last moment. A crash leaves no such thing: it is entered before it is used.
+fn is_younger_than(shared: &Shared, conn: &rusqlite::Connection, path: &Path) -> Result<bool, OpenError> {
+    let Some(segment) = segment_number(path).filter(|segment| *segment >= index::next_segment(conn).unwrap_or(0))
+    else {
+        return Ok(false);
+    };
+    let file = shared.segments.open(segment).map_err(OpenError::io(path))?;
+    let is_used = segment::is_used(segment, &file);
+    shared.segments.forget(segment);
+    Ok(is_used)
 }
 
 /// A segment that is gone or too short is mail lost: not to be passed over in silence.

@@ -6,7 +6,7 @@
 //!   12 CRC-32 of the body      16 trailer length    20 CRC-32 of the trailer    24 head length    28 zero (4)
 //!   32 body length (8)         40 body number (8)   48 written at, Unix seconds (8)               56 zero (8)
 //! body      = head ‖ content, as it is sent to a reader
-//! trailer   = JSON: the placements and the envelope as ordered by the commit
+//! trailer   = JSON: the placements and the envelope as ordered by the commit; fields are added, never changed
 //! ```
 //!
 //! The trailer repeats what the index says in other words, so that mailboxes can be made again from segments alone.
@@ -15,15 +15,20 @@
 //! Invariants: what `encode` writes `Header::parse` accepts; a changed octet in the header or the body is found by its CRC.
 //! Not here: where records lie (segment), who orders them (writer).
 
-use serde::Serialize;
+use std::borrow::Cow;
+use std::ops::Not;
 
-use crate::names::BodyId;
-use crate::op::{MailboxRef, Op};
+use serde::{Deserialize, Serialize};
+
+use crate::names::{AccountId, BodyId, MailboxId};
+use crate::op::{Flags, MailboxRef, Op};
+use crate::queue::{QueuedMail, QueuedRecipient};
 
 /// The length of a record's header.
 pub(crate) const HEADER_LEN: usize = 64;
 
-const MAGIC: [u8; 4] = *b"PBR1";
+/// What a record begins with.
+pub(crate) const MAGIC: [u8; 4] = *b"PBR1";
 const VERSION: u8 = 1;
 
 /// What a record is.
@@ -137,21 +142,23 @@ pub(crate) fn trailer(ops: &[Op], number: usize) -> Vec<u8> {
                 orders.places.push(Place {
                     account: account.0,
                     mailbox: match mailbox {
-                        MailboxRef::Inbox => Mailbox::Name("INBOX"),
-                        MailboxRef::Named(name) => Mailbox::Name(name),
+                        MailboxRef::Inbox => Mailbox::Name("INBOX".into()),
+                        MailboxRef::Named(name) => Mailbox::Name(name.into()),
                         MailboxRef::Id(id) => Mailbox::Id(id.0),
                     },
                     received_at: *received_at,
                     flags: flags.system,
-                    keywords: &flags.keywords,
+                    keywords: (&flags.keywords).into(),
                     prefix: String::from_utf8_lossy(prefix),
                 })
             }
             Op::Enqueue(mail) if number == 0 => orders.mails.push(Mail {
-                sender: &mail.sender,
-                recipients: mail.recipients.iter().map(|recipient| recipient.address.as_str()).collect(),
+                sender: (&mail.sender).into(),
+                recipients: mail.recipients.iter().map(|recipient| (&recipient.address).into()).collect(),
                 expires: mail.expires,
-                submitted_by: mail.submitted_by.as_deref(),
+                submitted_by: mail.submitted_by.as_ref().map(Cow::from),
+                smtputf8: mail.smtputf8,
+                eight_bit: mail.eight_bit,
             }),
             _ => {}
         }
@@ -160,39 +167,80 @@ pub(crate) fn trailer(ops: &[Op], number: usize) -> Vec<u8> {
     serde_json::to_vec(&orders).unwrap_or_default()
 }
 
-#[derive(Serialize)]
+/// The orders that a trailer tells, each about the first body of its commit.
+pub(crate) fn orders_of(trailer: &[u8]) -> Vec<Op> {
+    let Ok(Orders { places, mails }) = serde_json::from_slice(trailer) else { return Vec::new() };
+    places.into_iter().map(Place::into_op).chain(mails.into_iter().map(Mail::into_op)).collect()
+}
+
+#[derive(Serialize, Deserialize)]
 struct Orders<'a> {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     places: Vec<Place<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     mails: Vec<Mail<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Place<'a> {
     account: i64,
     mailbox: Mailbox<'a>,
     received_at: i64,
     flags: u32,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    keywords: &'a [String],
-    prefix: std::borrow::Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    keywords: Cow<'a, [String]>,
+    prefix: Cow<'a, str>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Mailbox<'a> {
-    Name(&'a str),
+    Name(Cow<'a, str>),
     Id(i64),
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 struct Mail<'a> {
-    sender: &'a str,
-    recipients: Vec<&'a str>,
+    sender: Cow<'a, str>,
+    recipients: Vec<Cow<'a, str>>,
     expires: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    submitted_by: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    submitted_by: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    smtputf8: bool,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    eight_bit: bool,
+}
+
+impl Place<'_> {
+    fn into_op(self) -> Op {
+        Op::Place {
+            account: AccountId(self.account),
+            mailbox: match self.mailbox {
+                Mailbox::Name(name) => MailboxRef::Named(name.into_owned()),
+                Mailbox::Id(id) => MailboxRef::Id(MailboxId(id)),
+            },
+            body: 0,
+            prefix: self.prefix.into_owned().into_bytes(),
+            received_at: self.received_at,
+            flags: Flags { system: self.flags, keywords: self.keywords.into_owned() },
+        }
+    }
+}
+
+impl Mail<'_> {
+    fn into_op(self) -> Op {
+        let recipient = |address: Cow<'_, str>| QueuedRecipient { address: address.into_owned(), ..Default::default() };
+        Op::Enqueue(QueuedMail {
+            sender: self.sender.into_owned(),
+            recipients: self.recipients.into_iter().map(recipient).collect(),
+            expires: self.expires,
+            smtputf8: self.smtputf8,
+            eight_bit: self.eight_bit,
+            submitted_by: self.submitted_by.map(Cow::into_owned),
+            ..QueuedMail::default()
+        })
+    }
 }
 
 #[cfg(test)]
@@ -238,7 +286,13 @@ mod tests {
             recipients: vec![crate::QueuedRecipient { address: "c@d.test".into(), ..Default::default() }],
             ..Default::default()
         });
-        let text = String::from_utf8(trailer(&[place, mail], 0)).unwrap();
+        let octets = trailer(&[place, mail], 0);
+        let [Op::Place { account, mailbox, received_at, .. }, Op::Enqueue(mail)] = &orders_of(&octets)[..] else {
+            panic!()
+        };
+        assert_eq!((account.0, mailbox, *received_at), (4, &MailboxRef::Named("INBOX".into()), 12));
+        assert_eq!((mail.sender.as_str(), mail.recipients[0].address.as_str()), ("a@b.test", "c@d.test"));
+        let text = String::from_utf8(octets).unwrap();
         assert_eq!(
             text,
             r#"{"places":[{"account":4,"mailbox":"INBOX","received_at":12,"flags":0,"prefix":"Return-Path: <>\r\n"}],"mails":[{"sender":"a@b.test","recipients":["c@d.test"],"expires":0}]}"#

@@ -58,9 +58,25 @@ pub(crate) fn segment_header(segment: i64, first_record: u64) -> [u8; SEGMENT_HE
 
 /// Whether these octets begin the segment of this number.
 pub(crate) fn is_header_of(segment: i64, octets: &[u8; SEGMENT_HEADER_LEN]) -> bool {
+    first_record(segment, octets).is_some()
+}
+
+/// Where the first record is, if these octets begin the segment of this number.
+pub(crate) fn first_record(segment: i64, octets: &[u8; SEGMENT_HEADER_LEN]) -> Option<u64> {
     let mut first_record = [0; 8];
     first_record.copy_from_slice(&octets[16..24]);
-    *octets == segment_header(segment, u64::from_le_bytes(first_record))
+    let first_record = u64::from_le_bytes(first_record);
+    (*octets == segment_header(segment, first_record)).then_some(first_record)
+}
+
+/// Whether a shared segment of this number has a record in it.
+pub(crate) fn is_used(segment: i64, file: &SegmentFile) -> bool {
+    let (mut header, mut record) = ([0; SEGMENT_HEADER_LEN], [0; HEADER_LEN]);
+    let first = SEGMENT_HEADER_LEN as u64;
+    file.read_exact_at(&mut header, 0).is_ok()
+        && file.read_exact_at(&mut record, first).is_ok()
+        && first_record(segment, &header) == Some(first)
+        && Header::parse(&record).is_ok()
 }
 
 /// The name of a segment's file.

@@ -312,16 +312,19 @@ pub(crate) const RULES: &[Rule] = &[
                    UNION ALL SELECT 'body', max(id) FROM bodies \
                    UNION ALL SELECT 'segment', max(id) FROM segments) u \
                LEFT JOIN counters c ON c.name = u.name WHERE ifnull(c.next, 1) <= u.number",
-        mend: "INSERT INTO counters (name, next) SELECT u.name, u.number + 1 FROM ( \
-                   SELECT 'account' AS name, max(id) AS number FROM accounts \
-                   UNION ALL SELECT 'mailbox', max(id) FROM mailboxes \
-                   UNION ALL SELECT 'uidvalidity', max(uidvalidity) FROM mailboxes \
-                   UNION ALL SELECT 'email', max(max(email), max(thread)) FROM messages \
-                   UNION ALL SELECT 'mail', max(id) FROM mails \
-                   UNION ALL SELECT 'recipient', max(id) FROM recipients \
-                   UNION ALL SELECT 'body', max(id) FROM bodies \
-                   UNION ALL SELECT 'segment', max(id) FROM segments) u WHERE u.number IS NOT NULL \
-               ON CONFLICT (name) DO UPDATE SET next = max(next, excluded.next)",
+        mend: RAISE_NUMBERS,
         mending: "raised",
     },
 ];
+
+/// Raises what comes next above everything that is there.
+pub(crate) const RAISE_NUMBERS: &str = "INSERT INTO counters (name, next) SELECT u.name, u.number + 1 FROM ( \
+     SELECT 'account' AS name, max(id) AS number FROM accounts \
+     UNION ALL SELECT 'mailbox', max(id) FROM mailboxes \
+     UNION ALL SELECT 'uidvalidity', max(uidvalidity) FROM mailboxes \
+     UNION ALL SELECT 'email', max(max(email), max(thread)) FROM messages \
+     UNION ALL SELECT 'mail', max(id) FROM mails \
+     UNION ALL SELECT 'recipient', max(id) FROM recipients \
+     UNION ALL SELECT 'body', max(id) FROM bodies \
+     UNION ALL SELECT 'segment', max(id) FROM segments) u WHERE u.number IS NOT NULL \
+     ON CONFLICT (name) DO UPDATE SET next = max(next, excluded.next)";

@@ -21,6 +21,7 @@ mod ledger;
 mod mail;
 mod mailboxes;
 mod moving;
+mod rebuilding;
 mod replay;
 mod spool;
 mod states;
@@ -212,6 +213,11 @@ fn open_segment(conn: &Connection) -> rusqlite::Result<Option<(i64, u64)>> {
 
 pub(crate) fn has_segment(conn: &Connection, segment: i64) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM segments WHERE id = ?1")?.exists(params![segment])
+}
+
+/// The number that the next segment would have.
+pub(crate) fn next_segment(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.prepare_cached("SELECT next FROM counters WHERE name = 'segment'")?.query_row([], |row| row.get(0))
 }
 
 /// Whether anybody keeps mail here.

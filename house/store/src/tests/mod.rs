@@ -15,6 +15,7 @@ mod mailboxes;
 mod migrating;
 mod model;
 mod moving;
+mod rebuilding;
 mod searching;
 mod spool;
 mod stating;

@@ -187,6 +187,11 @@ impl Writer {
         Ok(outcome)
     }
 
+    /// Whether it has not been closed.
+    pub(crate) fn is_running(&self) -> bool {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Carries out what has been sent, then ends the threads. The second call does nothing.
     pub(crate) fn close(&self) {
         let mut guard = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
