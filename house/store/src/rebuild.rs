@@ -85,7 +85,7 @@ pub struct Rebuilt {
     pub left_out: u64,
     /// Damage, at most [`PROBLEMS_MAX`](crate::PROBLEMS_MAX) sentences.
     pub damage: Vec<String>,
-    /// Where the old index is now, and segments with damage; `None` when nothing was changed.
+    /// Where the old index is now, and segments with damage; `None` where there was none, or nothing was changed.
     pub kept: Option<PathBuf>,
     /// Whether accounts and names of mailboxes were known from the old index or the register.
     pub has_names: bool,
@@ -134,7 +134,7 @@ pub fn rebuild(dir: impl AsRef<Path>, order: &Rebuilding, mut tell: impl FnMut(S
     rebuilt.damage.extend(flaws.into_iter().map(|(_, what)| what));
     rebuilt.damage.truncate(crate::PROBLEMS_MAX);
     if !order.dry_run {
-        rebuilt.kept = Some(put_in_place(dir, &beside, &damaged, (order.clock)())?);
+        rebuilt.kept = put_in_place(dir, &beside, &damaged, (order.clock)())?;
         info!("the index in {} is made anew: {} messages", dir.display(), rebuilt.messages);
     }
     Ok(rebuilt)
@@ -197,8 +197,8 @@ fn database_files(dir: &Path) -> [PathBuf; 3] {
     ["-wal", "-shm", ""].map(|end| dir.join(format!("{DATABASE}{end}")))
 }
 
-/// The old index aside, the new one in its place.
-fn put_in_place(dir: &Path, beside: &Path, damaged: &HashSet<i64>, now: i64) -> Result<PathBuf, OpenError> {
+/// The old index aside, the new one in its place. Gives where that is, if there is something.
+fn put_in_place(dir: &Path, beside: &Path, damaged: &HashSet<i64>, now: i64) -> Result<Option<PathBuf>, OpenError> {
     let kept = dir.join(format!("before-rebuild-{now}"));
     DirBuilder::new().recursive(true).mode(0o700).create(&kept).map_err(OpenError::io(&kept))?;
     for segment in damaged {
@@ -221,5 +221,7 @@ fn put_in_place(dir: &Path, beside: &Path, damaged: &HashSet<i64>, now: i64) -> 
     std::fs::rename(&made, dir.join(DATABASE)).map_err(OpenError::io(&made))?;
     RealDisk.sync_dir(dir).map_err(OpenError::io(dir))?;
     std::fs::remove_dir_all(beside).map_err(OpenError::io(beside))?;
-    Ok(kept)
+    // Only where it is empty.
+    let is_empty = std::fs::remove_dir(&kept).is_ok();
+    Ok((!is_empty).then_some(kept))
 }
