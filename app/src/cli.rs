@@ -605,6 +605,27 @@ pub enum StoreCommand {
         #[command(flatten)]
         at: Where,
     },
+    /// Make a new index (store.db) of the mail in seg/, where the old one is lost or beyond repair.
+    ///
+    /// Every message that is whole comes back as it was delivered, into the mailbox it was delivered to: unread, unless it was filed as
+    /// read. What has become of it since only the lost index knew: what was moved is where it came in, and what was deleted is back where its
+    /// room had not been given away yet. Accounts, aliases and names of mailboxes come from what can be read of the old index, or from its
+    /// copy register.db. Mail for elsewhere that is not too old waits in the queue, held, for it may have been delivered. Mail programs
+    /// fetch everything anew. The old index is kept, and seg/ is not touched. Exit code 1 if something was damaged.
+    #[command(after_help = "Examples:
+  packetboat store rebuild --dry-run    (with the server stopped)
+  packetboat store rebuild
+  packetboat queue list                 (then: queue release or queue drop)")]
+    Rebuild {
+        /// Say what would be found and change nothing. What was read is kept, so that rebuilding is quick afterwards.
+        #[arg(long)]
+        dry_run: bool,
+        /// Also where the present index can be read: what it knows of flags and folders is given up.
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        at: Where,
+    },
 }
 
 /// What other programs keep mail in.

@@ -13,7 +13,8 @@ pub use app_passwords::LastUses;
 use crate::archives::{self, Export, Import, Progress};
 use crate::ban_book;
 use crate::control::{
-    AccountLine, AliasLine, Answer, AttemptLine, DomainLine, QueueChange, QueueLine, RecipientLine, Request, Which,
+    AccountLine, AliasLine, Answer, AttemptLine, DomainLine, QueueChange, QueueLine, RebuiltLine, RebuiltStore,
+    RecipientLine, Request, Which,
 };
 use crate::house::{House, HouseError, installation_secret, read_directory, read_usable_directory, unix_now};
 use crate::judgement::Judgement;
@@ -145,6 +146,43 @@ pub async fn answer_offline_telling(
 /// When it cannot be opened at all.
 pub fn repair(data_dir: &Path) -> Result<Answer, HouseError> {
     Ok(findings(&store::repair(data_dir)?))
+}
+
+/// Makes the index of a store that nobody has open anew, from what lies in its segments.
+///
+/// # Errors
+/// When segments cannot be read, or the index is of use as it is.
+pub fn rebuild(
+    data_dir: &Path,
+    dry_run: bool,
+    force: bool,
+    mut tell: impl FnMut(&Progress),
+) -> Result<Answer, HouseError> {
+    let unknown_record = AccountRecord::new(None, unix_now()).write();
+    let order = store::Rebuilding { dry_run, force, unknown_record, clock: unix_now };
+    let rebuilt = store::rebuild(data_dir, &order, |step| {
+        let mailbox = if step.is_reading { "found" } else { "in their places" }.into();
+        tell(&Progress { mailbox, messages: step.messages, done: step.done, total: step.total });
+    })?;
+    let line = |account: store::RebuiltAccount| RebuiltLine {
+        address: account.name,
+        messages: account.messages,
+        bytes: account.octets,
+        unknown: account.is_unknown,
+    };
+    Ok(Answer::Rebuilt(Box::new(RebuiltStore {
+        dry_run,
+        segments: rebuilt.segments,
+        messages: rebuilt.messages,
+        bytes: rebuilt.octets,
+        accounts: rebuilt.accounts.into_iter().map(line).collect(),
+        held: rebuilt.held,
+        expired: rebuilt.expired,
+        left_out: rebuilt.left_out,
+        names_known: rebuilt.has_names,
+        damage: rebuilt.damage,
+        kept: rebuilt.kept,
+    })))
 }
 
 /// Makes people who are not there yet, and their domains.

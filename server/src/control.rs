@@ -294,6 +294,8 @@ pub enum Answer {
         /// What is wrong, a sentence each.
         wrong: Vec<String>,
     },
+    /// The index was made anew, or would be.
+    Rebuilt(Box<RebuiltStore>),
     /// How far it has come; the answer is still to follow.
     Progress(archives::Progress),
     /// Mail was brought or put on a disk.
@@ -305,6 +307,46 @@ pub enum Answer {
         /// Whether what was named does not exist.
         missing: bool,
     },
+}
+
+/// What a rebuilding of the index found, and did or would do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RebuiltStore {
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+    /// Segments that were read.
+    pub segments: u64,
+    /// Messages in mailboxes.
+    pub messages: u64,
+    /// Octets of these.
+    pub bytes: u64,
+    /// Who has them.
+    pub accounts: Vec<RebuiltLine>,
+    /// Recipients of mails that wait in the queue, held.
+    pub held: u64,
+    /// Mails for elsewhere that have expired and are not queued again.
+    pub expired: u64,
+    /// Messages of accounts that had been removed.
+    pub left_out: u64,
+    /// Whether accounts and names of mailboxes were known.
+    pub names_known: bool,
+    /// What is damaged, a sentence each.
+    pub damage: Vec<String>,
+    /// Where the old index is now.
+    pub kept: Option<PathBuf>,
+}
+
+/// An account of a rebuilt index.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RebuiltLine {
+    /// Its address.
+    pub address: String,
+    /// Messages it holds.
+    pub messages: u64,
+    /// Octets it holds.
+    pub bytes: u64,
+    /// Its address was guessed from its mail; it has no password.
+    pub unknown: bool,
 }
 
 /// An account in a list.

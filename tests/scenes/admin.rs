@@ -1,5 +1,6 @@
 //! The administrator's commands, with the server running and without.
 
+use super::imap::{bob, select};
 use super::{deliver, dev, log_in};
 use serde_json::Value;
 use std::process::Output;
@@ -59,6 +60,43 @@ fn the_store_checks_clean_running_and_stopped() {
     }
     let repair = server.command(&["store", "check", "--repair"]);
     assert!(repair.status.success(), "{}", text(&repair));
+}
+
+#[test]
+fn mail_comes_back_when_the_index_is_lost() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path().join("data");
+    let mut server = harness::Server::dev_in(super::BINARY, &data, &[]);
+    deliver(&server, "a@far.example", "bob@hamburger.test", b"Subject: one\r\n\r\nhungry\r\n");
+    let mut imap = bob(&server);
+    imap.play("C: a CREATE Menus\nS: a OK ~\nC: b APPEND Menus (\\Flagged) {4+}\nC: Soup\nS: b OK ~");
+    select(&mut imap, 1);
+    imap.play("C: c STORE 1 +FLAGS.SILENT (\\Seen)\nS: c OK ~\nC: d STATUS Menus (UIDVALIDITY)");
+    let before = imap.expect("* STATUS Menus (UIDVALIDITY ~)");
+    let refused = server.command(&["store", "rebuild"]);
+    assert!(text(&refused).contains("stop it first"), "{}", text(&refused));
+    server.stop();
+    assert!(!server.command(&["store", "rebuild"]).status.success(), "the index can be read");
+
+    std::fs::remove_file(data.join("store.db")).expect("it was there");
+    let dry = json(&server.command(&["store", "rebuild", "--dry-run", "--json"]));
+    assert_eq!((&dry["rebuilt"]["messages"], &dry["rebuilt"]["dry_run"]), (&Value::from(2), &Value::from(true)));
+    let rebuilt = server.command(&["store", "rebuild"]);
+    assert!(rebuilt.status.success() && text(&rebuilt).contains("2 messages"), "{}", text(&rebuilt));
+    let check = server.command(&["store", "check"]);
+    assert!(check.status.success(), "{}", text(&check));
+
+    let server = harness::Server::dev_in(super::BINARY, &data, &[]);
+    let mut imap = bob(&server);
+    select(&mut imap, 1);
+    imap.play(
+        "C: a FETCH 1 (FLAGS BODY.PEEK[TEXT])\nS: * 1 FETCH (FLAGS () BODY[TEXT] {8}\nS: hungry\nS: )\nS: a OK ~",
+    );
+    imap.play("C: b STATUS Menus (MESSAGES UNSEEN)\nS: * STATUS Menus (MESSAGES 1 UNSEEN 1)\nS: b OK ~\nC: c STATUS Menus (UIDVALIDITY)");
+    assert_ne!(imap.expect("* STATUS Menus (UIDVALIDITY ~)"), before, "clients begin anew");
+    imap.play("S: c OK ~");
+    deliver(&server, "a@far.example", "bob@hamburger.test", b"Subject: two\r\n\r\nhungry\r\n");
+    imap.play("C: d NOOP\nS: * 2 EXISTS\nS: d OK ~");
 }
 
 #[test]

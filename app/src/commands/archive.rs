@@ -77,7 +77,7 @@ fn tell(summary: &Summary, what: &str) -> Result<(), Failure> {
 
 /// A line on the terminal that says how far it has come; nothing where standard error is none.
 #[derive(Default)]
-struct Bar {
+pub(super) struct Bar {
     is_shown: bool,
 }
 
@@ -85,7 +85,7 @@ impl Bar {
     /// Its width in characters.
     const WIDTH: usize = 30;
 
-    fn show(&mut self, progress: &Progress) {
+    pub(super) fn show(&mut self, progress: &Progress) {
         if !std::io::stderr().is_terminal() {
             return;
         }
@@ -101,7 +101,7 @@ impl Bar {
         self.is_shown = true;
     }
 
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         if self.is_shown {
             eprint!("\r\x1b[K");
         }

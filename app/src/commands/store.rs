@@ -1,11 +1,16 @@
-//! `packetboat store`: verify, mend, tidy.
+//! `packetboat store`: verify, mend, tidy, make anew.
 
+use super::archive::Bar;
 use super::ask::{ask, place, running};
 use super::directory::done;
 use crate::cli::{StoreCommand, Where};
 use crate::failure::Failure;
 use crate::output;
-use server::control::{Answer, Request};
+use server::control::{Answer, RebuiltLine, RebuiltStore, Request};
+use std::path::PathBuf;
+
+/// So many accounts are listed for people; more are for programs.
+const ACCOUNTS_SHOWN: usize = 100;
 
 /// Runs the command.
 pub fn run(command: StoreCommand) -> Result<(), Failure> {
@@ -16,14 +21,89 @@ pub fn run(command: StoreCommand) -> Result<(), Failure> {
             answer if at.json => output::json(&answer),
             answer => done(&answer),
         },
+        StoreCommand::Rebuild { dry_run, force, at } => rebuild(&at, dry_run, force),
     }
 }
 
-fn repair(at: &Where) -> Result<(), Failure> {
+/// The data directory, of a server that is not running.
+fn stopped(at: &Where) -> Result<PathBuf, Failure> {
     let (data_dir, ..) = place(at)?;
-    if running(&data_dir, &Request::Ping)?.is_some() {
-        return Err(Failure::Failed("a server is running on this store; stop it first".into()));
+    match running(&data_dir, &Request::Ping)? {
+        Some(_) => Err(Failure::Failed("a server is running on this store; stop it first".into())),
+        None => Ok(data_dir),
     }
+}
+
+fn rebuild(at: &Where, dry_run: bool, force: bool) -> Result<(), Failure> {
+    let data_dir = stopped(at)?;
+    let mut bar = Bar::default();
+    let answer = server::admin::rebuild(&data_dir, dry_run, force, |progress| bar.show(progress));
+    bar.clear();
+    let answer = answer.map_err(|error| Failure::Failed(error.to_string()))?;
+    let Answer::Rebuilt(rebuilt) = &answer else {
+        return done(&answer);
+    };
+    match at.json {
+        true => output::json(&answer)?,
+        false => tell(rebuilt)?,
+    }
+    if rebuilt.damage.is_empty() { Ok(()) } else { Err(Failure::Told(1)) }
+}
+
+/// What was found, and what is to be done now.
+fn tell(rebuilt: &RebuiltStore) -> Result<(), Failure> {
+    let RebuiltStore { dry_run, segments, messages, bytes, accounts, held, expired, left_out, .. } = rebuilt;
+    let verb = if *dry_run { "would be" } else { "are" };
+    let octets = output::size(*bytes);
+    output::say(&format!(
+        "{messages} messages ({octets}) {verb} in their mailboxes again; segments read: {segments}."
+    ))?;
+    let figures = |line: &RebuiltLine| {
+        let note = if line.unknown { "address guessed from its mail" } else { "" };
+        vec![line.address.clone(), line.messages.to_string(), output::size(line.bytes), note.to_owned()]
+    };
+    if accounts.len() <= ACCOUNTS_SHOWN {
+        output::say(&output::table(&["account", "messages", "size", ""], accounts.iter().map(figures)))?;
+    } else {
+        output::say(&format!("They are of {} accounts; --json lists them.", accounts.len()))?;
+    }
+    if accounts.iter().any(|line| line.unknown) {
+        output::say(
+            "Accounts whose address is guessed have no password: `packetboat domain add`, `packetboat account passwd`. Mailboxes \
+             of theirs whose names are lost are below Recovered.",
+        )?;
+    }
+    output::say(
+        "They are as they were delivered: flags, moves and deletions since then are lost. Mail programs fetch everything anew.",
+    )?;
+    if !rebuilt.names_known {
+        output::say("Neither the old index nor register.db could be read: domains and aliases are lost, too.")?;
+    }
+    if *held > 0 {
+        output::say(&format!(
+            "{held} recipients {verb} in the queue, held, for their mail may have been delivered: see `packetboat queue list`, then \
+             `queue release` or `queue drop`."
+        ))?;
+    }
+    if *expired > 0 {
+        output::say(&format!(
+            "{expired} mails for elsewhere are too old to be still on their way; they are not queued."
+        ))?;
+    }
+    if *left_out > 0 {
+        output::say(&format!("{left_out} messages are of accounts that had been removed; they are left out."))?;
+    }
+    if let Some(kept) = &rebuilt.kept {
+        output::say(&format!("What there was before is in {}.", kept.display()))?;
+    }
+    if !rebuilt.damage.is_empty() {
+        output::say("Damaged:")?;
+    }
+    rebuilt.damage.iter().try_for_each(|what| output::say(&format!("- {}", output::printable(what))))
+}
+
+fn repair(at: &Where) -> Result<(), Failure> {
+    let data_dir = stopped(at)?;
     let answer = server::admin::repair(&data_dir).map_err(|error| Failure::Failed(error.to_string()))?;
     findings(at, answer)
 }
