@@ -531,9 +531,10 @@ fn each_within(
     let mut statement = moment.prepare_cached(&sql)?;
     for stretch in uids.chunk_by(|one, two| two.0.saturating_sub(one.0) <= GAP_MAX) {
         let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { continue };
+        let is_named = |uid: Uid| last.0 - first.0 == stretch.len() as u32 - 1 || stretch.binary_search(&uid).is_ok();
         let mut rows = statement.query(params![mailbox.0, first.0, last.0])?;
         while let Some(row) = rows.next()? {
-            if stretch.binary_search(&Uid(row.get(0)?)).is_ok() && take(row, &mut states)?.is_break() {
+            if is_named(Uid(row.get(0)?)) && take(row, &mut states)?.is_break() {
                 return Ok(());
             }
         }

@@ -127,7 +127,7 @@ impl House {
             Ask::Fetch(fetch) => {
                 let here = fetch.uids.iter().filter(|uid| self.messages.contains_key(uid));
                 let message = |uid| Message { uid, flags: self.flags(uid), ..Message::default() };
-                Answer::Fetched(Fetched { messages: here.map(message).collect(), looked_until: None })
+                Answer::Fetched(Fetched { messages: here.map(message).collect(), ..Fetched::default() })
             }
             Ask::Store(store) => {
                 let (here, gone): (Vec<u32>, Vec<u32>) =

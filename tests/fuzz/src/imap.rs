@@ -127,6 +127,7 @@ fn answer(ask: &Ask, mood: u64, nth: usize) -> Answer {
         }),
         Ask::Fetch(fetch) => Answer::Fetched(Fetched {
             messages: fetch.uids.iter().take(3).map(|uid| message(uid, fetch)).collect(),
+            octets: OCTETS.to_vec(),
             looked_until: fetch.uids.iter().nth(2),
         }),
         Ask::Read { from, to, .. } if from % 2 == 1 => Answer::Sent((to - from).min(3)),
@@ -215,9 +216,11 @@ fn selected(count: u32) -> Selected {
     }
 }
 
+const OCTETS: &[u8] = b"a\0b";
+
 fn message(uid: u32, fetch: &Fetch) -> Message {
     let content = |at: usize| match at % 4 {
-        0 => Content::Octets(b"a\0b".to_vec()),
+        0 => Content::Octets(Excerpt::since(0, OCTETS)),
         1 => Content::Stretch { reader: 1, from: 0, to: 7 },
         2 => Content::Nil,
         _ => Content::UnknownEncoding,

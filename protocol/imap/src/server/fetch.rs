@@ -13,7 +13,7 @@
 //! octets cannot be had ends the connection, never the literal.
 //! Not here: where the octets come from (house).
 
-use super::ask::{Answer, Ask, Content, FETCH_BATCH_MAX, Fetch, Fetched, Message, Refusal};
+use super::ask::{Answer, Ask, Content, Excerpt, FETCH_BATCH_MAX, Fetch, Fetched, Message, Refusal};
 use super::stage::{Flow, Member, Pending, Stage, Then, Turn};
 use super::stretch::{Broken, Stretch};
 use super::{Server, refusal};
@@ -22,7 +22,6 @@ use crate::command::{self, Window};
 use crate::fetch::{Form, Item};
 use crate::reply::{Code, Pen, Reply};
 use crate::set::NumberSet;
-use std::collections::VecDeque;
 
 /// A FETCH under way.
 #[derive(Debug)]
@@ -33,9 +32,13 @@ pub(super) struct FetchWork {
     fetch: Fetch,
     /// Of each item with content its name, as it stands before that.
     names: Vec<Vec<u8>>,
-    /// What the house has given and was not written yet.
-    messages: VecDeque<Message>,
-    /// The message that is written right now.
+    /// What the house has given.
+    messages: Vec<Message>,
+    /// What of it is sent as it is.
+    octets: Vec<u8>,
+    /// The first message that was not written to its end yet.
+    at: usize,
+    /// How far it was written.
     partway: Option<Partway>,
     /// Something is gone that was asked for.
     missing: bool,
@@ -44,10 +47,9 @@ pub(super) struct FetchWork {
     then: Option<Then>,
 }
 
-/// A message, and how far it was written.
+/// How far a message was written.
 #[derive(Debug)]
 struct Partway {
-    message: Message,
     /// The next item.
     item: usize,
     /// The next section.
@@ -61,7 +63,8 @@ struct Partway {
 impl FetchWork {
     pub(super) fn new(left: NumberSet, fetch: Fetch, reply: Reply) -> Self {
         let names = fetch.items.iter().filter(|item| has_content(item)).map(content_name).collect();
-        FetchWork { left, fetch, names, messages: VecDeque::new(), partway: None, missing: false, reply, then: None }
+        let (messages, octets, at, partway) = (Vec::new(), Vec::new(), 0, None);
+        FetchWork { left, fetch, names, messages, octets, at, partway, missing: false, reply, then: None }
     }
 
     /// For messages that are told unasked.
@@ -143,6 +146,7 @@ impl Server {
 
     /// Asks for the next batch, or ends.
     pub(super) fn fetch_begin(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork) -> Stage {
+        (work.messages, work.octets, work.at) = (Vec::new(), Vec::new(), 0);
         if work.left.is_empty() {
             if let Some(then) = work.then {
                 return self.go_on(member, turn, then);
@@ -174,36 +178,36 @@ impl Server {
         let answered = asked.difference(&work.left);
         let complete = fetched.messages.len() as u64 == answered.count();
         work.missing |= !complete && work.fetch.changed_since.is_none() && !turn.uid;
-        work.messages = fetched.messages.into();
+        (work.messages, work.octets) = (fetched.messages, fetched.octets);
         self.fetch_on(member, turn, work)
     }
 
     /// Writes until a piece is full, a stretch must be read, or the batch is at its end.
     pub(super) fn fetch_on(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork) -> Stage {
         loop {
-            if let Some(mut partway) = work.partway.take() {
-                if let Some(stretch) = partway.stretch {
-                    work.partway = Some(partway);
-                    return self.await_answer(member, turn, stretch.ask(), Pending::Read(work));
-                }
-                self.write_items(&member, &turn, &mut work, &mut partway);
-                if partway.stretch.is_some() {
-                    work.partway = Some(partway);
-                }
-                continue;
+            if let Some(stretch) = work.partway.as_ref().and_then(|partway| partway.stretch) {
+                return self.await_answer(member, turn, stretch.ask(), Pending::Read(work));
             }
-            if self.piece_is_full() {
+            if work.partway.is_none() && self.piece_is_full() {
                 return Stage::Flowing { member, turn, flow: Box::new(Flow::Fetch(Box::new(work))) };
             }
-            let Some(message) = work.messages.pop_front() else { return self.fetch_begin(member, turn, work) };
-            if let Some(first) = self.write_opening(&member, &turn, &work, &message) {
-                work.partway = Some(Partway { message, item: 0, section: 0, first, stretch: None });
+            let Some(message) = work.messages.get(work.at) else { return self.fetch_begin(member, turn, work) };
+            let begun = || {
+                let first = self.write_opening(&member, &turn, &work.fetch, message)?;
+                Some(Partway { item: 0, section: 0, first, stretch: None })
+            };
+            work.partway = work.partway.take().or_else(begun);
+            if work.partway.is_some() {
+                self.write_items(&member, &turn, &mut work);
+            }
+            if work.partway.is_none() {
+                work.at += 1;
             }
         }
     }
 
     /// `* 12 FETCH (`; says whether nothing stands behind it yet. `None` for a message that the client does not know.
-    fn write_opening(&mut self, member: &Member, turn: &Turn, work: &FetchWork, message: &Message) -> Option<bool> {
+    fn write_opening(&mut self, member: &Member, turn: &Turn, fetch: &Fetch, message: &Message) -> Option<bool> {
         let number = member.mailbox.as_ref()?.view.number_of(message.uid)?;
         if member.enabled.uid_only {
             self.pen().word("* ").number(message.uid).word(" UIDFETCH (");
@@ -211,50 +215,52 @@ impl Server {
         }
         let mut pen = self.pen();
         pen.word("* ").number(number).word(" FETCH (");
-        let told = turn.uid && !work.fetch.items.contains(&Item::Uid);
+        let told = turn.uid && !fetch.items.contains(&Item::Uid);
         if told {
             pen.word("UID ").number(message.uid);
         }
         Some(!told)
     }
 
-    /// Writes items until a stretch must be read, or the message is at its end.
-    fn write_items(&mut self, member: &Member, turn: &Turn, work: &mut FetchWork, partway: &mut Partway) {
-        while let Some(item) = work.fetch.items.get(partway.item) {
+    /// Writes items until a stretch must be read, or the message is at its end: then there is no way any more.
+    fn write_items(&mut self, member: &Member, turn: &Turn, work: &mut FetchWork) {
+        let FetchWork { fetch, names, messages, octets, at, partway: way, reply, .. } = work;
+        let (Some(message), Some(partway)) = (messages.get(*at), way.as_mut()) else { return };
+        while let Some(item) = fetch.items.get(partway.item) {
             partway.item += 1;
             let mut pen = Pen(&mut self.said);
             pen.gap(&mut partway.first);
             if has_content(item) {
-                let content = partway.message.sections.get_mut(partway.section);
-                pen.formed(work.names.get(partway.section).map_or(&[], Vec::as_slice));
+                let content = message.sections.get(partway.section).copied().unwrap_or(Content::Nil);
+                pen.formed(names.get(partway.section).map_or(&[], Vec::as_slice));
                 partway.section += 1;
-                let content = content.map_or(Content::Nil, |content| std::mem::replace(content, Content::Nil));
                 if content == Content::UnknownEncoding {
-                    work.reply = refusal::reply_to(Refusal::UnknownEncoding);
+                    *reply = refusal::reply_to(Refusal::UnknownEncoding);
                 }
-                partway.stretch = write_content(&mut pen, item, &content);
+                partway.stretch = write_content(&mut pen, item, content, octets);
                 self.says_content = true;
                 if partway.stretch.is_some() {
                     return;
                 }
             } else {
-                write_item(&mut pen, item, &partway.message);
+                write_item(&mut pen, item, message, octets);
             }
         }
         let mut pen = Pen(&mut self.said);
-        let wants = |wanted: &Item| work.fetch.items.contains(wanted);
-        if partway.message.seen_now && !wants(&Item::Flags) {
-            pen.gap(&mut partway.first).word("FLAGS ").flags(&partway.message.flags);
+        let wants = |wanted: &Item| fetch.items.contains(wanted);
+        if message.seen_now && !wants(&Item::Flags) {
+            pen.gap(&mut partway.first).word("FLAGS ").flags(&message.flags);
         }
         if member.enabled.condstore && !wants(&Item::ModSeq) {
-            pen.gap(&mut partway.first).word("MODSEQ (").number(partway.message.modseq).word(")");
+            pen.gap(&mut partway.first).word("MODSEQ (").number(message.modseq).word(")");
         }
         // RFC 9051 §7.5.2: a flag that changes by itself is told with the UID.
-        let tells_uid = partway.message.seen_now && !turn.uid && !wants(&Item::Uid);
+        let tells_uid = message.seen_now && !turn.uid && !wants(&Item::Uid);
         if tells_uid && (member.enabled.rev2 || member.enabled.qresync) {
-            pen.gap(&mut partway.first).word("UID ").number(partway.message.uid);
+            pen.gap(&mut partway.first).word("UID ").number(message.uid);
         }
         pen.word(")").end();
+        *way = None;
     }
 
     /// Octets of a stretch came, or have gone.
@@ -293,7 +299,8 @@ impl Window {
     }
 }
 
-fn write_item(pen: &mut Pen<'_>, item: &Item, message: &Message) {
+fn write_item(pen: &mut Pen<'_>, item: &Item, message: &Message, octets: &[u8]) {
+    let formed = |excerpt: Option<Excerpt>| excerpt.map_or(&b"NIL"[..], |excerpt| excerpt.of(octets));
     match item {
         Item::Flags => pen.word("FLAGS ").flags(&message.flags),
         Item::Uid => pen.word("UID ").number(message.uid),
@@ -307,9 +314,9 @@ fn write_item(pen: &mut Pen<'_>, item: &Item, message: &Message) {
             Some(date) => pen.word("SAVEDATE ").moment(date),
             None => pen.word("SAVEDATE NIL"),
         },
-        Item::Envelope => formed(pen.word("ENVELOPE "), message.envelope.as_deref()),
-        Item::Body => formed(pen.word("BODY "), message.body.as_deref()),
-        Item::BodyStructure => formed(pen.word("BODYSTRUCTURE "), message.body_structure.as_deref()),
+        Item::Envelope => pen.word("ENVELOPE ").formed(formed(message.envelope)),
+        Item::Body => pen.word("BODY ").formed(formed(message.body)),
+        Item::BodyStructure => pen.word("BODYSTRUCTURE ").formed(formed(message.body_structure)),
         Item::EmailId => match &message.email_id {
             Some(id) => pen.word("EMAILID ").object_id(id.as_str()),
             None => pen.word("EMAILID NIL"),
@@ -321,13 +328,6 @@ fn write_item(pen: &mut Pen<'_>, item: &Item, message: &Message) {
         Item::Preview { .. } => pen.word("PREVIEW ").nstring(message.preview.as_deref().map(str::as_bytes)),
         Item::Section(_) | Item::BinarySize(_) => pen,
     };
-}
-
-fn formed<'a, 'b>(pen: &'a mut Pen<'b>, octets: Option<&[u8]>) -> &'a mut Pen<'b> {
-    match octets {
-        Some(octets) => pen.formed(octets),
-        None => pen.word("NIL"),
-    }
 }
 
 /// Whether it is an item behind which content stands.
@@ -348,13 +348,14 @@ fn content_name(item: &Item) -> Vec<u8> {
 }
 
 /// Writes what a section consists of; what is left of a stretch comes behind it.
-fn write_content(pen: &mut Pen<'_>, item: &Item, content: &Content) -> Option<Stretch> {
+fn write_content(pen: &mut Pen<'_>, item: &Item, content: Content, octets: &[u8]) -> Option<Stretch> {
     let binary = matches!(item, Item::Section(section) if section.form == Form::Binary);
     match content {
-        Content::Octets(octets) if octets.is_empty() => {
+        Content::Octets(excerpt) if excerpt.of(octets).is_empty() => {
             pen.word("\"\"");
         }
-        Content::Octets(octets) => {
+        Content::Octets(excerpt) => {
+            let octets = excerpt.of(octets);
             let size = octets.len() as u64;
             match binary && memchr::memchr(0, octets).is_some() {
                 true => pen.literal8_head(size).formed(octets),
@@ -362,7 +363,7 @@ fn write_content(pen: &mut Pen<'_>, item: &Item, content: &Content) -> Option<St
             };
         }
         Content::Stretch { .. } => {
-            let stretch = Stretch::of(content);
+            let stretch = Stretch::of(&content);
             // What will be in it is not known yet.
             match (stretch, binary) {
                 (None, _) => pen.word("\"\""),
@@ -372,7 +373,7 @@ fn write_content(pen: &mut Pen<'_>, item: &Item, content: &Content) -> Option<St
             return stretch;
         }
         Content::Size(octets) => {
-            pen.number(*octets);
+            pen.number(octets);
         }
         Content::Nil | Content::UnknownEncoding => {
             pen.word(if binary || matches!(item, Item::Section(_)) { "NIL" } else { "0" });

@@ -125,31 +125,32 @@ impl Server {
                 Some(url) => {
                     return self.await_answer(member, turn, Ask::FetchUrl(Box::new(url)), Pending::FetchUrl(work));
                 }
-                None => self.write_fetched(&mut work, &Content::Nil),
+                None => self.write_fetched(&mut work, Content::Nil, &[]),
             }
         }
     }
 
     pub(super) fn url_fetched(&mut self, member: Box<Member>, turn: Turn, mut work: UrlWork, answer: Answer) -> Stage {
         match answer {
-            Answer::FetchedUrl(content) => self.write_fetched(&mut work, &content),
+            Answer::FetchedUrl { content, octets } => self.write_fetched(&mut work, content, &octets),
             Answer::Refused(Refusal::Unavailable) => {
                 return self.finish(member, turn, reply_to(Refusal::Unavailable));
             }
-            _ => self.write_fetched(&mut work, &Content::Nil),
+            _ => self.write_fetched(&mut work, Content::Nil, &[]),
         }
         self.url_fetch_on(member, turn, work)
     }
 
-    fn write_fetched(&mut self, work: &mut UrlWork, content: &Content) {
+    fn write_fetched(&mut self, work: &mut UrlWork, content: Content, octets: &[u8]) {
         self.says_content = true;
         let mut pen = Pen(&mut self.said);
         pen.word("* URLFETCH ").string(&work.current).word(" ");
         match content {
-            Content::Octets(octets) if !octets.is_empty() => {
+            Content::Octets(excerpt) if !excerpt.of(octets).is_empty() => {
+                let octets = excerpt.of(octets);
                 pen.literal_head(octets.len() as u64).formed(octets);
             }
-            Content::Octets(_) | Content::Stretch { .. } => match Stretch::of(content) {
+            Content::Octets(_) | Content::Stretch { .. } => match Stretch::of(&content) {
                 Some(stretch) => {
                     pen.literal_head(stretch.octets());
                     work.stretch = Some(stretch);

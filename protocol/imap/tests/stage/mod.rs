@@ -444,7 +444,9 @@ fn answer(text: &str) -> Result<Answer, String> {
             let (ends, messages): (Vec<&str>, Vec<&str>) =
                 parts.into_iter().partition(|part| part.starts_with("until="));
             let looked_until = ends.first().and_then(|end| end.strip_prefix("until=")?.parse().ok());
-            Answer::Fetched(Fetched { messages: messages.into_iter().map(message).collect(), looked_until })
+            let mut octets = Vec::new();
+            let messages = messages.into_iter().map(|text| message(text, &mut octets)).collect();
+            Answer::Fetched(Fetched { messages, octets, looked_until })
         }
         "octets" => Answer::Octets(unescaped(rest)),
         "sent" => Answer::Sent(rest.parse().expect("a number")),
@@ -489,7 +491,9 @@ fn answer(text: &str) -> Result<Answer, String> {
         },
         "tokens" => Answer::UrlTokens(words.plain.iter().map(|token| Secret::new(unescaped(token))).collect()),
         "url" => {
-            Answer::FetchedUrl(words.in_order.first().and_then(|(key, it)| content(key, it)).unwrap_or(Content::Nil))
+            let mut octets = Vec::new();
+            let content = words.in_order.first().and_then(|(key, it)| content(key, it, &mut octets));
+            Answer::FetchedUrl { content: content.unwrap_or(Content::Nil), octets }
         }
         "namespaces" => {
             let prefixes = |key: &str| {
@@ -657,10 +661,12 @@ fn flagged(text: &str) -> Vec<Flagged> {
 }
 
 /// `12 flags=(\Seen) modseq=5 size=44 body[]=«…» nil=x stretch=1:0:10`: sections in the order they stand.
-fn message(text: &str) -> Message {
+fn message(text: &str, octets: &mut Vec<u8>) -> Message {
     let words = Words::read(text);
     let moment = |key: &str| words.get(key).map(|text| Moment::parse(text.as_bytes()).expect("a date"));
     let id = |key: &str| words.get(key).map(|id| ObjectId::new(id).expect("an id"));
+    let mut formed = |key: &str| words.octets(key).map(|formed| excerpt(&formed, octets));
+    let (envelope, body, body_structure) = (formed("envelope"), formed("body"), formed("structure"));
     Message {
         uid: words.plain[0].parse().expect("a UID"),
         modseq: words.number("modseq", 1),
@@ -668,20 +674,27 @@ fn message(text: &str) -> Message {
         seen_now: words.get("seen_now") == Some("yes"),
         internal_date: moment("date"),
         size: words.number("size", 0),
-        envelope: words.octets("envelope"),
-        body: words.octets("body"),
-        body_structure: words.octets("structure"),
+        envelope,
+        body,
+        body_structure,
         email_id: id("email_id"),
         thread_id: id("thread_id"),
         save_date: moment("saved"),
         preview: words.get("preview").map(str::to_owned),
-        sections: words.in_order.iter().filter_map(|(key, value)| content(key, value)).collect(),
+        sections: words.in_order.iter().filter_map(|(key, value)| content(key, value, octets)).collect(),
     }
 }
 
-fn content(key: &str, value: &str) -> Option<Content> {
+/// Puts something behind octets.
+fn excerpt(some: &[u8], octets: &mut Vec<u8>) -> Excerpt {
+    let start = octets.len();
+    octets.extend_from_slice(some);
+    Excerpt::since(start, octets)
+}
+
+fn content(key: &str, value: &str, octets: &mut Vec<u8>) -> Option<Content> {
     Some(match key {
-        "text" => Content::Octets(unescaped(value)),
+        "text" => Content::Octets(excerpt(&unescaped(value), octets)),
         "nil" => Content::Nil,
         "unknown" => Content::UnknownEncoding,
         "octets" => Content::Size(value.parse().expect("a number")),

@@ -19,7 +19,7 @@ use super::{Desk, Verdict};
 use imap::fetch::{Form, Item, Partial, Section, SectionText};
 use imap::moment::Moment;
 use imap::server::Answer;
-use imap::server::ask::{Content, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED, Refusal};
+use imap::server::ask::{Content, Excerpt, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED, Refusal};
 use imap::structure::{write_body, write_body_structure};
 use message::mime::transfer::{Decoder, Encoding};
 use message::outline::Outline;
@@ -40,7 +40,7 @@ const AT_ONCE: u64 = 32 * 1024;
 /// So many messages are left open at once for those.
 const READERS_MAX: usize = 64;
 
-/// What an envelope or a structure usually needs.
+/// What an envelope, or what else is sent of a message as it is, usually needs.
 const FORMED_USUAL: usize = 512;
 
 /// What stays open between a FETCH and what is read of it.
@@ -328,7 +328,7 @@ impl<'a> Found<'a> {
 impl Batch {
     /// What is in memory.
     fn rows(&self) -> Fetched {
-        Fetched { messages: self.wanted.iter().map(|row| self.message(row)).collect(), looked_until: None }
+        Fetched { messages: self.wanted.iter().map(|row| self.message(row)).collect(), ..Fetched::default() }
     }
 
     fn message(&self, row: &Row) -> Message {
@@ -345,14 +345,13 @@ impl Batch {
 
     /// The same with what has to be looked up.
     fn look(&self, from: usize, store: &Store, reading: Reading) -> Result<Looked, ReadError> {
-        let mut progress =
-            Progress { store, reading, messages: Vec::new(), readers: Vec::new(), octets: 0, header: Vec::new() };
+        let mut progress = Progress::new(store, reading, self.wanted.len() - from);
         let (looked_until, next) = match self.depth {
             Depth::Outline => self.look_at_outlines(from, &mut progress)?,
             Depth::Kept | Depth::Row => self.look_at_rows(from, &mut progress)?,
         };
         let readers = progress.readers.into_iter().map(Arc::new).collect();
-        let fetched = Fetched { messages: progress.messages, looked_until };
+        let fetched = Fetched { messages: progress.messages, octets: progress.octets, looked_until };
         // Where the first had to be waited for nobody knows yet of the others; where later ones had to, the others most likely have to.
         let at_hand = self.kept.get().is_some() && (reading == Reading::AtHand || from == 0);
         Ok(Looked { fetched, readers: Readers { sources: readers, attached: None }, next, at_hand })
@@ -362,9 +361,13 @@ impl Batch {
     fn look_at_outlines(&self, from: usize, progress: &mut Progress<'_>) -> Result<(Option<u32>, usize), ReadError> {
         let rows = &self.wanted[from..];
         let uids: Vec<Uid> = rows.iter().map(|row| row.uid).collect();
-        let (store, mut last) = (progress.store, None);
+        let (store, mut last, mut next) = (progress.store, None, 0);
         store.walk(self.mailbox, &uids, self.breadth(), |sight| {
-            let Ok(at) = rows.binary_search_by_key(&sight.uid(), |row| row.uid) else { return Ok(Continue(())) };
+            // Most often the one behind the last.
+            let here = rows.get(next).filter(|row| row.uid == sight.uid()).map(|_| next);
+            let found = || rows.binary_search_by_key(&sight.uid(), |row| row.uid).ok();
+            let Some(at) = here.or_else(found) else { return Ok(Continue(())) };
+            next = at + 1;
             progress.add(self, &Found::new(rows[at], Known::Sight(sight)))?;
             last = progress.is_enough().then_some(at);
             Ok(if last.is_some() { Break(()) } else { Continue(()) })
@@ -408,14 +411,21 @@ struct Progress<'a> {
     reading: Reading,
     messages: Vec<Message>,
     readers: Vec<Source>,
-    octets: usize,
+    /// What of the messages is sent as it is.
+    octets: Vec<u8>,
     /// For headers from which fields are taken.
     header: Vec<u8>,
 }
 
-impl Progress<'_> {
+impl<'a> Progress<'a> {
+    /// With so many messages before it, though perhaps not to be passed at once.
+    fn new(store: &'a Store, reading: Reading, count: usize) -> Self {
+        let octets = Vec::with_capacity((count * FORMED_USUAL).min(FETCH_OCTETS_WISHED + AT_ONCE as usize));
+        Progress { store, reading, messages: Vec::new(), readers: Vec::new(), octets, header: Vec::new() }
+    }
+
     fn is_enough(&self) -> bool {
-        self.octets >= FETCH_OCTETS_WISHED || self.readers.len() >= READERS_MAX
+        self.octets.len() >= FETCH_OCTETS_WISHED || self.readers.len() >= READERS_MAX
     }
 
     /// One more message, unless it was expunged meanwhile.
@@ -438,14 +448,14 @@ impl Progress<'_> {
                 Item::ThreadId => message.thread_id = Some(convert::thread_id(found.kept()?.thread)),
                 Item::SaveDate => message.save_date = Some(Moment::utc(found.kept()?.saved_at)),
                 Item::Envelope => {
-                    let write =
-                        |out: &mut Vec<u8>| outlined.into_iter().for_each(|outlined| outlined.write_envelope(out));
-                    message.envelope = Some(formed(write));
+                    message.envelope = Some(sections.excerpt(|_, out| {
+                        outlined.into_iter().for_each(|outlined| outlined.write_envelope(out));
+                    }));
                 }
                 Item::Preview { .. } => message.preview = outlined.map(|outlined| outlined.glance().preview.into()),
-                Item::Body => message.body = Some(formed(|out| write_body(sections.outline(), out))),
+                Item::Body => message.body = Some(sections.excerpt(|it, out| write_body(it.outline(), out))),
                 Item::BodyStructure => {
-                    message.body_structure = Some(formed(|out| write_body_structure(sections.outline(), out)));
+                    message.body_structure = Some(sections.excerpt(|it, out| write_body_structure(it.outline(), out)));
                 }
                 Item::Section(section) => message.sections.push(sections.content(section)?),
                 Item::BinarySize(part) => message.sections.push(sections.binary_size(part)?),
@@ -453,16 +463,8 @@ impl Progress<'_> {
                 Item::Flags | Item::Uid | Item::InternalDate | Item::Size | Item::ModSeq => {}
             }
         }
-        let formed = [&message.envelope, &message.body, &message.body_structure];
-        self.octets += formed.into_iter().flatten().map(Vec::len).sum::<usize>();
         Ok(message)
     }
-}
-
-fn formed(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = Vec::with_capacity(FORMED_USUAL);
-    write(&mut out);
-    out
 }
 
 /// The sections that are wanted of one message.
@@ -481,6 +483,15 @@ impl Sections<'_, '_> {
     fn outline(&self) -> &Outline {
         self.outline
             .get_or_init(|| self.found.outlined().map_or_else(|| Outline::of(b""), |outlined| outlined.outline()))
+    }
+
+    /// Puts something behind what is sent as it is.
+    fn excerpt(&mut self, write: impl FnOnce(&Self, &mut Vec<u8>)) -> Excerpt {
+        let mut octets = std::mem::take(&mut self.progress.octets);
+        let start = octets.len();
+        write(self, &mut octets);
+        self.progress.octets = octets;
+        Excerpt::since(start, &self.progress.octets)
     }
 
     fn place<'s>(&self, section: &'s Section) -> Result<Place<'s>, ReadError> {
@@ -502,10 +513,17 @@ impl Sections<'_, '_> {
             Place::Fields { header, names, others } => {
                 // One buffer for the headers of all messages.
                 let mut octets = std::mem::take(&mut self.progress.header);
+                octets.clear();
                 self.read(header, &mut octets)?;
-                let fields = section::fields(&octets, names, others);
+                let fields = match section.partial {
+                    None => self.excerpt(|_, out| section::write_fields(&octets, names, others, out)),
+                    partial => {
+                        let fields = section::cut_octets(section::fields(&octets, names, others), partial);
+                        self.excerpt(|_, out| out.extend_from_slice(&fields))
+                    }
+                };
                 self.progress.header = octets;
-                Ok(self.at_hand(section::cut_octets(fields, section.partial)))
+                Ok(Content::Octets(fields))
             }
             Place::Encoded(_, Encoding::Unknown(_)) => Ok(Content::UnknownEncoding),
             Place::Encoded(range, encoding) => self.decoded(range, &encoding, section.partial),
@@ -514,8 +532,11 @@ impl Sections<'_, '_> {
 
     fn stretch(&mut self, range: Range<u64>) -> Result<Content, ReadError> {
         if range.end - range.start <= AT_ONCE {
-            let octets = self.octets(range)?;
-            return Ok(self.at_hand(octets));
+            let mut octets = std::mem::take(&mut self.progress.octets);
+            let start = octets.len();
+            let read = self.read(range, &mut octets);
+            self.progress.octets = octets;
+            return read.map(|()| Content::Octets(Excerpt::since(start, &self.progress.octets)));
         }
         let number = match self.number {
             Some(number) => number,
@@ -529,9 +550,8 @@ impl Sections<'_, '_> {
         Ok(Content::Stretch { reader: number as u64, from: range.start, to: range.end })
     }
 
-    fn at_hand(&mut self, octets: Vec<u8>) -> Content {
-        self.progress.octets += octets.len();
-        Content::Octets(octets)
+    fn at_hand(&mut self, octets: &[u8]) -> Content {
+        Content::Octets(self.excerpt(|_, out| out.extend_from_slice(octets)))
     }
 
     /// A part without its encoding: in memory where it is small, in a draft of the store otherwise.
@@ -543,7 +563,7 @@ impl Sections<'_, '_> {
     ) -> Result<Content, ReadError> {
         if range.end - range.start <= AT_ONCE {
             let octets = encoding.decode(&self.octets(range)?);
-            return Ok(self.at_hand(section::cut_octets(octets, partial)));
+            return Ok(self.at_hand(&section::cut_octets(octets, partial)));
         }
         let mut draft = self.progress.store.draft();
         self.decode(range, encoding, |piece| draft.append(piece))?;
@@ -595,12 +615,14 @@ impl Sections<'_, '_> {
         Ok(octets)
     }
 
-    /// The same into a buffer, in place of what that holds.
+    /// The same behind what a buffer holds.
     fn read(&mut self, range: Range<u64>, octets: &mut Vec<u8>) -> Result<(), ReadError> {
-        octets.resize(usize::try_from(range.end - range.start).unwrap_or(0), 0);
-        let mut at = 0;
+        let start = octets.len();
+        octets.resize(start + usize::try_from(range.end - range.start).unwrap_or(0), 0);
+        let mut at = start;
         while at < octets.len() {
-            let (from, rest, reading) = (range.start + at as u64, &mut octets[at..], self.progress.reading);
+            let from = range.start + (at - start) as u64;
+            let (rest, reading) = (&mut octets[at..], self.progress.reading);
             let read = match self.number {
                 Some(number) => self.progress.readers[number].read_as(reading, from, rest)?,
                 None => self.source()?.read_as(reading, from, rest)?,

@@ -101,19 +101,25 @@ pub(super) fn cut_octets(mut octets: Vec<u8>, partial: Option<Partial>) -> Vec<u
 /// Some fields of a header, as they stand, and the blank line that ends a header.
 pub(super) fn fields(header: &[u8], names: &[FieldName], others: bool) -> Vec<u8> {
     let mut out = Vec::new();
+    write_fields(header, names, others, &mut out);
+    out
+}
+
+/// Appends the same.
+pub(super) fn write_fields(header: &[u8], names: &[FieldName], others: bool, out: &mut Vec<u8>) {
+    let start = out.len();
     for field in Fields::new(header) {
         if names.iter().any(|name| field.is(name.as_str())) != others {
             out.extend_from_slice(&header[field.span.clone()]);
         }
     }
     if breaks_off(header) {
-        return out;
+        return;
     }
-    if !out.is_empty() && !out.ends_with(b"\n") {
+    if out.len() > start && !out.ends_with(b"\n") {
         out.extend_from_slice(b"\r\n");
     }
     out.extend_from_slice(b"\r\n");
-    out
 }
 
 /// RFC 9051 §6.4.5: a message that ends within its header has no blank line, and gets none.

@@ -18,7 +18,7 @@ use aws_lc_rs::{hmac, rand};
 use directory::{Account, Directory};
 use imap::name::MailboxName;
 use imap::server::Answer;
-use imap::server::ask::{Content, Refusal};
+use imap::server::ask::{Content, Excerpt, Refusal};
 use imap::url::{Access, AuthorizedUrl, MessageUrl};
 use line::Secret;
 use store::{AccountId, Commit, MailboxId, MailboxRef, Op, ReadError, Store, Uid};
@@ -170,18 +170,20 @@ impl Desk {
 
     pub(super) async fn fetch_url(&mut self, url: AuthorizedUrl) -> Verdict<Answer> {
         let place = self.url_place(&url).await?;
-        let Some(place) = place.filter(|_| self.may_use(&url)) else { return Ok(Answer::FetchedUrl(Content::Nil)) };
+        let Some(place) = place.filter(|_| self.may_use(&url)) else { return Ok(fetched(Content::Nil)) };
         let MessageUrl { uid, section, .. } = url.message;
         let found = self.read(move |store| Source::find(store, place.row.id, Uid(uid), &section)).await;
-        Ok(Answer::FetchedUrl(match found {
-            Ok(Source::Octets(octets)) => Content::Octets(octets),
+        match found {
+            Ok(Source::Octets(octets)) => {
+                Ok(Answer::FetchedUrl { content: Content::Octets(Excerpt::since(0, &octets)), octets })
+            }
             Ok(Source::Stretch(reader, range)) => {
                 self.readers = Readers::of(reader);
-                Content::Stretch { reader: 0, from: range.start, to: range.end }
+                Ok(fetched(Content::Stretch { reader: 0, from: range.start, to: range.end }))
             }
-            Err(Refusal::ExpungeIssued) => Content::Nil,
-            Err(refusal) => return Err(refusal),
-        }))
+            Err(Refusal::ExpungeIssued) => Ok(fetched(Content::Nil)),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     /// The mailbox of a URL, if its token is right.
@@ -218,6 +220,11 @@ impl Desk {
                 Access::Submitter(_) => self.house.settings().imap_submitters.iter().any(|name| is_me(name)),
             }
     }
+}
+
+/// What a URL names, without octets.
+fn fetched(content: Content) -> Answer {
+    Answer::FetchedUrl { content, octets: Vec::new() }
 }
 
 fn set_mailbox_key(account: AccountId, place: &Place) -> Op {

@@ -83,7 +83,12 @@ pub enum Answer {
     /// To [`Ask::AuthorizeUrls`], in their order.
     UrlTokens(Vec<Secret>),
     /// To [`Ask::FetchUrl`]: octets, a stretch, or nothing, whatever the reason.
-    FetchedUrl(Content),
+    FetchedUrl {
+        /// Itself.
+        content: Content,
+        /// Its octets, if they came with it.
+        octets: Vec<u8>,
+    },
     /// To [`Ask::Watch`]: the mailboxes there are whose messages or flags are watched.
     Watching(Vec<MailboxName>),
     /// To [`Ask::Elsewhere`].
@@ -307,8 +312,30 @@ pub struct Flagged {
 pub struct Fetched {
     /// By UID, without those that are gone and those that have not changed.
     pub messages: Vec<Message>,
+    /// What of all of them is sent as it is.
+    pub octets: Vec<u8>,
     /// All UIDs asked for up to this one were looked at; none means all of them. At least one must be.
     pub looked_until: Option<u32>,
+}
+
+/// Some of the octets that came with an answer: what ten thousand messages say is thus in few buffers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Excerpt {
+    start: u32,
+    end: u32,
+}
+
+impl Excerpt {
+    /// What stands behind the first `start` octets.
+    pub fn since(start: usize, octets: &[u8]) -> Self {
+        let place = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Excerpt { start: place(start), end: place(octets.len()) }
+    }
+
+    /// It, if these are the octets it is of.
+    pub fn of(self, octets: &[u8]) -> &[u8] {
+        octets.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
 }
 
 /// What was wanted of one message. What was not asked for need not be there.
@@ -328,11 +355,11 @@ pub struct Message {
     pub size: u64,
     /// Its envelope as on the wire, from `(` to `)`. Text beyond ASCII stands in literals or encoded words only, so that
     /// it is right for every client.
-    pub envelope: Option<Vec<u8>>,
+    pub envelope: Option<Excerpt>,
     /// BODY as on the wire, from `(` to `)`.
-    pub body: Option<Vec<u8>>,
+    pub body: Option<Excerpt>,
     /// BODYSTRUCTURE as on the wire, from `(` to `)`.
-    pub body_structure: Option<Vec<u8>>,
+    pub body_structure: Option<Excerpt>,
     /// RFC 8474.
     pub email_id: Option<ObjectId>,
     /// RFC 8474; none is NIL.
@@ -347,10 +374,10 @@ pub struct Message {
 
 /// What a section consists of. The stretch that was asked for (`<from.length>`) is cut out already; one that begins behind
 /// the end is empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
     /// These octets: for what is small.
-    Octets(Vec<u8>),
+    Octets(Excerpt),
     /// Octets `from` until `to` of what the desk keeps open under this number, until the next question that is no
     /// [`Ask::Read`]. Its length is said before the first of them is read, so it must not change.
     Stretch {
