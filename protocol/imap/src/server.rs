@@ -507,6 +507,7 @@ impl Server {
         match flow {
             Flow::Changes { flags, more, then } => self.announce(member, turn, flags, more, then),
             Flow::Fetch(work) => self.fetch_on(member, turn, *work),
+            Flow::Store(work) => self.store_tell(member, turn, *work),
             Flow::List(work) => self.list_on(member, turn, work),
             Flow::Urls(work) => self.url_fetch_on(member, turn, work),
         }

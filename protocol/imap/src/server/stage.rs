@@ -252,6 +252,7 @@ pub(super) enum Flow {
         then: Then,
     },
     Fetch(Box<FetchWork>),
+    Store(Box<StoreWork>),
     List(ListWork),
     Urls(UrlWork),
 }

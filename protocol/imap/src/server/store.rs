@@ -2,12 +2,16 @@
 //!
 //! RFC 9051 §6.4.6; RFC 7162 §3.1.3 (UNCHANGEDSINCE, MODIFIED); RFC 2180 §4.2 (messages that are gone).
 //!
+//! ```text
+//! Store ─Stored→ what has changed is told ─a piece is full→ sent, and on ─all is told→ Store … or the reply
+//! ```
+//!
 //! Invariants: every message that was changed is told, but for SILENT; with change numbers even then.
 //! Not here: which flags there are (house).
 
-use super::ask::{Ask, Refusal, STORE_BATCH_MAX, Store, Stored};
+use super::ask::{Ask, Flagged, Refusal, STORE_BATCH_MAX, Store, Stored};
 use super::changes::{Told, write_flagged};
-use super::stage::{Member, Pending, Stage, Turn};
+use super::stage::{Flow, Member, Pending, Stage, Turn};
 use super::{Server, refusal};
 use crate::capability::Capability;
 use crate::command;
@@ -21,6 +25,8 @@ pub(super) struct StoreWork {
     left: NumberSet,
     store: Store,
     silent: bool,
+    /// What is still to be told of the batch.
+    flagged: std::vec::IntoIter<Flagged>,
     /// Those that were left alone.
     modified: NumberSet,
     /// Something is gone that was named.
@@ -42,7 +48,8 @@ impl Server {
         let left = uids.difference(&gone);
         let missing = left != uids;
         let store = Store { uids: NumberSet::new(), how, flags, unchanged_since };
-        self.store_on(member, turn, StoreWork { left, store, silent, modified: NumberSet::new(), missing })
+        let (flagged, modified) = (Vec::new().into_iter(), NumberSet::new());
+        self.store_on(member, turn, StoreWork { left, store, silent, flagged, modified, missing })
     }
 
     /// The next batch, or the end.
@@ -72,11 +79,20 @@ impl Server {
         if let (Some(mailbox), Some(keywords)) = (&mut member.mailbox, keywords) {
             self.keywords_changed(mailbox, keywords);
         }
+        if !work.silent || member.enabled.condstore {
+            work.flagged = flagged.into_iter();
+        }
+        self.store_tell(member, turn, work)
+    }
+
+    /// Tells what has changed, one piece at a call.
+    pub(super) fn store_tell(&mut self, member: Box<Member>, turn: Turn, mut work: StoreWork) -> Stage {
         let uid = turn.uid || member.enabled.rev2 || member.enabled.qresync;
         let told = Told { uid, flags: !work.silent };
-        if !work.silent || member.enabled.condstore {
-            for flagged in &flagged {
-                write_flagged(&mut self.said, &member, flagged, told);
+        while let Some(flagged) = work.flagged.next() {
+            write_flagged(&mut self.said, &member, &flagged, told);
+            if self.piece_is_full() {
+                return Stage::Flowing { member, turn, flow: Box::new(Flow::Store(Box::new(work))) };
             }
         }
         self.store_on(member, turn, work)
