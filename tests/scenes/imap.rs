@@ -358,6 +358,28 @@ fn an_order_is_right_again_after_mail_has_come_and_gone() {
 }
 
 #[test]
+fn discussions_are_right_again_after_mail_has_come_and_gone() {
+    let server = dev();
+    let send = |subject: &str| {
+        let text = format!("Subject: {subject}\r\n\r\nx\r\n");
+        assert!(deliver(&server, "alice@crepes.test", "bob@hamburger.test", text.as_bytes()).starts_with("250"));
+    };
+    ["pickles", "ketchup", "Re: pickles", "beans"].into_iter().for_each(send);
+    let mut imap = bob(&server);
+    select(&mut imap, 4);
+    for _ in ["the first time", "again"] {
+        imap.play("C: a THREAD REFERENCES UTF-8 ALL\nS: * THREAD (1 3)(2)(4)\nS: a OK ~");
+        imap.play("C: b THREAD ORDEREDSUBJECT UTF-8 ALL\nS: * THREAD (1 3)(2)(4)\nS: b OK ~");
+        imap.play("C: c THREAD REFERENCES UTF-8 2:4\nS: * THREAD (2)(3)(4)\nS: c OK ~");
+    }
+    send("Re: ketchup");
+    imap.play("C: d NOOP\nS: * 5 EXISTS\nS: d OK ~");
+    imap.play("C: e THREAD REFERENCES UTF-8 ALL\nS: * THREAD (1 3)(2 5)(4)\nS: e OK ~");
+    imap.play("C: f STORE 2 +FLAGS.SILENT (\\Deleted)\nS: f OK ~\nC: g EXPUNGE\nS: * 2 EXPUNGE\nS: g OK ~");
+    imap.play("C: h THREAD REFERENCES UTF-8 ALL\nS: * THREAD (1 2)(3)(4)\nS: h OK ~");
+}
+
+#[test]
 fn numbers_hold_while_somebody_else_expunges() {
     let server = dev();
     letters(&server, 3);

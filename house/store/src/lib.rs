@@ -52,6 +52,7 @@ mod draft;
 mod error;
 mod essence;
 mod feed;
+mod kin;
 mod live;
 mod ranks;
 mod read;
@@ -96,6 +97,7 @@ pub use compact::Compacted;
 pub use draft::{Draft, SPILL_AT};
 pub use error::{CommitError, OpenError, ReadError};
 pub use feed::{Arrival, Change, FEED_MAX, MailboxChange};
+pub use kin::{KIN_OCTETS_MAX, Kin, Letter};
 pub use live::{ACCOUNT_FEED_MAX, Difference, OpenMailbox, ROWS_KEPT, Row, Snapshot};
 pub use migrate::FORMAT;
 pub use names::{

@@ -23,12 +23,14 @@ use tokio::sync::{broadcast, watch};
 
 use crate::error::ReadError;
 use crate::feed::{Arrival, Change};
+use crate::kin::Kin;
 use crate::names::{AccountId, MailboxId, ModSeq, Uid};
 use crate::op::Flags;
 use crate::ranks::Ranks;
 use crate::states::{State as MessageState, each_block};
 
-/// How many rows are kept of mailboxes that nobody has open, 32 octets each, and 8 more where they have been put in an order.
+/// How many rows are kept of mailboxes that nobody has open, 32 octets each, and 8 more where they have been put in an order;
+/// where they have been put in discussions some 50, as far as [`KIN_OCTETS_MAX`](crate::KIN_OCTETS_MAX) goes.
 pub const ROWS_KEPT: usize = 500_000;
 
 /// How many mailboxes that nobody has open are kept.
@@ -87,6 +89,8 @@ pub struct Snapshot {
     keywords: Arc<RwLock<KeywordSets>>,
     /// The order somebody has put it in last.
     ranks: Arc<Mutex<Option<Arc<Ranks>>>>,
+    /// What somebody has found its messages to say of each other.
+    kin: Arc<Mutex<Option<Arc<Kin>>>>,
 }
 
 #[derive(Clone)]
@@ -171,6 +175,18 @@ impl Snapshot {
     /// Keeps an order of all messages for those who want the same.
     pub fn keep_ranks(&self, ranks: Ranks) {
         *self.ranks.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(ranks));
+    }
+
+    /// What messages say of each other, if somebody has [kept](Snapshot::keep_kin) it. It may be of an earlier moment.
+    pub fn kin(&self) -> Option<Arc<Kin>> {
+        self.kin.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps what was found of all messages for those who want the same, if it is not too much.
+    pub fn keep_kin(&self, kin: Kin) {
+        if kin.may_be_kept() {
+            *self.kin.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(kin));
+        }
     }
 
     /// How many messages have smaller UIDs.
@@ -712,6 +728,7 @@ pub(crate) fn load(conn: &Connection, mailbox: MailboxId) -> Result<Snapshot, Re
         pieces: Arc::new([]),
         keywords: Arc::default(),
         ranks: Arc::default(),
+        kin: Arc::default(),
     };
     let messages = usize::try_from(messages).unwrap_or(0);
     let mut pieces = Vec::with_capacity(messages / PIECE_ROWS + 1);
@@ -760,6 +777,7 @@ mod tests {
             pieces: Arc::new([]),
             keywords: Arc::default(),
             ranks: Arc::default(),
+            kin: Arc::default(),
         }
     }
 

@@ -58,14 +58,11 @@ pub(super) fn sort(store: &Store, snapshot: &Snapshot, uids: &[Uid], keys: &[Sor
         others: others.iter().map(|key| value(key.by, row, told)).collect(),
         uid: row.uid.0,
     };
-    let ranks = ranks(snapshot, uids, keys);
+    let rows: Vec<&Row> = snapshot.rows_of(uids.iter().copied()).collect();
+    let ranks = ranks(snapshot, &rows, keys);
     let is_news = ranks.is_none() && !is_in_memory(key.by) && uids.len() == snapshot.len();
     let mut all: Vec<Sortable> = match ranks {
-        Some(ranks) => {
-            let row = |uid: &Uid| snapshot.get(snapshot.index_of(*uid)?);
-            let ranked = uids.iter().zip(ranks).filter_map(|(uid, rank)| Some((row(uid)?, rank)));
-            ranked.map(|(row, rank)| sortable(row, &Told::Rank(rank))).collect()
-        }
+        Some(ranks) => rows.iter().zip(ranks).map(|(row, rank)| sortable(row, &Told::Rank(rank))).collect(),
         None => gathered(store, snapshot, uids, |row, glance| sortable(row, &Told::Outline(glance)))?,
     };
     let in_direction = |key: &SortKey, one: &Value, two: &Value| match key.reverse {
@@ -96,11 +93,12 @@ fn is_in_memory(by: SortBy) -> bool {
 
 /// The ranks of these messages by the one criterion of these that is not in memory, if somebody has put all of them in that order
 /// before; anything where there is no such criterion.
-fn ranks(snapshot: &Snapshot, uids: &[Uid], keys: &[SortKey]) -> Option<Vec<u32>> {
+fn ranks(snapshot: &Snapshot, rows: &[&Row], keys: &[SortKey]) -> Option<Vec<u32>> {
     let mut asked = keys.iter().map(|key| key.by).filter(|by| !is_in_memory(*by));
-    let Some(first) = asked.next() else { return Some(vec![0; uids.len()]) };
+    let Some(first) = asked.next() else { return Some(vec![0; rows.len()]) };
     let is_alone = asked.all(|by| by == first);
-    is_alone.then(|| snapshot.ranks(word(first))?.each(uids)).flatten()
+    let uids = || rows.iter().map(|row| row.uid).collect::<Vec<Uid>>();
+    is_alone.then(|| snapshot.ranks(word(first))?.each(&uids())).flatten()
 }
 
 /// The ranks of messages that stand in order by one criterion, in groups of so many that are alike.

@@ -3,8 +3,11 @@
 //! RFC 5256 §3 (ORDEREDSUBJECT, REFERENCES); draft-ietf-morg-inthread-01 §3.1 (REFS: by references alone, the liveliest last).
 //!
 //! ```text
-//! messages ─Message-ID, References→ a forest, some of its nodes without a message ─pruned→ roots ─same subject→ joined ─dates→ in order
+//! messages ─texts become numbers→ Kin ─Message-ID, References→ a forest, some of its nodes without a message ─pruned→ roots
+//!                                                                                             ─same subject→ joined ─dates→ in order
 //! ```
+//!
+//! What was found of a whole mailbox is kept with it: whoever wants its discussions again is spared all outlines.
 //!
 //! Invariants: each message stands in the forest once; nothing is below itself; a walk upwards is bounded by [`DEPTH_MAX`].
 //! Not here: which messages (search).
@@ -12,16 +15,15 @@
 use super::order::{folded, gathered};
 use imap::server::ask::{ThreadAlgorithm, ThreadNode};
 use std::collections::HashMap;
-use store::{ReadError, Snapshot, Store, Uid};
+use store::{Kin, Letter, ReadError, Snapshot, Store, Uid};
 
 /// No discussion is deeper; what would be below begins another one. Without it a forged chain would cost its square.
 const DEPTH_MAX: usize = 1_000;
 
-/// What threading knows of a message.
-#[derive(Debug, Clone, Default)]
-struct Letter {
+/// What a message says.
+#[derive(Debug)]
+struct Said {
     uid: u32,
-    /// When it says it was sent; when it arrived, if it does not say.
     sent: i64,
     /// Without case; empty if there is none.
     subject: Box<str>,
@@ -31,6 +33,9 @@ struct Letter {
     ancestors: Vec<String>,
 }
 
+/// A message, and whom it names.
+type Named<'a> = (Letter, &'a [u32]);
+
 /// Puts messages in threads. Blocks.
 pub(super) fn threads(
     store: &Store,
@@ -38,7 +43,12 @@ pub(super) fn threads(
     uids: &[Uid],
     algorithm: ThreadAlgorithm,
 ) -> Result<Vec<ThreadNode>, ReadError> {
-    let mut letters = gathered(store, snapshot, uids, |row, glance| Letter {
+    if let Some(kin) = snapshot.kin()
+        && let Some(letters) = kin.each(uids)
+    {
+        return Ok(threaded(&letters, algorithm));
+    }
+    let said = gathered(store, snapshot, uids, |row, glance| Said {
         uid: row.uid.0,
         sent: glance.sent.unwrap_or(row.received_at),
         subject: folded(glance.base_subject),
@@ -46,17 +56,53 @@ pub(super) fn threads(
         id: glance.message_id(),
         ancestors: glance.ancestors(),
     })?;
-    letters.sort_unstable_by_key(|letter| letter.uid);
-    Ok(match algorithm {
+    let is_whole = said.len() == snapshot.len();
+    let kin = kin(said);
+    let found: Vec<Uid> = kin.uids().collect();
+    let threads = threaded(&kin.each(&found).unwrap_or_default(), algorithm);
+    if is_whole {
+        snapshot.keep_kin(kin);
+    }
+    Ok(threads)
+}
+
+/// Numbers in place of texts.
+fn kin(mut said: Vec<Said>) -> Kin {
+    said.sort_unstable_by_key(|said| said.uid);
+    let (mut kin, mut subjects, mut ids) = (Kin::default(), Numbers::default(), Numbers::default());
+    for Said { uid, sent, subject, is_reply, id, ancestors } in said {
+        let subject = if subject.is_empty() { 0 } else { subjects.number(subject.into()) };
+        let id = id.map_or(0, |id| ids.number(id));
+        kin.push(Letter { uid, sent, subject, is_reply, id }, ancestors.into_iter().map(|id| ids.number(id)));
+    }
+    kin
+}
+
+/// The numbers of texts, from 1.
+#[derive(Debug, Default)]
+struct Numbers(HashMap<String, u32>);
+
+impl Numbers {
+    fn number(&mut self, text: String) -> u32 {
+        // There are as many as messages and what they name: memory would end before numbers.
+        let next = self.0.len() as u32 + 1;
+        *self.0.entry(text).or_insert(next)
+    }
+}
+
+/// By ascending UIDs.
+fn threaded(letters: &[Named<'_>], algorithm: ThreadAlgorithm) -> Vec<ThreadNode> {
+    match algorithm {
         ThreadAlgorithm::OrderedSubject => ordered_subject(letters),
         ThreadAlgorithm::References => Forest::grow(letters).by_subject().in_order(Rank::First),
         ThreadAlgorithm::Refs => Forest::grow(letters).in_order(Rank::Latest),
-    })
+    }
 }
 
 /// RFC 5256 §3: subjects are threads; the first message of each has all others below it.
-fn ordered_subject(mut letters: Vec<Letter>) -> Vec<ThreadNode> {
-    letters.sort_by(|one, two| (&one.subject, one.sent, one.uid).cmp(&(&two.subject, two.sent, two.uid)));
+fn ordered_subject(letters: &[Named<'_>]) -> Vec<ThreadNode> {
+    let mut letters: Vec<Letter> = letters.iter().map(|(letter, _)| *letter).collect();
+    letters.sort_unstable_by_key(|letter| (letter.subject, letter.sent, letter.uid));
     let mut threads: Vec<&[Letter]> = letters.chunk_by(|one, two| one.subject == two.subject).collect();
     threads.sort_by_key(|thread| thread.first().map(|letter| (letter.sent, letter.uid)));
     let node = |(at, letter): (usize, &Letter)| ThreadNode { depth: u32::from(at > 0), uid: Some(letter.uid) };
@@ -88,23 +134,30 @@ struct Forest {
 
 impl Forest {
     /// Steps 1 to 3 of RFC 5256 §3.
-    fn grow(letters: Vec<Letter>) -> Forest {
-        let (mut forest, mut known): (Forest, HashMap<String, usize>) = Default::default();
-        for mut letter in letters {
-            let (id, ancestors) = (letter.id.take(), std::mem::take(&mut letter.ancestors));
+    fn grow(letters: &[Named<'_>]) -> Forest {
+        let mut forest = Forest { nodes: Vec::with_capacity(letters.len()), roots: Vec::new() };
+        // Of each id its node.
+        let mut known: Vec<Option<usize>> = Vec::with_capacity(letters.len());
+        let mut node_of = |id: u32, forest: &mut Forest| {
+            let id = id as usize;
+            if id >= known.len() {
+                known.resize(id + 1, None);
+            }
+            *known[id].get_or_insert_with(|| forest.add())
+        };
+        for (letter, ancestors) in letters {
             // Step 1: a second message of the same id counts as one without.
-            let at = match id {
-                Some(id) => match known.get(&id) {
-                    Some(at) if forest.nodes[*at].letter.is_none() => *at,
-                    Some(_) => forest.add(),
-                    None => *known.entry(id).insert_entry(forest.add()).get(),
+            let at = match letter.id {
+                0 => forest.add(),
+                id => match node_of(id, &mut forest) {
+                    at if forest.nodes[at].letter.is_none() => at,
+                    _ => forest.add(),
                 },
-                None => forest.add(),
             };
-            forest.nodes[at].letter = Some(letter);
+            forest.nodes[at].letter = Some(*letter);
             let mut above = None;
-            for ancestor in ancestors {
-                let here = *known.entry(ancestor).or_insert_with(|| forest.add());
+            for ancestor in *ancestors {
+                let here = node_of(*ancestor, &mut forest);
                 if let Some(above) = above
                     && forest.nodes[here].parent.is_none()
                 {
@@ -209,15 +262,19 @@ impl Forest {
         self.spokesman(root).is_some_and(|letter| letter.is_reply)
     }
 
+    fn subject(&self, root: usize) -> u32 {
+        self.spokesman(root).map_or(0, |letter| letter.subject)
+    }
+
     /// Step 5: roots with the same subject belong together.
     fn by_subject(mut self) -> Forest {
         // Step 4.
         let mut roots = std::mem::take(&mut self.roots);
         roots.sort_by_key(|root| self.spokesman(*root).map(|letter| (letter.sent, letter.uid)));
-        let mut table: HashMap<Box<str>, usize> = HashMap::new();
+        let mut table: HashMap<u32, usize> = HashMap::new();
         for root in &roots {
-            let Some(subject) = self.spokesman(*root).map(|letter| letter.subject.clone()) else { continue };
-            if subject.is_empty() {
+            let subject = self.subject(*root);
+            if subject == 0 {
                 continue;
             }
             let better = |known: usize| {
@@ -229,7 +286,7 @@ impl Forest {
             }
         }
         for root in roots {
-            let subject = self.spokesman(root).map(|letter| letter.subject.clone()).unwrap_or_default();
+            let subject = self.subject(root);
             match table.get(&subject).copied() {
                 Some(first) if first != root => {
                     if let Some(joined) = self.join(first, root) {
@@ -298,14 +355,14 @@ mod tests {
     use super::*;
 
     /// `uid id subject < ancestors`
-    fn letter(line: &str) -> Letter {
+    fn said(line: &str) -> Said {
         let (own, ancestors) = line.split_once('<').unwrap_or((line, ""));
         let mut words = own.split_whitespace();
         let uid = words.next().and_then(|word| word.parse().ok()).expect("a UID");
         let id = words.next().filter(|id| *id != "-").map(str::to_owned);
         let subject = words.collect::<Vec<_>>().join(" ");
         let base = subject.trim_start_matches("re: ");
-        Letter {
+        Said {
             uid,
             sent: i64::from(uid),
             is_reply: base.len() < subject.len(),
@@ -323,7 +380,13 @@ mod tests {
     }
 
     fn references(lines: &[&str]) -> String {
-        shown(&Forest::grow(lines.iter().map(|line| letter(line)).collect()).by_subject().in_order(Rank::First))
+        by(ThreadAlgorithm::References, lines)
+    }
+
+    fn by(algorithm: ThreadAlgorithm, lines: &[&str]) -> String {
+        let kin = kin(lines.iter().map(|line| said(line)).collect());
+        let uids: Vec<Uid> = kin.uids().collect();
+        shown(&threaded(&kin.each(&uids).expect("all of them"), algorithm))
     }
 
     #[test]
@@ -362,13 +425,12 @@ mod tests {
 
     #[test]
     fn refs_looks_at_no_subject_and_puts_the_liveliest_last() {
-        let letters = ["1 a tea", "2 b tea", "3 c re: tea < a"].map(letter);
-        assert_eq!(shown(&Forest::grow(letters.to_vec()).in_order(Rank::Latest)), "2 1 .3");
+        assert_eq!(by(ThreadAlgorithm::Refs, &["1 a tea", "2 b tea", "3 c re: tea < a"]), "2 1 .3");
     }
 
     #[test]
     fn ordered_subject_is_flat() {
-        let letters = ["1 a tea", "2 b ham", "3 c re: tea", "4 d tea"].map(letter);
-        assert_eq!(shown(&ordered_subject(letters.to_vec())), "1 .3 .4 2");
+        let lines = ["1 a tea", "2 b ham", "3 c re: tea", "4 d tea"];
+        assert_eq!(by(ThreadAlgorithm::OrderedSubject, &lines), "1 .3 .4 2");
     }
 }
