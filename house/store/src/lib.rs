@@ -447,10 +447,11 @@ impl Running {
         self.shared.closing.store(true, Ordering::Relaxed);
         self.texts.close();
         self.shared.readers.close();
-        if self.writer.is_running() {
-            register::keep(&self.shared);
-        }
+        let is_first = self.writer.is_running();
         self.writer.close();
+        if is_first {
+            register::keep_at_the_end(&self.shared);
+        }
         self.shared.segments.forget_all();
         if let Some((spare, _)) = self.shared.lock_spare().take() {
             let _ = self.shared.disk.remove(&spare.path);

@@ -28,6 +28,13 @@ pub(crate) fn keep(shared: &Shared) {
     }
 }
 
+/// The same for a store that closes: commands that only look write nothing.
+pub(crate) fn keep_at_the_end(shared: &Shared) {
+    if shared.mailbox_changes.load(Ordering::Acquire) > 0 || !shared.dir.join(REGISTER).exists() {
+        keep(shared);
+    }
+}
+
 fn write(shared: &Shared) -> Result<(), Box<dyn std::error::Error>> {
     let (made, index) = (shared.tmp_dir().join(REGISTER), shared.dir.join(DATABASE));
     let _ = std::fs::remove_file(&made);
