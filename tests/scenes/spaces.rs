@@ -310,7 +310,8 @@ fn a_scanner_hands_in_and_sees_nothing_and_joe_takes_out() {
         &["STOR page1.pdf", "APPE page1.pdf", "RETR page1.pdf", "SIZE page1.pdf", "LIST", "NLST", "MLSD"],
     );
     refused(&mut scanner, &["MDTM page1.pdf", "MLST page1.pdf", "STAT page1.pdf", "DELE page1.pdf", "RNFR page1.pdf"]);
-    refused(&mut scanner, &["MKD new", "RMD new", "SITE CHMOD 644 page1.pdf", "HASH page1.pdf"]);
+    refused(&mut scanner, &["MKD new", "RMD new", "SITE CHMOD 644 page1.pdf"]);
+    scanner.play("C: HASH page1.pdf\nS: 552 ~\nC: HASH nothing.pdf\nS: 552 ~");
     assert_eq!(get(&mut joe, "NLST"), b"scans\r\n", "nobody has files of their own");
     assert_eq!(text(&get(&mut joe, "NLST scans")).lines().count(), 2);
     assert_eq!(get(&mut joe, "RETR scans/page1.pdf"), b"one");
