@@ -43,6 +43,9 @@ const READERS_MAX: usize = 64;
 /// What an envelope, or what else is sent of a message as it is, usually needs.
 const FORMED_USUAL: usize = 512;
 
+/// It seldom needs less than this.
+const FORMED_LEAST: usize = 256;
+
 /// What stays open between a FETCH and what is read of it.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
@@ -345,7 +348,7 @@ impl Batch {
 
     /// The same with what has to be looked up.
     fn look(&self, from: usize, store: &Store, reading: Reading) -> Result<Looked, ReadError> {
-        let mut progress = Progress::new(store, reading, self.wanted.len() - from);
+        let mut progress = Progress::new(store, reading, self.depth, self.wanted.len() - from);
         let (looked_until, next) = match self.depth {
             Depth::Outline => self.look_at_outlines(from, &mut progress)?,
             Depth::Kept | Depth::Row => self.look_at_rows(from, &mut progress)?,
@@ -418,10 +421,12 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// With so many messages before it, though perhaps not to be passed at once.
-    fn new(store: &'a Store, reading: Reading, count: usize) -> Self {
+    /// With so many messages before it, though perhaps not to be passed at once. What grows by and by takes new memory each time.
+    fn new(store: &'a Store, reading: Reading, depth: Depth, count: usize) -> Self {
         let octets = Vec::with_capacity((count * FORMED_USUAL).min(FETCH_OCTETS_WISHED + AT_ONCE as usize));
-        Progress { store, reading, messages: Vec::new(), readers: Vec::new(), octets, header: Vec::new() }
+        let usual = if depth == Depth::Outline { FETCH_OCTETS_WISHED / FORMED_LEAST } else { READERS_MAX };
+        let messages = Vec::with_capacity(count.min(usual));
+        Progress { store, reading, messages, readers: Vec::new(), octets, header: Vec::new() }
     }
 
     fn is_enough(&self) -> bool {
