@@ -527,8 +527,7 @@ fn each_within(
     mut take: impl FnMut(&Row<'_>, &mut States<'_>) -> Result<ControlFlow<()>, ReadError>,
 ) -> Result<(), ReadError> {
     let mut states = States::of(moment, mailbox)?;
-    let sql = format!("{select} WHERE m.mailbox = ?1 AND m.uid BETWEEN ?2 AND ?3 ORDER BY m.uid");
-    let mut statement = moment.prepare_cached(&sql)?;
+    let mut statement = moment.prepare_cached(&of_stretch(select))?;
     for stretch in uids.chunk_by(|one, two| two.0.saturating_sub(one.0) <= GAP_MAX) {
         let (Some(first), Some(last)) = (stretch.first(), stretch.last()) else { continue };
         let is_named = |uid: Uid| last.0 - first.0 == stretch.len() as u32 - 1 || stretch.binary_search(&uid).is_ok();
@@ -540,6 +539,10 @@ fn each_within(
         }
     }
     Ok(())
+}
+
+fn of_stretch(select: &str) -> String {
+    format!("{select} WHERE m.mailbox = ?1 AND m.uid BETWEEN ?2 AND ?3 ORDER BY m.uid")
 }
 
 /// Ranges of UIDs that were expunged after a modseq, ascending. Some of them may have been expunged before it (RFC 7162 §3.2.10.1).
@@ -714,4 +717,28 @@ fn open_span(shared: &Shared, prefix: Box<[u8]>, mut span: Span) -> Result<Messa
 pub(crate) fn body_span(conn: &Connection, body: BodyId) -> Result<Span, ReadError> {
     let mut select = conn.prepare_cached("SELECT id, segment, offset, length FROM bodies WHERE id = ?1")?;
     Ok(select.query_row(params![body.0], |row| span(row, 0))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::tests::{deliver, make_account, open_swiftly};
+
+    #[test]
+    fn statements_are_prepared_once_whatever_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open_swiftly(dir.path());
+        let bob = make_account(&store, "bob");
+        deliver(&store, &[bob], b"first").unwrap();
+        let mailbox = store.maildrop(bob).unwrap().mailbox;
+        let conn = open_for_reading(&dir.path().join("store.db")).unwrap();
+        for uids in [&[Uid(1)][..], &[Uid(2), Uid(900)], &[]] {
+            messages_of(&conn, mailbox, uids).unwrap();
+        }
+        let statement = conn.prepare_cached(&of_stretch(SELECT_KEPT)).unwrap();
+        assert!(statement.get_status(StatementStatus::Run) > 0);
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }

@@ -31,6 +31,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
 use crate::Shared;
@@ -80,7 +81,7 @@ const LOG_KEPT_OCTETS: i64 = 64 * 1024 * 1024;
 pub(crate) fn open_for_writing(path: &Path, disk: &dyn Disk) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags)?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    keep_statements(&conn)?;
     conn.busy_timeout(PATIENCE)?;
     conn.pragma_update(None, "page_size", PAGE_OCTETS)?;
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
@@ -102,13 +103,21 @@ pub(crate) fn open_for_writing(path: &Path, disk: &dyn Disk) -> Result<Connectio
 pub(crate) fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
-    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    keep_statements(&conn)?;
     conn.busy_timeout(PATIENCE)?;
     conn.pragma_update(None, "cell_size_check", true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
     conn.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     conn.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))?;
     Ok(conn)
+}
+
+/// Each statement is prepared once.
+fn keep_statements(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // Otherwise SQLite looks whether another value asks for another plan, and prepares most statements again each time they are used.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Why an order was not carried out.
@@ -324,8 +333,7 @@ impl Index {
 
     /// The store has failed: leave the files as they are.
     pub(crate) fn abandon(self) {
-        let option = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-        let _ = self.conn.set_db_config(option, true);
+        let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
 
     /// How many pages of the log are not home yet.
