@@ -114,8 +114,27 @@ impl Connection {
         } else {
             (self.long_list(path).await?, Reader::list(directory, now()))
         };
-        let listing = self.read(words, reader, directory).await?;
-        if machine { Ok(listing) } else { self.tell_time(directory, listing).await }
+        let listing = self.read(words, reader, directory).await;
+        if machine {
+            return listing;
+        }
+        let listing = self.there_at_all(directory, listing).await?;
+        self.tell_time(directory, listing).await
+    }
+
+    /// Some servers answer LIST of what is not there as if it were empty: then a mirror of a name that somebody has mistyped would
+    /// remove all that is on the other side.
+    async fn there_at_all(&mut self, directory: &[u8], listed: Result<Listing, Error>) -> Result<Listing, Error> {
+        let doubtful = match &listed {
+            Ok(listing) => listing.entries.is_empty() && listing.flawed == 0,
+            Err(Error::Refused { reply, .. }) => reply.is_positive(),
+            Err(_) => false,
+        };
+        if doubtful && !directory.is_empty() && self.stat(directory).await?.kind != Kind::Directory {
+            let step = format!("list {}", shown(directory));
+            return Err(Error::Untaken { step, why: "that is no directory".into() });
+        }
+        listed
     }
 
     /// Marks what LIST shows as a link in what MLSD has told: servers tell there of what a link leads to, as if it were that.
@@ -179,6 +198,7 @@ impl Connection {
         };
         match self.transfer(words, Start::Beginning, into_hands(hands, Counter::default()), &step).await {
             Err(Error::Refused { reply, .. }) if says_empty(&reply) => return Ok(Listing::default()),
+            Ok(reply) if says_unopened(&reply) => return Err(Error::Refused { step, reply }),
             other => other?,
         };
         let (reader, entries) = &mut *kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -241,7 +261,10 @@ impl Connection {
             return Ok(found);
         }
         if found.size.is_none() && found.modified.is_none() {
-            return Err(Error::Refused { step, reply: replies.swap_remove(0) });
+            // Who does not know SIZE may say more to CWD.
+            let size = replies.swap_remove(0);
+            let reply = if matches!(size.code(), 500..=504) { entered } else { size };
+            return Err(Error::Refused { step, reply });
         }
         Ok(found)
     }
@@ -453,6 +476,11 @@ pub fn quoted(reply: &Reply) -> Option<Vec<u8>> {
         path.push(b'"');
         rest = &rest[1..];
     }
+}
+
+/// vsftpd says yes to LIST of what it cannot open.
+fn says_unopened(reply: &Reply) -> bool {
+    reply.to_string().to_lowercase().contains("failed to open directory")
 }
 
 /// Some refuse to list what is empty.

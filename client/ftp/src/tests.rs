@@ -50,6 +50,8 @@ struct Habits {
     room: Option<usize>,
     /// What it is called.
     name: &'static str,
+    /// Knows no MLSD, and lists what is not there as if it were empty, as vsftpd does.
+    vague: bool,
     /// Loses what is said while a file comes.
     deaf: bool,
     /// Hangs up when this is said, once, having done it.
@@ -195,7 +197,8 @@ impl Talk {
             "USER" => "331 password?".into(),
             "PASS" => "230 in".into(),
             "FEAT" => format!(
-                "211-Features\r\n MLST type*;size*;\r\n SIZE\r\n REST STREAM\r\n{}211 End",
+                "211-Features\r\n{} SIZE\r\n REST STREAM\r\n{}211 End",
+                if self.habits.vague { "" } else { " MLST type*;size*;\r\n" },
                 self.habits.features
             ),
             "EPSV" if self.habits.foreign_address => "500 what?".into(),
@@ -205,6 +208,7 @@ impl Talk {
                 format!("227 (192,0,2,1,{high},{low})")
             }
             "SIZE" => size.map_or("550 none".into(), |size| format!("213 {size}")),
+            "MDTM" if self.habits.vague && file.is_none() => "550 none".into(),
             "MDTM" => "213 20260710101833".into(),
             "REST" if self.habits.no_rest => "502 no".into(),
             "RANG" => {
@@ -217,7 +221,8 @@ impl Talk {
                 self.rest = name.parse().expect("a number");
                 "350 from there".into()
             }
-            "RETR" | "MLSD" | "STOR" => return self.transfer(writing, verb, name, file).await,
+            "CWD" if self.habits.vague && self.listing(name).is_none() && name != "/" => "550 none".into(),
+            "RETR" | "MLSD" | "LIST" | "STOR" => return self.transfer(writing, verb, name, file).await,
             "RNFR" => {
                 self.renaming = name.into();
                 "350 and now?".into()
@@ -257,6 +262,11 @@ impl Talk {
         "250 joined"
     }
 
+    fn listing(&self, name: &str) -> Option<&'static str> {
+        let listing = self.habits.listings.iter().find(|(directory, _)| *directory == name);
+        listing.map(|(_, listing)| *listing)
+    }
+
     async fn listen(&mut self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let port = listener.local_addr().expect("bound").port();
@@ -281,10 +291,10 @@ impl Talk {
             self.files.lock().expect("not poisoned").insert(name.into(), stored);
             return self.say(writing, "226 stored\r\n").await;
         }
-        let of_it = self.habits.listings.iter().find(|(directory, _)| *directory == name);
-        let of_it = of_it.map(|(_, listing)| listing.as_bytes().to_vec());
+        let of_it = self.listing(name).map(|listing| listing.as_bytes().to_vec());
         let listing = of_it.or_else(|| self.habits.listing.clone()).or_else(|| self.habits.endless_listing.clone());
-        let Some(octets) = (if verb == "MLSD" { Some(listing.unwrap_or_default()) } else { file }) else {
+        let Some(octets) = (if matches!(verb, "MLSD" | "LIST") { Some(listing.unwrap_or_default()) } else { file })
+        else {
             return self.say(writing, "550 none\r\n").await;
         };
         self.say(writing, "150 here it comes\r\n").await?;
@@ -638,6 +648,27 @@ async fn without_a_plan_files_move_while_others_are_still_looked_for() {
     assert!(server.heard("USER").len() <= 2, "each connection is used again");
     let (_, report, _) = made(&server, &root, true).await;
     assert_eq!((report.moved, report.removed), (0, 0));
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_not_one_that_is_empty_whatever_list_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("kept"), "kept").expect("written");
+    const LISTINGS: &[(&str, &str)] = &[("empty", "")];
+    let server = Server::start(Habits { listings: LISTINGS, vague: true, ..Habits::default() }, &[]).await;
+    let crew = Crew::new(server.site(), 2, Arc::new(|_| ()));
+    let of = |name: &str| Mirror { remote: name.into(), ..mirror(folder.path(), true) };
+    for error in [
+        of("typo").plan(&crew).await.expect_err("it is not there"),
+        of("typo").make(&crew).await.expect_err("it is not there"),
+    ] {
+        assert!(error.is_missing(), "{error}");
+    }
+    assert_eq!(names(folder.path()), ["kept"]);
+    let there = Mirror { direction: Direction::There, ..of("new") };
+    assert_eq!(there.plan(&crew).await.expect("a target may be missing").actions.len(), 1);
+    let (_, report) = of("empty").make(&crew).await.expect("made");
+    assert_eq!(report.removed, 1);
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ const JOINS: Habits = Habits {
     no_comb: false,
     room: None,
     name: "",
+    vague: false,
     deaf: false,
     hangs_up_at: None,
 };
