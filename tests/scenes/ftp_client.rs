@@ -53,7 +53,8 @@ fn files_come_and_go() {
     for (url, more) in ways(&server) {
         let done = |arguments: &[&str]| done(folder.path(), &more, arguments);
         done(&["put", "--make-dirs", "menu.bin", &format!("{url}a/b/")]);
-        done(&["mv", &format!("{url}a/b/menu.bin"), "a/dr\u{fc}ben 1"]);
+        done(&["mv", &format!("{url}a/b/menu.bin"), &format!("{url}a/anderswo")]);
+        done(&["mv", &format!("{url}a/anderswo"), "a/dr\u{fc}ben 1"]);
         assert_eq!(done(&["ls", &format!("{url}a")]), "b/\ndr\u{fc}ben 1\n");
         let about = done(&["stat", "--json", &format!("{url}a/dr%C3%BCben%201")]);
         assert!(about.contains("\"size\":700001") && about.contains("\"type\":\"file\""), "{about}");

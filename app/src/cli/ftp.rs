@@ -263,7 +263,7 @@ pub struct Rm {
 pub struct Mv {
     /// Which one.
     pub url: String,
-    /// Its new path, from where the login leads.
+    /// Its new path, from where the login leads; or a URL of the same server.
     pub to: String,
     #[command(flatten)]
     pub access: Access,

@@ -46,8 +46,8 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
     site.safety = safety(&url, access, site.safety)?;
     site.private_data = !access.clear_data;
     site.active = access.active;
-    // What a proxy lets through says nothing of the way without it.
-    if site.proxy.is_none() {
+    // What a proxy lets through, and what somebody wishes this once, says nothing of the usual way.
+    if site.proxy.is_none() && !access.active {
         site.experience = ways::of(&url);
     }
     site.say_host = access.say_host;

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::output;
 use access::{Place, place};
 use ftp_client::mirror::{Compare, Far, Only, Surplus};
-use ftp_client::{Connection, Crew, Direction, Error, Fetch, Links, Plan, Selection, Send};
+use ftp_client::{Connection, Crew, Direction, Error, Fetch, Links, Plan, Selection, Send, Url};
 use show::{Show, entry_json, entry_line};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -186,10 +186,26 @@ async fn remove(rm: Rm) -> Result<(), Failure> {
 
 async fn rename(mv: Mv) -> Result<(), Failure> {
     let place = place(&mv.url, &mv.access)?;
+    let to = new_path(&place.url, &mv.to)?;
     let mut connection = open(&place).await?;
-    connection.rename(&place.url.path, mv.to.as_bytes()).await?;
+    connection.rename(&place.url.path, &to).await?;
     connection.quit().await;
     Ok(())
+}
+
+/// A path, or that of a URL: it must be one of the same server.
+fn new_path(from: &Url, to: &str) -> Result<Vec<u8>, Failure> {
+    if !to.contains("://") {
+        return Ok(to.into());
+    }
+    let there: Url = to.parse()?;
+    let same_user = there.user.is_none() || there.user == from.user;
+    if (&there.host, there.port) != (&from.host, from.port) || !same_user {
+        return Err(Failure::Failed(format!(
+            "{there} is elsewhere; `mirror` and `get` with `put` move files between servers"
+        )));
+    }
+    Ok(there.path)
 }
 
 async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
