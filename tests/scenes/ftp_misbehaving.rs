@@ -106,6 +106,8 @@ pub fn start(odd: Odd, once: bool) -> u16 {
 }
 
 fn talk(odd: &Odd, stream: TcpStream) -> std::io::Result<()> {
+    // Else what it says second waits until the client has acknowledged the first.
+    stream.set_nodelay(true)?;
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let mut stream = stream;
     let mut data = None;

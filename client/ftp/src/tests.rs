@@ -85,6 +85,8 @@ impl Server {
         let (present, hung_up) = (Arc::new(()), Arc::new(AtomicBool::new(false)));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
+                // Else what it says second waits until the client has acknowledged the first.
+                stream.set_nodelay(true).expect("a socket option");
                 if habits.room.is_some_and(|room| Arc::strong_count(&present) > room) {
                     let _ = stream.write_all(b"421 full\r\n").await;
                     continue;

@@ -445,6 +445,8 @@ async fn tls_is_ended_and_the_conversation_goes_on_in_clear() {
         let mut heard = Vec::new();
         stream.read_to_end(&mut heard).await.expect("in clear");
         assert_eq!(String::from_utf8_lossy(&heard), "= good\r\nbye\r\n");
+        // It waits for our end too.
+        drop(stream);
         assert!(matches!(ended.await.expect("no panic").0.why, Why::Closed | Why::PeerClosed));
         let heard = ear.heard();
         assert!(heard.contains(&"cleared".to_string()), "{heard:?}");
@@ -627,6 +629,8 @@ async fn compressed_each_answer_comes_when_it_is_said() {
         peer.stream.write_all(&[octet]).await.expect("written");
     }
     squeezed.hear(&mut peer.stream, &format!("{}bye\r\n", "x".repeat(300_000))).await;
+    // It waits for our end too.
+    drop(peer.stream);
     let ended = peer.ended.await.expect("no panic").0;
     assert!(matches!(ended.why, Why::Closed) && ended.sent < 3_000, "{ended:?}");
 }

@@ -83,6 +83,8 @@ impl Scripted {
         let dialogue = format!("{LOGIN}{dialogue}");
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                // Else what it says second waits until the client has acknowledged the first.
+                stream.set_nodelay(true).expect("a socket option");
                 let (reading, writing) = stream.into_split();
                 let lines = BufReader::new(reading).lines();
                 let (steps, told) = (steps.clone(), told.clone());
