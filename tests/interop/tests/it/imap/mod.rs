@@ -4,6 +4,7 @@
 //!
 //! Not here: what is answered to what (transcripts), several sessions at once (scenes).
 
+mod beside;
 mod curl;
 mod dovecot;
 mod fetchmail;
