@@ -7,9 +7,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 const MESSAGES: usize = 6000;
 const KILLS_MAX: usize = 40;
+/// How often the log is looked at: more than once between two commits, and not so often that the import has to share a processor.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 const BOB: &str = "bob@hamburger.test";
 
 #[test]
@@ -69,7 +72,7 @@ fn wait_for_commits(data: &Path, command: &mut Child, changes: usize) -> bool {
         if now != seen {
             (seen, left) = (now, left - 1);
         }
-        std::thread::yield_now();
+        std::thread::park_timeout(LOOK_EVERY);
     }
     false
 }

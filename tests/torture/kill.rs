@@ -7,8 +7,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 const SENDERS: usize = 50;
 const ROUNDS: usize = 50;
@@ -67,11 +66,11 @@ fn prepare(data: &Path) {
 /// Fifty senders at once, until so many mails were promised; then the kill.
 fn storm(server: &mut Server, round: usize, enough: usize) -> Promised {
     let promised = Promised::default();
-    let count = Arc::new(AtomicUsize::new(0));
+    let (tell, told) = mpsc::channel();
     let address = server.address("smtp");
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
-            let (promised, count) = (Arc::clone(&promised), Arc::clone(&count));
+            let (promised, tell) = (Arc::clone(&promised), tell.clone());
             std::thread::spawn(move || {
                 let mut number = 0;
                 let _ = send_until_cut(address, |promise| match promise {
@@ -81,16 +80,17 @@ fn storm(server: &mut Server, round: usize, enough: usize) -> Promised {
                     }
                     Promise::Given(subject) => {
                         promised.lock().expect("no sender panicked").push(subject);
-                        count.fetch_add(1, Ordering::SeqCst);
+                        // Behind the kill nobody counts any more.
+                        let _ = tell.send(());
                         String::new()
                     }
                 });
             })
         })
         .collect();
-    while count.load(Ordering::SeqCst) < enough && senders.iter().any(|sender| !sender.is_finished()) {
-        std::thread::yield_now();
-    }
+    drop(tell);
+    // It ends early when all senders have.
+    told.iter().take(enough).count();
     server.kill();
     senders.into_iter().for_each(|sender| sender.join().expect("no sender panicked"));
     promised

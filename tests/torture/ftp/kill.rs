@@ -10,8 +10,7 @@ use std::fs;
 use std::io::Result;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 const SESSIONS: usize = 10;
 const ROUNDS: usize = 10;
@@ -41,16 +40,16 @@ fn every_226_survives_a_kill_and_nothing_is_there_by_halves() {
 
 /// Uploads from all sessions at once until so many were answered 226; then the kill.
 fn storm(server: &mut Server, ledger: &Ledger, round: usize, enough: usize) {
-    let (count, address) = (Arc::new(AtomicUsize::new(0)), server.address("ftp"));
+    let ((tell, told), address) = (mpsc::channel(), server.address("ftp"));
     let sessions: Vec<_> = (0..SESSIONS)
         .map(|session| {
-            let (ledger, count) = (Arc::clone(ledger), Arc::clone(&count));
-            std::thread::spawn(move || drop(upload_until_cut(address, session, round, &ledger, &count)))
+            let (ledger, tell) = (Arc::clone(ledger), tell.clone());
+            std::thread::spawn(move || drop(upload_until_cut(address, session, round, &ledger, &tell)))
         })
         .collect();
-    while count.load(Ordering::SeqCst) < enough && sessions.iter().any(|session| !session.is_finished()) {
-        std::thread::yield_now();
-    }
+    drop(tell);
+    // It ends early when all sessions have.
+    told.iter().take(enough).count();
     server.kill();
     sessions.into_iter().for_each(|session| session.join().expect("no session panicked"));
 }
@@ -60,7 +59,7 @@ fn upload_until_cut(
     session: usize,
     round: usize,
     ledger: &Ledger,
-    count: &AtomicUsize,
+    tell: &mpsc::Sender<()>,
 ) -> Result<()> {
     let mut client = Client::log_in(server, "carol@crepes.test", "cucumber")?;
     for number in 0.. {
@@ -83,7 +82,8 @@ fn upload_until_cut(
         let reply = client.put(&format!("{verb} {name}"), &content(&name, version))?;
         assert!(reply.starts_with("226"), "{name}: {reply}");
         must(Some(version));
-        count.fetch_add(1, Ordering::SeqCst);
+        // Behind the kill nobody counts any more.
+        let _ = tell.send(());
     }
     Ok(())
 }

@@ -10,8 +10,7 @@ use harness::{Replica, Server, command_on};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Result;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 const LOGIN: &str = "bob@hamburger.test hungry";
 const SESSIONS: usize = 20;
@@ -59,7 +58,6 @@ struct Numbers {
 struct Ledger {
     owners: [Mutex<Owner>; SESSIONS],
     numbers: Mutex<Numbers>,
-    obeyed: AtomicUsize,
 }
 
 #[test]
@@ -121,17 +119,16 @@ fn text(token: &str) -> String {
 
 /// All sessions at once until so many commands were obeyed; then the kill.
 fn storm(server: &mut Server, ledger: &Arc<Ledger>, round: usize, enough: usize) {
-    let address = server.address("imap");
-    ledger.obeyed.store(0, Ordering::SeqCst);
+    let ((tell, obeyed), address) = (mpsc::channel(), server.address("imap"));
     let sessions: Vec<_> = (0..SESSIONS)
         .map(|session| {
-            let ledger = Arc::clone(ledger);
-            std::thread::spawn(move || drop(Session::work(address, session, round, &ledger)))
+            let (ledger, tell) = (Arc::clone(ledger), tell.clone());
+            std::thread::spawn(move || drop(Session::work(address, session, round, &ledger, &tell)))
         })
         .collect();
-    while ledger.obeyed.load(Ordering::SeqCst) < enough && sessions.iter().any(|session| !session.is_finished()) {
-        std::thread::yield_now();
-    }
+    drop(tell);
+    // It ends early when all sessions have.
+    obeyed.iter().take(enough).count();
     server.kill();
     sessions.into_iter().for_each(|session| session.join().expect("no session panicked"));
 }
@@ -146,14 +143,15 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn work(server: SocketAddr, session: usize, round: usize, ledger: &Ledger) -> Result<()> {
+    fn work(server: SocketAddr, session: usize, round: usize, ledger: &Ledger, tell: &mpsc::Sender<()>) -> Result<()> {
         let mut client = enter(server)?;
         client.must(&format!("SELECT {}", SHARED[0]))?;
         let chance = Chance(((session as u64) << 32) ^ (round as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut session = Session { client, ledger, session, chance, selected: SHARED[0] };
         for count in 0.. {
             session.one_thing(&format!("s{}-r{round}-n{count}", session.session))?;
-            ledger.obeyed.fetch_add(1, Ordering::SeqCst);
+            // Behind the kill nobody counts any more.
+            let _ = tell.send(());
         }
         Ok(())
     }
