@@ -164,7 +164,7 @@ fn password(url: &Url, access: &Access, netrc: Option<(String, String)>) -> Resu
     if stdin().is_terminal() {
         return terminal::hidden(&format!("Password for {user} at {}: ", url.host));
     }
-    Err(Failure::Failed(format!(
+    Err(Failure::Unconnected(format!(
         "no password for {user}; --password-file, --password-command, {VARIABLE} or ~/.netrc has one"
     )))
 }

@@ -5,6 +5,7 @@
 //! Invariants: what is written is what is read; no password is in it; a path of a file that leads out of its tree is refused.
 //! Not here: making a plan and doing what it says (the client library).
 
+use super::show::counted;
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
 use crate::output;
@@ -34,7 +35,7 @@ pub fn show(plan: &Plan, access: &Access) -> Result<(), Failure> {
     lines(plan).try_for_each(|line| output::say(&line))?;
     let (files, octets) = plan.to_move();
     if !access.quiet {
-        eprintln!("{files} files to move, {}; {} are as they should be", output::size(octets), plan.same);
+        eprintln!("{} to move, {}; {} as they should be", counted(files), output::size(octets), plan.same);
     }
     Ok(())
 }

@@ -189,7 +189,8 @@ fn summary(sum: &ftp_client::mirror::Report, took: Duration) -> String {
     if sum.octets > 0 {
         text += &format!(" ({}/s)", output::size(rate as u64));
     }
-    for (count, word) in [(sum.links, "links made"), (sum.removed, "removed"), (sum.failed, "failed")] {
+    let links = if sum.links == 1 { "link made" } else { "links made" };
+    for (count, word) in [(sum.links, links), (sum.removed, "removed"), (sum.failed, "failed")] {
         if count > 0 {
             text += &format!("; {count} {word}");
         }
@@ -197,7 +198,7 @@ fn summary(sum: &ftp_client::mirror::Report, took: Duration) -> String {
     text
 }
 
-fn counted(files: u64) -> String {
+pub(super) fn counted(files: u64) -> String {
     if files == 1 { "1 file".into() } else { format!("{files} files") }
 }
 
