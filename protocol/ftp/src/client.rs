@@ -11,8 +11,8 @@
 //!                     ↑ the next way: PASV, EPRT, PORT ────┘                Busy ─stopped→ Aborting ────→─┘
 //! ```
 //!
-//! The house is asked `Dial` or `Listen` for a data connection (`DialAhead` before it is needed), `Pump` once the command for it has been said, `LetGo` when
-//! it is no longer wanted, and `Next` for what to do; it tells by news how the data connection ended.
+//! The house is asked `Dial` or `Listen` for a data connection (`DialAhead` before it is needed), `Pump` once the command for it
+//! has been said, `LetGo` when it is no longer wanted, and `Next` for what to do; it tells by news how the data connection ended.
 //! The way to the data of the next transfer can be asked for ahead, with other commands that are due when a transfer is over:
 //! right behind its command where the server is known to answer in turn, behind its end elsewhere. A way that is known is
 //! dialled while other commands are under way. So a file costs two round trips, or three.
@@ -20,8 +20,9 @@
 //! A transfer is over when both have ended: the data connection, and the reply that says so. Which comes first does not matter.
 //!
 //! Servers differ, and this outlives: 120 before 220; 230 or 232 right after USER; no 1yz, or two; 226 before the last octet;
-//! a second 226, which comes in front of the next reply; commands that get lost behind a transfer, after which we leave; 425 from a server whose way to the data is blocked, which makes us
-//! try another; any number of replies to ABOR, which is why PWD is said behind it: its 257 is the mark where they end.
+//! a second 226, which comes in front of the next reply; commands that get lost behind a transfer, after which we leave;
+//! 425 from a server whose way to the data is blocked, which makes us try another; any number of replies to ABOR, which is why
+//! PWD is said behind it: its 257 is the mark where they end.
 //!
 //! Invariants: no password goes out in clear unless the settings say so; where TLS is required nothing but AUTH goes before
 //! it; an order has one outcome; no wait is without end.
