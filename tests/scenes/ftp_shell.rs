@@ -91,6 +91,19 @@ fn files_go_there_and_come_back() {
 }
 
 #[test]
+fn where_we_are_is_not_removed() {
+    let scene = Scene::new();
+    scene.done("mkdir x/y");
+    for taken in ["rm -r ../y", "rm -r /x", "rm -r ../../x", "rmdir ../y"] {
+        let output = scene.say(&format!("cd x/y\n{taken}"));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains("we are in it"), "{taken}: {told}");
+    }
+    scene.done("cd x/y\nmkdir z\nrmdir z\nmkdir ../yy\nrm -r ../yy");
+    assert_eq!(scene.done("find x"), "x/y/\n");
+}
+
+#[test]
 fn what_was_begun_is_gone_on_with() {
     let scene = Scene::new();
     let content: String = (0..40_000).map(|number| format!("{number:x}\n")).collect();

@@ -9,7 +9,7 @@ use super::super::known;
 use super::language::{is_pattern, pattern, plain};
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
-use ftp_client::directory::join;
+use ftp_client::directory::{join, shown};
 use ftp_client::site::Tap;
 use ftp_client::{Connection, Crew, Error, Found, Kind, Site, Url, Watcher};
 use std::collections::HashMap;
@@ -115,6 +115,15 @@ impl Seat {
     /// What was changed in the site holds at once: the next command makes a connection anew.
     pub fn renew(&mut self) {
         self.connection = None;
+    }
+
+    /// Refuses what would take the directory away that we are in: what is said behind it would be done somewhere else.
+    pub fn stays(&self, path: &[u8]) -> Result<(), Failure> {
+        let whole = if path.starts_with(b"/") { path.to_vec() } else { join(self.directory(), path) };
+        match steps(self.directory()).starts_with(&steps(&whole)) {
+            true => Err(Failure::Failed(format!("{}: we are in it; cd elsewhere first", shown(path)))),
+            false => Ok(()),
+        }
     }
 
     /// A connection that is there, in our directory.
@@ -282,6 +291,19 @@ fn may_try_again(url: &Url, access: &Access, error: Error) -> Result<(), Failure
         return Err(error.into());
     }
     if known::ask(url, shown, &why.to_string())? { known::remember(url, shown) } else { Err(error.into()) }
+}
+
+/// The names on a path from the root, as the server will follow them where nothing is a link.
+fn steps(path: &[u8]) -> Vec<&[u8]> {
+    let mut steps = Vec::new();
+    for name in path.split(|octet| *octet == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." => drop(steps.pop()),
+            name => steps.push(name),
+        }
+    }
+    steps
 }
 
 #[cfg(test)]

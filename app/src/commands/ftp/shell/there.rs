@@ -65,6 +65,7 @@ async fn run_one(word: There, seat: &mut Seat, work: &Work) -> Result<(), Failur
         There::Rm(rm) => remove(rm, seat, work).await,
         There::Rmdir(names) => {
             each(&names.names, seat, work, async |seat, path| {
+                seat.stays(path)?;
                 Ok(seat.connection().await?.remove_directory(without_slash(path)).await?)
             })
             .await
@@ -397,6 +398,7 @@ async fn remove(rm: Rm, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
     }
     each(&rm.names, seat, work, async |seat, path| {
         let path = without_slash(path);
+        seat.stays(path)?;
         let connection = seat.connection().await?;
         let removed = match connection.remove_file(path).await {
             Err(error) if error.is_fatal() || !rm.recursive => Err(error),
