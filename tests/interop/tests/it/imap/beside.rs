@@ -3,7 +3,6 @@
 //! Not here: messages where the two differ, and why (docs/imap-differences.md; `scripts/beside.py` finds them in any folder).
 
 use super::dovecot::Dovecot;
-use harness::Server;
 use interop::{Foreign, bob, dev, foreign};
 use std::fs;
 
@@ -51,7 +50,7 @@ fn dovecot_says_the_same_of_usual_messages() {
     for (name, rest) in USUAL {
         fs::write(folder.path().join(name), format!("{HEAD}{rest}")).expect("a message");
     }
-    let server: Server = dev();
+    let server = dev();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/beside.py");
     let (port, bob) = (server.address("imap").port().to_string(), bob());
     let folder = folder.path().to_str().expect("a path in UTF-8");
