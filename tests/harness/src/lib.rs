@@ -9,6 +9,7 @@ mod peer;
 mod replica;
 mod server;
 mod speaker;
+mod template;
 
 pub use letterbox::{Letter, Letterbox};
 pub use peer::Peer;

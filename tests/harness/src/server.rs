@@ -1,6 +1,7 @@
 //! A server process, from its first word to its end.
 
 use crate::speaker::Speaker;
+use crate::template;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -20,10 +21,16 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts `dev` on free ports with an empty data directory of its own.
+    /// Starts `dev` on free ports with a data directory of its own, where it has been once and nobody else.
     pub fn dev(binary: &str) -> Server {
+        Server::dev_with(binary, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn dev_with(binary: &str, arguments: &[&str]) -> Server {
         let data = tempfile::tempdir().expect("a temporary directory");
-        let mut server = Server::dev_in(binary, data.path(), &[]);
+        template::dev(binary).write(data.path());
+        let mut server = Server::dev_in(binary, data.path(), arguments);
         server._own_data = Some(data);
         server
     }
@@ -50,13 +57,7 @@ impl Server {
     pub fn serve_files(binary: &str, address: &str, configuration: &str) -> Server {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let data = folder.path().join("data");
-        for (arguments, input) in [
-            (&["domain", "add", "hamburger.test"][..], ""),
-            (&["account", "add", "bob@hamburger.test"][..], "very-hungry"),
-        ] {
-            let done = command_on(binary, &data, arguments, input);
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        }
+        template::bob_alone(binary).write(&data);
         let configuration = format!(
             "host_name = 'mail.hamburger.test'\ndata_dir = '{}'\n[log]\nlevel = 'warn'\n\
              [listen]\nsmtp = []\nsubmission = []\nsubmissions = []\npop3 = ['{address}:0']\npop3s = []\n\

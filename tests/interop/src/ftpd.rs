@@ -15,7 +15,6 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use tempfile::TempDir;
 
 /// Where all happens at our own server, whose people have files already.
 const OWN_FOLDER: &str = "work";
@@ -59,7 +58,7 @@ pub struct RunningFtpd {
 }
 
 enum Process {
-    Ours { server: Box<Server>, _data: TempDir },
+    Ours(Box<Server>),
     Foreign { _program: Foreign, child: Child },
 }
 
@@ -101,15 +100,14 @@ impl Ftpd {
 }
 
 fn start_ours(listening: Listening) -> RunningFtpd {
-    let data = Foreign::temporary();
-    let server = Server::dev_in(binary(), data.path(), &["--listen", host(listening)]);
+    let server = Server::dev_with(binary(), &["--listen", host(listening)]);
     let port = server.address(if listening == Listening::Implicit { "ftps" } else { "ftp" }).port();
     let spaces = fs::read_dir(server.data_dir().join("files")).expect("file spaces").flatten();
     let mut spaces = spaces.map(|space| space.path());
     let root = spaces.find(|space| space.join("recipes").exists()).expect("Bob's space").join(OWN_FOLDER);
     fs::create_dir(&root).expect("a directory");
     let certificate = server.certificate();
-    let process = Process::Ours { server: Box::new(server), _data: data };
+    let process = Process::Ours(Box::new(server));
     RunningFtpd { process, listening, port, user: "bob%40hamburger.test@", root, certificate }
 }
 
@@ -145,13 +143,14 @@ impl RunningFtpd {
         &self.certificate
     }
 
-    fn is_ours(&self) -> bool {
-        matches!(self.process, Process::Ours { .. })
+    /// Whether it is Packetboat.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.process, Process::Ours(_))
     }
 
     /// Waits until it knows that an upload to this path has broken off. The others know nothing of that.
     pub fn has_noticed(&self, path: &str) {
-        let Process::Ours { server, .. } = &self.process else { return };
+        let Process::Ours(server) = &self.process else { return };
         let mut control = server.speak("ftp");
         control.play("S: 220 ~\nC: USER bob@hamburger.test\nS: 331 ~\nC: PASS hungry\nS: 230 ~\nC: TYPE I\nS: 200 ~");
         until("the upload has broken off", || {

@@ -23,7 +23,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use tempfile::TempDir;
 
 /// Longer than any number of 32 bits can say, and nearly all of it a hole.
 const VAST: u64 = (1 << 32) + 1000;
@@ -54,16 +53,14 @@ enum Way {
 struct Site {
     way: Way,
     server: Server,
-    _data: Option<TempDir>,
 }
 
 impl Site {
     fn new(way: Way) -> Site {
         if !matches!(way, Way::Ipv6 | Way::ActiveIpv6) {
-            return Site { way, server: dev(), _data: None };
+            return Site { way, server: dev() };
         }
-        let data = Foreign::temporary();
-        Site { way, server: Server::dev_in(binary(), data.path(), &["--listen", "::1"]), _data: Some(data) }
+        Site { way, server: Server::dev_with(binary(), &["--listen", "::1"]) }
     }
 
     fn is_ipv6(&self) -> bool {
