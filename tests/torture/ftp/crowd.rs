@@ -2,7 +2,7 @@
 
 use super::{Client, memory_kib};
 use crate::BINARY;
-use crate::crowd::{OTHER_FILES, more_files};
+use crate::crowd::room;
 use harness::Server;
 
 const CROWD: u64 = 5_000;
@@ -11,11 +11,7 @@ const COST_MAX_KIB: u64 = 16;
 
 #[test]
 fn five_thousand_idle_sessions_cost_little_and_keep_nobody_out() {
-    let allowed = more_files();
-    let crowd = allowed.map_or(CROWD, |files| CROWD.min(files.saturating_sub(OTHER_FILES)));
-    if crowd < CROWD {
-        eprintln!("SKIPPED in part: this system allows only {crowd} connections in one process");
-    }
+    let (crowd, _room) = room(CROWD);
     let configuration = "[ftp]\nsessions_per_account_max = 10000\n[limits]\nconnections_per_address_max = 20000\n";
     let server = Server::serve_files(BINARY, "127.0.0.1", configuration);
     let log_in = || Client::log_in(server.address("ftp"), "bob@hamburger.test", "very-hungry").expect("a session");

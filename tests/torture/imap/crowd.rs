@@ -2,7 +2,7 @@
 
 use super::Client;
 use crate::BINARY;
-use crate::crowd::{OTHER_FILES, more_files};
+use crate::crowd::room;
 use crate::ftp::memory_kib;
 use harness::Server;
 
@@ -12,11 +12,7 @@ const COST_MAX_KIB: u64 = 16;
 
 #[test]
 fn ten_thousand_who_idle_cost_little_and_all_hear_of_new_mail() {
-    let allowed = more_files();
-    let crowd = allowed.map_or(CROWD, |files| CROWD.min(files.saturating_sub(OTHER_FILES)));
-    if crowd < CROWD {
-        eprintln!("SKIPPED in part: this system allows only {crowd} connections in one process");
-    }
+    let (crowd, _room) = room(CROWD);
     let server = Server::serve_files(BINARY, "127.0.0.1", "[limits]\nconnections_per_address_max = 20000\n");
     let log_in = || Client::log_in(server.address("imap"), "bob@hamburger.test very-hungry").expect("a session");
     let idle = || {
