@@ -182,8 +182,8 @@ fn die_and_go_on_far_out(ftpd: Ftpd) {
     let traveller = Traveller::new(server, "ftp", &["--no-tls", "-P1"]);
     let (root, url) = (traveller.server.root(), traveller.url("vast"));
     make_vast(&traveller.path("vast"));
-    // Nobody may look at what broke off at ours, so the client begins anew, as it does with small files; all four gigabytes would move.
-    // That our server goes on from there is shown by curl.
+    // Ours tells the sum of what broke off, and both sides would sum four gigabytes of nothing. That an upload goes on so is shown
+    // with small files, and by curl that our server goes on from there.
     let mut ways = vec![["put", "vast", &url], ["get", &url, "-oback"]];
     if traveller.server.is_ours() {
         ways.remove(0);
