@@ -219,14 +219,15 @@ pub enum Why {
 
 /// Drives `session` over `stream` until it ends, and says why it did.
 ///
-/// The session and the desk stay the caller's, so that he can ask them for the outcome. The future is meant for a
+/// The session and the desk stay the caller's, so that he can ask them for the outcome; so does the setup, of which there would
+/// be three in the memory of who idles. The future is meant for a
 /// task of its own: a panic inside ends that task and nothing else.
-pub async fn converse<S, D>(session: &mut S, desk: &mut D, stream: TcpStream, setup: Setup) -> Ended
+pub async fn converse<S, D>(session: &mut S, desk: &mut D, stream: TcpStream, setup: &Setup) -> Ended
 where
     S: Session,
     D: Desk<S>,
 {
-    let (gate, tap) = (conversation::Gate::new(), setup.tap.clone());
+    let gate = conversation::Gate::new();
     let close = gate.close(setup.leaving.clone(), setup.pace.leaving);
     let mut conversation = Conversation::new(session, desk, stream, setup, &gate);
     let ended = tokio::select! {
@@ -234,7 +235,7 @@ where
         () = close => Ended { why: Why::Dropped, received: gate.received(), sent: gate.sent() },
         ended = conversation.hold() => ended,
     };
-    if let Some(tap) = &tap {
+    if let Some(tap) = &setup.tap {
         tap.ended(&ended);
     }
     ended

@@ -171,7 +171,7 @@ async fn protect(address: SocketAddr, tls: &ClientTls, leaving: &watch::Receiver
     let (told, is_protected) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
         let mut mute = Mute { leaves: false, is_protected: Some(told) };
-        converse(&mut mute, &mut Nobody, stream, setup).await;
+        converse(&mut mute, &mut Nobody, stream, &setup).await;
     });
     is_protected.await.expect("protected");
 }
@@ -204,7 +204,7 @@ async fn idle_connections_cost_little() {
             let setup = Setup::new(leaving.clone());
             async move {
                 let mut talker = Talker { lines: Lines::new(100), said: VecDeque::new(), is_over: false };
-                converse(&mut talker, &mut Nobody, visitor.stream, setup).await;
+                converse(&mut talker, &mut Nobody, visitor.stream, &setup).await;
             }
         },
         left,
@@ -244,7 +244,7 @@ async fn idle_under_tls(leaving: watch::Receiver<bool>) -> tokio::task::JoinHand
             let setup = Setup { security, ..Setup::new(ours.clone()) };
             async move {
                 let mut mute = Mute { leaves: false, is_protected: None };
-                converse(&mut mute, &mut Nobody, visitor.stream, setup).await;
+                converse(&mut mute, &mut Nobody, visitor.stream, &setup).await;
             }
         },
         left,

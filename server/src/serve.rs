@@ -347,7 +347,7 @@ impl Serving {
         let settings = Arc::new(smtp_settings(&self.house.settings(), purpose, visitor.peer));
         let mut session = smtp::server::Server::new(settings, &chance(), Instant::now());
         let mut desk = smtp_desk::Desk::new(Arc::clone(&self.house), caller, purpose);
-        net::converse(&mut session, &mut desk, visitor.stream, setup).await
+        net::converse(&mut session, &mut desk, visitor.stream, &setup).await
     }
 
     async fn pop3(&self, purpose: Purpose, caller: Caller, visitor: Visitor) -> Ended {
@@ -355,7 +355,7 @@ impl Serving {
         let settings = Arc::new(pop3_settings(&self.house.settings(), visitor.peer));
         let mut session = pop3::server::Server::new(settings, &chance(), Instant::now());
         let mut desk = pop3_desk::Desk::new(Arc::clone(&self.house), caller);
-        net::converse(&mut session, &mut desk, visitor.stream, setup).await
+        net::converse(&mut session, &mut desk, visitor.stream, &setup).await
     }
 
     async fn imap(&self, purpose: Purpose, caller: Caller, visitor: Visitor) -> Ended {
@@ -363,10 +363,11 @@ impl Serving {
         let settings = Arc::new(imap_settings(&self.house.settings(), visitor.peer));
         let mut session = imap::server::Server::new(settings, &chance(), Instant::now());
         let mut desk = imap_desk::Desk::new(Arc::clone(&self.house), caller);
-        net::converse(&mut session, &mut desk, visitor.stream, setup).await
+        net::converse(&mut session, &mut desk, visitor.stream, &setup).await
     }
 
-    async fn ftp(&self, purpose: Purpose, caller: Caller, visitor: Visitor) -> Ended {
+    /// Not `async` itself: there is a conversation for each who idles, and what only its beginning needs would be kept in it.
+    fn ftp(&self, purpose: Purpose, caller: Caller, visitor: Visitor) -> impl Future<Output = Ended> + Send + use<> {
         // RFC 7301: a client that offers only other protocols was led here by somebody else.
         let tls = self.tls.speaking(&["ftp"]).for_one_session();
         let mut setup = self.setup(purpose, caller, &visitor);
@@ -386,7 +387,8 @@ impl Serving {
         let ends = ftp::Ends::new(visitor.local, visitor.peer);
         let mut session = ftp::Server::new(settings, ends, Instant::now());
         let mut desk = ftp_desk::Desk::new(Arc::clone(&self.house), caller, line);
-        net::converse(&mut session, &mut desk, visitor.stream, setup).await
+        let stream = visitor.stream;
+        async move { net::converse(&mut session, &mut desk, stream, &setup).await }
     }
 
     /// Where people log in by SASL they may show a certificate. Other servers are not asked for theirs: they have one of

@@ -290,7 +290,7 @@ impl Connection {
 }
 
 async fn talk(mut client: Client, mut clerk: Clerk, stream: TcpStream, setup: Setup) -> Over {
-    let ended = net::converse(&mut client, &mut clerk, stream, setup).await;
+    let ended = net::converse(&mut client, &mut clerk, stream, &setup).await;
     // Dropped, so that who waits looks here for the reason.
     drop(clerk.take_pending());
     Over { end: clerk.end.take(), ended, fault: clerk.fault.take() }

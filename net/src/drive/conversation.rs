@@ -23,9 +23,9 @@ use tokio::time::Instant;
 
 use super::post::Post;
 use super::wire::Wire;
-use super::{Attachment, Begin, Desk, Ended, INBOX_MAX, KEEP_MAX, Pace, Security, Setup, Why, left};
-use crate::lent::{self, Lender};
-use crate::tap::{Side, Tapped};
+use super::{Attachment, Begin, Desk, Ended, INBOX_MAX, KEEP_MAX, Security, Setup, Why, left};
+use crate::lent;
+use crate::tap::Side;
 use crate::tls::TlsError;
 
 /// What a conversation and the watch over it share: whether the house is closing, and how much has passed.
@@ -44,7 +44,8 @@ impl Gate {
     pub(super) async fn close(&self, leaving: watch::Receiver<bool>, limit: Duration) {
         left(leaving).await;
         self.leaving.store(true, Relaxed);
-        tokio::time::sleep(limit).await;
+        // Boxed: who idles should not carry a timer for the day on which the house closes.
+        Box::pin(tokio::time::sleep(limit)).await;
     }
 
     pub(super) fn note_received(&self, octets: usize) {
@@ -70,10 +71,7 @@ pub(super) struct Conversation<'a, S: Session, D> {
     post: Post<'a>,
     /// What the session says right now.
     said: Vec<u8>,
-    security: Security,
-    tap: Option<Tapped>,
-    pace: Pace,
-    lender: Lender,
+    setup: &'a Setup,
     gate: &'a Gate,
     told_closed: bool,
     told_leave: bool,
@@ -91,17 +89,21 @@ enum Woken<News> {
 }
 
 impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
-    pub(super) fn new(session: &'a mut S, desk: &'a mut D, stream: TcpStream, setup: Setup, gate: &'a Gate) -> Self {
-        let Setup { security, tap, pace, lender, leaving: _ } = setup;
-        let (post, said) = (Post::new(stream, pace.write, gate), Vec::new());
-        let (told_closed, told_leave) = (false, false);
-        Conversation { session, desk, post, said, security, tap, pace, lender, gate, told_closed, told_leave }
+    pub(super) fn new(
+        session: &'a mut S,
+        desk: &'a mut D,
+        stream: TcpStream,
+        setup: &'a Setup,
+        gate: &'a Gate,
+    ) -> Self {
+        let (post, said) = (Post::new(stream, setup.pace.write, gate), Vec::new());
+        Conversation { session, desk, post, said, setup, gate, told_closed: false, told_leave: false }
     }
 
     /// Holds the conversation to its end.
     pub(super) async fn hold(&mut self) -> Ended {
         if let Security::Server { begin: Begin::AtOnce, .. } | Security::Client { begin: Begin::AtOnce, .. } =
-            self.security
+            self.setup.security
         {
             self.secure().await;
         }
@@ -129,7 +131,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                     }
                 }
                 Step::Close => {
-                    self.post.close(self.pace.linger).await;
+                    self.post.close(self.setup.pace.linger).await;
                     break;
                 }
             }
@@ -144,7 +146,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
 
     /// Goes on from this step on a thread that is lent, if there is one; what comes back is the step at which that ended.
     async fn hasten(&mut self, step: Step<S::Ask>) -> Step<S::Ask> {
-        let Some(loan) = self.lender.lend().await else { return step };
+        let Some(loan) = self.setup.lender.lend().await else { return step };
         self.post.leave_reactor();
         let step = loan.run(self.on_lent_thread(step));
         self.post.return_to_reactor();
@@ -187,7 +189,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     }
 
     async fn send(&mut self) {
-        if let Some(tap) = &self.tap {
+        if let Some(tap) = &self.setup.tap {
             tap.exchanged(Side::own, &self.said, self.session.exposure());
         }
         self.post.gather(&mut self.said).await;
@@ -205,7 +207,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     }
 
     async fn send_attached(&mut self, attachment: Attachment) {
-        let mut left = match self.tap {
+        let mut left = match &self.setup.tap {
             None => self.post.send_straight(attachment).await,
             // Who listens in sees what is sent.
             Some(_) => Some(attachment),
@@ -213,7 +215,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
         while let Some(attachment) = left.take().filter(|attachment| !attachment.is_over() && !self.post.is_lost()) {
             match attachment.read().await {
                 Ok((rest, mut piece)) => {
-                    if let Some(tap) = &self.tap {
+                    if let Some(tap) = &self.setup.tap {
                         tap.exchanged(Side::own, &piece, Exposure::Content);
                     }
                     self.post.gather(&mut piece).await;
@@ -231,16 +233,16 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
         // RFC 3207 §4.2, RFC 2595 §4: what came in clear may be anybody's, and must not be taken for what was
         // said under TLS. This is the one place where it is thrown away.
         let dropped = self.post.drop_unread();
-        if let Some(tap) = self.tap.as_ref().filter(|_| dropped > 0) {
+        if let Some(tap) = self.setup.tap.as_ref().filter(|_| dropped > 0) {
             tap.dropped(dropped);
         }
         let Some(stream) = self.clear_stream() else { return };
         // Boxed: a handshake is large and soon over.
-        let handshake = Box::pin(tokio::time::timeout(self.pace.handshake, shake(&self.security, stream)));
+        let handshake = Box::pin(tokio::time::timeout(self.setup.pace.handshake, shake(&self.setup.security, stream)));
         match handshake.await.unwrap_or(Err(Why::Tls(TlsError::TooSlow))) {
             Ok((stream, secured)) => {
                 *self.post.wire() = Wire::Tls(stream);
-                if let Some(tap) = &self.tap {
+                if let Some(tap) = &self.setup.tap {
                     tap.secured(&secured);
                 }
                 self.session.secured(secured, now());
@@ -252,7 +254,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     /// Ends TLS, for every protocol that can.
     async fn clear(&mut self) {
         self.post.clear().await;
-        if let Some(tap) = self.tap.as_ref().filter(|_| !self.post.is_lost()) {
+        if let Some(tap) = self.setup.tap.as_ref().filter(|_| !self.post.is_lost()) {
             tap.cleared();
         }
     }
@@ -331,7 +333,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
             return false;
         }
         let taken = self.session.receive(unread, now());
-        if let Some(tap) = self.tap.as_ref().filter(|_| taken > 0) {
+        if let Some(tap) = self.setup.tap.as_ref().filter(|_| taken > 0) {
             tap.exchanged(Side::other, &unread[..taken], self.session.exposure());
         }
         if taken == 0 && unread.len() > INBOX_MAX {

@@ -46,7 +46,7 @@ impl Peer {
         let mut setup = Setup::new(leaving);
         change(&mut setup);
         let ended = tokio::spawn(async move {
-            let ended = converse(&mut Toy::new(), &mut desk, ours, setup).await;
+            let ended = converse(&mut Toy::new(), &mut desk, ours, &setup).await;
             (ended, desk)
         });
         Peer { stream, ended, house }
@@ -470,7 +470,7 @@ async fn both_sides_know_the_same_of_tls() {
         let (_own_house, leaving) = watch::channel(false);
         let setup = Setup { security: keys.client(begin), ..Setup::new(leaving) };
         let mut caller = Caller::new();
-        let call = converse(&mut caller, &mut NoDesk, stream, setup).await;
+        let call = converse(&mut caller, &mut NoDesk, stream, &setup).await;
         assert!(matches!(call.why, Why::Closed), "{call:?}");
         let tls = caller.tls.expect("protected");
         assert!(tls.verified);
@@ -490,7 +490,7 @@ async fn a_client_does_not_speak_to_whom_it_cannot_trust() {
     let (_own_house, leaving) = watch::channel(false);
     let setup = Setup { security: others.client(Begin::WhenAsked), ..Setup::new(leaving) };
     let mut caller = Caller::new();
-    let call = converse(&mut caller, &mut NoDesk, stream, setup).await;
+    let call = converse(&mut caller, &mut NoDesk, stream, &setup).await;
     assert!(matches!(call.why, Why::Tls(TlsError::Untrusted(_))), "{call:?}");
     assert!(caller.was_closed && caller.tls.is_none());
     assert!(matches!(ended.await.expect("no panic").0.why, Why::Tls(TlsError::Refused(_))));
@@ -695,7 +695,8 @@ async fn the_driver_is_light() {
     let (_theirs, ours) = pair().await;
     let (mut toy, mut desk) = (Toy::new(), ToyDesk::new());
     let (_house, leaving) = watch::channel(false);
-    let conversation = converse(&mut toy, &mut desk, ours, Setup::new(leaving));
+    let setup = Setup::new(leaving);
+    let conversation = converse(&mut toy, &mut desk, ours, &setup);
     let weight = size_of_val(&conversation);
     assert!(weight <= FUTURE_MAX, "{weight} octets");
 }
@@ -713,6 +714,6 @@ async fn a_conversation_may_move_between_threads() {
     fn is_send(_: &impl Send) {}
     let (_theirs, ours) = pair().await;
     let (mut toy, mut desk) = (Toy::new(), ToyDesk::new());
-    is_send(&converse(&mut toy, &mut desk, ours, Setup::new(watch::channel(false).1)));
+    is_send(&converse(&mut toy, &mut desk, ours, &Setup::new(watch::channel(false).1)));
     assert!(Pace::default().handshake > Duration::ZERO);
 }

@@ -127,7 +127,7 @@ impl Remote {
             pace: Pace { write: smtp::client::BLOCK_WAIT, ..Pace::default() },
             ..Setup::new(self.leaving.clone())
         };
-        let ended = net::converse(&mut client, &mut desk, stream, setup).await;
+        let ended = net::converse(&mut client, &mut desk, stream, &setup).await;
         desk.conclude(&ended.why).await
     }
 
