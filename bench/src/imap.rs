@@ -180,8 +180,10 @@ impl ImapWhat {
 /// `bench imap list`
 async fn list(args: &ImapList) -> Result<Report> {
     let ImapMailbox { messages, size, .. } = args.mailbox;
-    let (mut next, mut text, mut subject) = (0, Vec::new(), String::new());
+    let (mut next, mut subject) = (0, String::new());
     let what = args.what;
+    // Made before anything is timed: making a mail again takes longer than serving it.
+    let sums = if what == ImapWhat::Bodies { sums(messages, size) } else { Vec::new() };
     let command = format!("FETCH 1:* {}", what.items());
     let report = timed(&args.mailbox, what.items(), &command, |octets, untagged| {
         let Some(fetched) = fetched(untagged, next)? else { return Ok(()) };
@@ -192,9 +194,9 @@ async fn list(args: &ImapList) -> Result<Report> {
                 ensure!(is_in(fetched, subject.as_bytes()), "another subject than {subject:?}");
             }
             ImapWhat::Bodies => {
-                mail::write(next, size, &mut text);
                 let literal = memchr(b'\n', fetched).and_then(|lf| fetched.get(lf + 1..lf + 1 + size));
-                ensure!(literal == Some(&text), "another text of message {}", next + 1);
+                let sum = literal.map(crc32fast::hash);
+                ensure!(sum == sums.get(next as usize).copied(), "another text of message {}", next + 1);
                 *octets += size as u64;
             }
         }
@@ -205,6 +207,16 @@ async fn list(args: &ImapList) -> Result<Report> {
     .await?;
     ensure!(next == 0, "a list ends at message {next}");
     Ok(report)
+}
+
+/// The CRC-32 of each mail of a mailbox.
+fn sums(messages: u32, size: usize) -> Vec<u32> {
+    let mut text = Vec::new();
+    let sum = |number| {
+        mail::write(number, size, &mut text);
+        crc32fast::hash(&text)
+    };
+    (0..messages).map(sum).collect()
 }
 
 /// Whether a short text stands in a response. Preparing a search by its rules would cost more than this one does.
