@@ -11,6 +11,20 @@ use rusqlite::Connection;
 use super::Report;
 use crate::error::ReadError;
 
+/// The largest number of each kind that is in use: `name`, `number`.
+macro_rules! numbers_in_use {
+    () => {
+        "SELECT 'account' AS name, max(id) AS number FROM accounts \
+         UNION ALL SELECT 'mailbox', max(id) FROM mailboxes \
+         UNION ALL SELECT 'uidvalidity', max(uidvalidity) FROM mailboxes \
+         UNION ALL SELECT 'email', max(max(email), max(thread)) FROM messages \
+         UNION ALL SELECT 'mail', max(id) FROM mails \
+         UNION ALL SELECT 'recipient', max(id) FROM recipients \
+         UNION ALL SELECT 'body', max(id) FROM bodies \
+         UNION ALL SELECT 'segment', max(id) FROM segments"
+    };
+}
+
 /// One thing that must be true.
 pub(crate) struct Rule {
     /// Finds offenders: one sentence each.
@@ -302,29 +316,19 @@ pub(crate) const RULES: &[Rule] = &[
         mending: "raised",
     },
     Rule {
-        find: "SELECT format('the next %s would be %d, but %d is in use', u.name, ifnull(c.next, 1), u.number) FROM ( \
-                   SELECT 'account' AS name, max(id) AS number FROM accounts \
-                   UNION ALL SELECT 'mailbox', max(id) FROM mailboxes \
-                   UNION ALL SELECT 'uidvalidity', max(uidvalidity) FROM mailboxes \
-                   UNION ALL SELECT 'email', max(max(email), max(thread)) FROM messages \
-                   UNION ALL SELECT 'mail', max(id) FROM mails \
-                   UNION ALL SELECT 'recipient', max(id) FROM recipients \
-                   UNION ALL SELECT 'body', max(id) FROM bodies \
-                   UNION ALL SELECT 'segment', max(id) FROM segments) u \
-               LEFT JOIN counters c ON c.name = u.name WHERE ifnull(c.next, 1) <= u.number",
+        find: concat!(
+            "SELECT format('the next %s would be %d, but %d is in use', u.name, ifnull(c.next, 1), u.number) FROM (",
+            numbers_in_use!(),
+            ") u LEFT JOIN counters c ON c.name = u.name WHERE ifnull(c.next, 1) <= u.number"
+        ),
         mend: RAISE_NUMBERS,
         mending: "raised",
     },
 ];
 
 /// Raises what comes next above everything that is there.
-pub(crate) const RAISE_NUMBERS: &str = "INSERT INTO counters (name, next) SELECT u.name, u.number + 1 FROM ( \
-     SELECT 'account' AS name, max(id) AS number FROM accounts \
-     UNION ALL SELECT 'mailbox', max(id) FROM mailboxes \
-     UNION ALL SELECT 'uidvalidity', max(uidvalidity) FROM mailboxes \
-     UNION ALL SELECT 'email', max(max(email), max(thread)) FROM messages \
-     UNION ALL SELECT 'mail', max(id) FROM mails \
-     UNION ALL SELECT 'recipient', max(id) FROM recipients \
-     UNION ALL SELECT 'body', max(id) FROM bodies \
-     UNION ALL SELECT 'segment', max(id) FROM segments) u WHERE u.number IS NOT NULL \
-     ON CONFLICT (name) DO UPDATE SET next = max(next, excluded.next)";
+pub(crate) const RAISE_NUMBERS: &str = concat!(
+    "INSERT INTO counters (name, next) SELECT u.name, u.number + 1 FROM (",
+    numbers_in_use!(),
+    ") u WHERE u.number IS NOT NULL ON CONFLICT (name) DO UPDATE SET next = max(next, excluded.next)"
+);
