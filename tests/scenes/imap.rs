@@ -334,16 +334,24 @@ fn whoever_reads_many_letters_is_told_of_each_that_it_is_read_now() {
     assert_eq!((letters, read), (LETTERS, LETTERS));
 }
 
+/// A letter to Bob with this subject.
+fn write(server: &Server, subject: &str) {
+    let text = format!("Subject: {subject}\r\n\r\nx\r\n");
+    assert!(deliver(server, "alice@crepes.test", "bob@hamburger.test", text.as_bytes()).starts_with("250"));
+}
+
+/// Bob, with four letters in the INBOX that is selected.
+fn four_letters(server: &Server) -> Speaker {
+    ["pickles", "ketchup", "Re: pickles", "beans"].into_iter().for_each(|subject| write(server, subject));
+    let mut imap = bob(server);
+    select(&mut imap, 4);
+    imap
+}
+
 #[test]
 fn an_order_is_right_again_after_mail_has_come_and_gone() {
     let server = dev();
-    let send = |subject: &str| {
-        let text = format!("Subject: {subject}\r\n\r\nx\r\n");
-        assert!(deliver(&server, "alice@crepes.test", "bob@hamburger.test", text.as_bytes()).starts_with("250"));
-    };
-    ["pickles", "ketchup", "Re: pickles", "beans"].into_iter().for_each(send);
-    let mut imap = bob(&server);
-    select(&mut imap, 4);
+    let mut imap = four_letters(&server);
     for _ in ["the first time", "again"] {
         imap.play("C: a SORT (SUBJECT) UTF-8 ALL\nS: * SORT 4 2 1 3\nS: a OK ~");
         imap.play("C: b SORT (REVERSE SUBJECT) UTF-8 ALL\nS: * SORT 1 3 2 4\nS: b OK ~");
@@ -351,7 +359,7 @@ fn an_order_is_right_again_after_mail_has_come_and_gone() {
     }
     imap.play("C: d SORT (REVERSE FROM SUBJECT) UTF-8 ALL\nS: * SORT 4 2 1 3\nS: d OK ~");
     imap.play("C: e SORT (REVERSE SUBJECT) UTF-8 ALL\nS: * SORT 1 3 2 4\nS: e OK ~");
-    send("candy");
+    write(&server, "candy");
     imap.play("C: f NOOP\nS: * 5 EXISTS\nS: f OK ~\nC: g SORT (SUBJECT) UTF-8 ALL\nS: * SORT 4 5 2 1 3\nS: g OK ~");
     imap.play("C: h STORE 2 +FLAGS.SILENT (\\Deleted)\nS: h OK ~\nC: i EXPUNGE\nS: * 2 EXPUNGE\nS: i OK ~");
     imap.play("C: j SORT (SUBJECT) UTF-8 ALL\nS: * SORT 3 4 1 2\nS: j OK ~");
@@ -360,19 +368,13 @@ fn an_order_is_right_again_after_mail_has_come_and_gone() {
 #[test]
 fn discussions_are_right_again_after_mail_has_come_and_gone() {
     let server = dev();
-    let send = |subject: &str| {
-        let text = format!("Subject: {subject}\r\n\r\nx\r\n");
-        assert!(deliver(&server, "alice@crepes.test", "bob@hamburger.test", text.as_bytes()).starts_with("250"));
-    };
-    ["pickles", "ketchup", "Re: pickles", "beans"].into_iter().for_each(send);
-    let mut imap = bob(&server);
-    select(&mut imap, 4);
+    let mut imap = four_letters(&server);
     for _ in ["the first time", "again"] {
         imap.play("C: a THREAD REFERENCES UTF-8 ALL\nS: * THREAD (1 3)(2)(4)\nS: a OK ~");
         imap.play("C: b THREAD ORDEREDSUBJECT UTF-8 ALL\nS: * THREAD (1 3)(2)(4)\nS: b OK ~");
         imap.play("C: c THREAD REFERENCES UTF-8 2:4\nS: * THREAD (2)(3)(4)\nS: c OK ~");
     }
-    send("Re: ketchup");
+    write(&server, "Re: ketchup");
     imap.play("C: d NOOP\nS: * 5 EXISTS\nS: d OK ~");
     imap.play("C: e THREAD REFERENCES UTF-8 ALL\nS: * THREAD (1 3)(2 5)(4)\nS: e OK ~");
     imap.play("C: f STORE 2 +FLAGS.SILENT (\\Deleted)\nS: f OK ~\nC: g EXPUNGE\nS: * 2 EXPUNGE\nS: g OK ~");
