@@ -8,7 +8,7 @@ mod foreign;
 mod ftpd;
 mod mail;
 
-pub use foreign::{Foreign, Outcome, foreign, skipped};
+pub use foreign::{Foreign, Outcome, foreign, skipped, unpacked};
 pub use ftpd::{Ftpd, Listening, RunningFtpd};
 pub use mail::{Letter, Person, alice, bob};
 

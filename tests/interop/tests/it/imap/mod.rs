@@ -10,6 +10,7 @@ mod dovecot;
 mod fetchmail;
 mod getmail;
 mod imapfilter;
+mod imapflow;
 mod imaplib;
 mod interimap;
 mod mail_imapclient;
