@@ -56,7 +56,7 @@ fn what_cannot_be_read_is_told_with_the_reason_and_by_the_exit_code() {
     let output = server.command(&["import", &path(folder.path(), "boxes"), BOB]);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("1 messages") && text.contains("notes.txt: it is no mbox"), "{text}");
+    assert!(text.contains("1 message ") && text.contains("notes.txt: it is no mbox"), "{text}");
     assert_eq!(server.command(&["import", "/nowhere/at/all", BOB]).status.code(), Some(1));
     assert_eq!(server.command(&["import", &path(folder.path(), "boxes"), "x@crepes.test"]).status.code(), Some(4));
     assert_eq!(server.command(&["export", "/tmp/x", BOB, "--mailbox", "None"]).status.code(), Some(4));

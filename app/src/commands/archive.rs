@@ -57,7 +57,9 @@ fn carry_out(at: &Where, request: &Request, what: &str) -> Result<(), Failure> {
 fn tell(summary: &Summary, what: &str) -> Result<(), Failure> {
     let Summary { mailboxes, messages, octets, known, renamed, unreadable, troubles, dry_run } = summary;
     let verb = if *dry_run { format!("would be {what}") } else { what.to_owned() };
-    output::say(&format!("{messages} messages ({}) in {mailboxes} mailboxes {verb}.", output::size(*octets)))?;
+    let (messages, mailboxes) =
+        (output::counted(*messages, "message", "messages"), output::counted(*mailboxes, "mailbox", "mailboxes"));
+    output::say(&format!("{messages} ({}) in {mailboxes} {verb}.", output::size(*octets)))?;
     if *known > 0 {
         output::say(&format!("{known} had been {what} before."))?;
     }
@@ -66,7 +68,8 @@ fn tell(summary: &Summary, what: &str) -> Result<(), Failure> {
         output::say(&format!("- {}: {why}", output::printable(name)))?;
     }
     if *unreadable > 0 {
-        output::say(&format!("{unreadable} things were left out, entirely or in part:"))?;
+        let things = output::counted(*unreadable, "thing was", "things were");
+        output::say(&format!("{things} left out, entirely or in part:"))?;
     }
     for trouble in troubles {
         output::say(&format!("- {}: {}", output::printable(&trouble.what), output::printable(&trouble.why)))?;
@@ -96,7 +99,8 @@ impl Bar {
         let (full, empty) = ("#".repeat(filled), "-".repeat(Self::WIDTH - filled));
         let percent = u128::from(done) * 100 / u128::from(total);
         let name: String = output::printable(mailbox).chars().take(Self::WIDTH).collect();
-        eprint!("\r[{full}{empty}] {percent:>3}%  {messages} messages  {name}\x1b[K");
+        let messages = output::counted(*messages, "message", "messages");
+        eprint!("\r[{full}{empty}] {percent:>3}%  {messages}  {name}\x1b[K");
         let _ = std::io::stderr().flush();
         self.is_shown = true;
     }

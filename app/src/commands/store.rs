@@ -54,10 +54,8 @@ fn rebuild(at: &Where, dry_run: bool, force: bool) -> Result<(), Failure> {
 fn tell(rebuilt: &RebuiltStore) -> Result<(), Failure> {
     let RebuiltStore { dry_run, segments, messages, bytes, accounts, held, expired, left_out, .. } = rebuilt;
     let verb = if *dry_run { "would be" } else { "are" };
-    let octets = output::size(*bytes);
-    output::say(&format!(
-        "{messages} messages ({octets}) {verb} in their mailboxes again; segments read: {segments}."
-    ))?;
+    let (messages, octets) = (output::counted(*messages, "message", "messages"), output::size(*bytes));
+    output::say(&format!("{messages} ({octets}) {verb} in their mailboxes again; segments read: {segments}."))?;
     let figures = |line: &RebuiltLine| {
         let note = if line.unknown { "address guessed from its mail" } else { "" };
         vec![line.address.clone(), line.messages.to_string(), output::size(line.bytes), note.to_owned()]
@@ -81,17 +79,20 @@ fn tell(rebuilt: &RebuiltStore) -> Result<(), Failure> {
     }
     if *held > 0 {
         output::say(&format!(
-            "{held} recipients {verb} in the queue, held, for their mail may have been delivered: see `packetboat queue list`, then \
-             `queue release` or `queue drop`."
+            "{} {verb} in the queue, held, for their mail may have been delivered: see `packetboat queue list`, then \
+             `queue release` or `queue drop`.",
+            output::counted(*held, "recipient", "recipients")
         ))?;
     }
     if *expired > 0 {
         output::say(&format!(
-            "{expired} mails for elsewhere are too old to be still on their way; they are not queued."
+            "{} for elsewhere too old to be on the way still, and not queued.",
+            output::counted(*expired, "mail is", "mails are")
         ))?;
     }
     if *left_out > 0 {
-        output::say(&format!("{left_out} messages are of accounts that had been removed; they are left out."))?;
+        let messages = output::counted(*left_out, "message is", "messages are");
+        output::say(&format!("{messages} left out, of accounts that had been removed."))?;
     }
     if let Some(kept) = &rebuilt.kept {
         output::say(&format!("What there was before is in {}.", kept.display()))?;

@@ -189,17 +189,18 @@ fn summary(sum: &ftp_client::mirror::Report, took: Duration) -> String {
     if sum.octets > 0 {
         text += &format!(" ({}/s)", output::size(rate as u64));
     }
-    let links = if sum.links == 1 { "link made" } else { "links made" };
-    for (count, word) in [(sum.links, links), (sum.removed, "removed"), (sum.failed, "failed")] {
+    for (count, one, more) in
+        [(sum.links, "link made", "links made"), (sum.removed, "removed", "removed"), (sum.failed, "failed", "failed")]
+    {
         if count > 0 {
-            text += &format!("; {count} {word}");
+            text += &format!("; {}", output::counted(count, one, more));
         }
     }
     text
 }
 
 pub(super) fn counted(files: u64) -> String {
-    if files == 1 { "1 file".into() } else { format!("{files} files") }
+    output::counted(files, "file", "files")
 }
 
 impl Bars {
