@@ -85,6 +85,16 @@ fn add_domains(init: &Init, domains: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What mail programs look for: the service, its priority, its port. The lower priority is preferred, also among IMAP and
+/// POP3 (RFC 6186 §3.4).
+const SERVICES: [(&str, u8, u16, &str); 5] = [
+    ("submissions", 0, 465, "mail programs find where to send"),
+    ("submission", 10, 587, "the same with STARTTLS"),
+    ("imaps", 0, 993, "mail programs find where to read"),
+    ("imap", 10, 143, "the same with STARTTLS"),
+    ("pop3s", 20, 995, "those that have no IMAP find where to fetch"),
+];
+
 fn records(host: &str, domains: &[String]) -> Vec<Record> {
     let record = |name: String, kind, value: String, why| Record { name, kind, value, why };
     let mut records = vec![
@@ -107,20 +117,10 @@ fn records(host: &str, domains: &[String]) -> Vec<Record> {
                 format!("\"v=DMARC1; p=none; rua=mailto:postmaster@{domain}\""),
                 "what others do with forgeries; tighten later",
             ),
-            record(
-                format!("_submissions._tcp.{domain}"),
-                "SRV",
-                format!("0 1 465 {host}."),
-                "mail programs find where to send",
-            ),
-            record(format!("_submission._tcp.{domain}"), "SRV", format!("10 1 587 {host}."), "the same with STARTTLS"),
-            record(
-                format!("_pop3s._tcp.{domain}"),
-                "SRV",
-                format!("0 1 995 {host}."),
-                "mail programs find where to fetch",
-            ),
         ]);
+        records.extend(SERVICES.iter().map(|(service, priority, port, why)| {
+            record(format!("_{service}._tcp.{domain}"), "SRV", format!("{priority} 1 {port} {host}."), *why)
+        }));
     }
     records
 }
@@ -151,5 +151,8 @@ mod tests {
     fn every_domain_gets_its_records() {
         let records = records("mx.a.test", &["a.test".into(), "b.test".into()]);
         assert_eq!(records.iter().filter(|record| record.kind == "MX" && record.value == "10 mx.a.test.").count(), 2);
+        let service = |name: &str| records.iter().find(|record| record.name == name).expect(name).value.clone();
+        assert_eq!(service("_imaps._tcp.b.test"), "0 1 993 mx.a.test.");
+        assert_eq!(service("_pop3s._tcp.b.test"), "20 1 995 mx.a.test.");
     }
 }

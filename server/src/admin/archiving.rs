@@ -29,7 +29,9 @@ impl Admin {
     ) -> Result<Answer, Trouble> {
         let directory = self.directory()?;
         let account = directory.account_named(address).map(|account| AccountId(account.id));
-        let account = account.ok_or_else(|| Trouble::Missing(format!("there is no account {address}; `packetboat account list` shows them")))?;
+        let account = account.ok_or_else(|| {
+            Trouble::Missing(format!("there is no account {address}; `packetboat account list` shows them"))
+        })?;
         let store = self.store.clone();
         let work = move || carry_out(&store, account, &mut |progress| teller.blocking_send(progress).is_ok());
         let summary = tokio::task::spawn_blocking(work).await.map_err(Trouble::refused)??;
