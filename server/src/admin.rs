@@ -21,8 +21,8 @@ use crate::judgement::Judgement;
 use crate::settings::{DirectorySettings, FileSettings, Person};
 use crate::spaces::Spaces;
 use directory::{
-    Account, AccountRecord, Directory, InstallationSecret, Password, PasswordRules, Quota, Record, Refused, change,
-    secrets,
+    Account, AccountRecord, Directory, InstallationSecret, Password, PasswordRules, Quota, Record, Refused, ScramTerms,
+    change, secrets,
 };
 use std::net::IpAddr;
 use std::path::Path;
@@ -205,8 +205,8 @@ pub async fn ensure_people(store: &Store, people: &[Person], secret: &Installati
         }
         let directory = read_directory(store, &settings, secret)?;
         // These passwords are known to everybody; no rule needs to guard them.
-        let secrets =
-            secrets::derive(&Password::new(person.password), &PasswordRules::none()).map_err(|why| refused(&why))?;
+        let secrets = secrets::derive(&Password::new(person.password), &PasswordRules::none(), &ScramTerms::fresh())
+            .map_err(|why| refused(&why))?;
         let (name, record) = change::create_account(&directory, person.address, Some(secrets), unix_now())
             .map_err(|why| refused(&why))?;
         store.commit(Commit::of(vec![Op::CreateAccount { name, record: record.write() }])).await?;
@@ -324,7 +324,8 @@ impl Admin {
     ) -> Result<Answer, Trouble> {
         let directory = self.directory()?;
         let (key, mut record) = change::create_account(&directory, address, None, unix_now())?;
-        let AccountRecord { password: hash, scram, .. } = AccountRecord::new(Some(derive(password).await?), 0);
+        let AccountRecord { password: hash, scram, .. } =
+            AccountRecord::new(Some(derive(password, ScramTerms::fresh()).await?), 0);
         (record.password, record.scram) = (hash, scram);
         record.display_name = name.unwrap_or_default().trim().to_string();
         record.quota = Quota { bytes: quota, ..Quota::default() };
@@ -353,7 +354,8 @@ impl Admin {
 
     async fn set_password(&self, address: &str, password: &str) -> Result<Answer, Trouble> {
         let directory = self.directory()?;
-        let account = change::set_password(&directory, address, derive(password).await?)?;
+        let secrets = derive(password, change::scram_terms(&directory, address)).await?;
+        let account = change::set_password(&directory, address, secrets)?;
         let done = format!("{} has a new password", account.name);
         self.change(update(&account), done).await
     }
@@ -509,9 +511,10 @@ fn update(account: &Account) -> Op {
 }
 
 /// Hashing takes its time, on a thread that may take it.
-async fn derive(password: &str) -> Result<directory::Secrets, Trouble> {
+async fn derive(password: &str, terms: ScramTerms) -> Result<directory::Secrets, Trouble> {
     let password = Password::new(sasl::prepared_password(password.as_bytes()).reveal());
-    let derived = tokio::task::spawn_blocking(move || secrets::derive(&password, &PasswordRules::default())).await;
+    let derive = move || secrets::derive(&password, &PasswordRules::default(), &terms);
+    let derived = tokio::task::spawn_blocking(derive).await;
     derived.map_err(Trouble::refused)?.map_err(Trouble::refused)
 }
 

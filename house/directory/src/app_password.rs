@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::chance;
-use crate::secrets::{Password, PasswordHash};
+use crate::secrets::{Password, PasswordHash, ScramKeys, ScramTerms, scram_keys};
 
 /// Five bits a letter; without l, o, 0 and 1, which look alike.
 const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
@@ -36,6 +36,9 @@ pub struct AppPassword {
     pub label: String,
     /// `$packetboat-app$salt$hash`.
     pub hash: PasswordHash,
+    /// Keys for SCRAM-SHA-256 of the password as it was shown. None of those that were made before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scram: Option<ScramKeys>,
     /// Seconds since 1970.
     pub created: i64,
     /// The services it opens, by their names in [`SERVICES`]; all of them if there are none.
@@ -50,13 +53,20 @@ impl AppPassword {
     }
 }
 
-/// Makes an app password: what is kept, and the password to be shown once.
-pub(crate) fn make(id: u32, label: &str, services: Vec<String>, created: i64) -> (AppPassword, Password) {
+/// Makes an app password: what is kept, and the password to be shown once. Takes as long as SCRAM keys do.
+pub(crate) fn make(
+    id: u32,
+    label: &str,
+    services: Vec<String>,
+    terms: &ScramTerms,
+    created: i64,
+) -> (AppPassword, Password) {
     let bits: [u8; LENGTH] = chance::octets();
     let letters: Vec<u8> = bits.iter().map(|b| LETTERS[usize::from(b % 32)]).collect();
     let hash = hash(&chance::octets::<SALT_BYTES>(), &letters);
-    let shown = letters.chunks(GROUP).collect::<Vec<_>>().join(&b'-');
-    (AppPassword { id, label: label.to_owned(), hash, created, services }, Password::new(shown))
+    let shown = Password::new(letters.chunks(GROUP).collect::<Vec<_>>().join(&b'-'));
+    let scram = Some(scram_keys(&shown, terms));
+    (AppPassword { id, label: label.to_owned(), hash, scram, created, services }, shown)
 }
 
 /// The letters of what may be an app password, however it was copied: blanks, hyphens and case do not count.
@@ -93,9 +103,13 @@ fn hash(salt: &[u8], letters: &[u8]) -> PasswordHash {
 mod tests {
     use super::*;
 
+    fn made(id: u32) -> (AppPassword, Password) {
+        make(id, "telephone", Vec::new(), &ScramTerms { salt: b"salt".to_vec(), iterations: 1 }, 0)
+    }
+
     #[test]
     fn it_is_recognised_however_it_was_copied() {
-        let (kept, shown) = make(1, "telephone", Vec::new(), 0);
+        let (kept, shown) = made(1);
         let shown = String::from_utf8(shown.reveal().to_vec()).expect("letters");
         assert_eq!((shown.len(), shown.matches('-').count()), (23, 3));
         for copied in [shown.clone(), shown.to_uppercase(), shown.replace('-', ""), shown.replace('-', " ")] {
@@ -106,7 +120,7 @@ mod tests {
 
     #[test]
     fn another_one_does_not_fit() {
-        let ((kept, _), (_, other)) = (make(1, "a", Vec::new(), 0), make(2, "b", Vec::new(), 0));
+        let ((kept, _), (_, other)) = (made(1), made(2));
         assert!(!fits(&letters(&other).expect("has the form"), &kept.hash));
     }
 

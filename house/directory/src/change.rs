@@ -10,7 +10,7 @@ use crate::address::{Address, Malformed, hosted_domain};
 use crate::app_password::{self, SERVICES};
 use crate::records::{AccountRecord, AliasRecord, DomainRecord, Quota};
 use crate::resolve::{ALIAS_TARGETS_MAX, Loop, Resolution};
-use crate::secrets::{Password, Secrets};
+use crate::secrets::{Password, SCRAM_ITERATIONS, ScramTerms, Secrets};
 use crate::snapshot::{Account, Alias, Directory, Target, alias_key};
 
 /// App passwords of one account. More than anyone has programs; all are tried at a login.
@@ -119,6 +119,13 @@ pub fn create_account(
     Ok((name, AccountRecord::new(secrets, now)))
 }
 
+/// Under what the SCRAM keys of this account's next password are made, so that its app passwords go on to open it; fresh ones
+/// where there is nothing to go by, or where that is weaker than what is made now.
+pub fn scram_terms(directory: &Directory, name: &str) -> ScramTerms {
+    let terms = directory.account_named(name).and_then(|account| account.scram_terms());
+    terms.filter(|terms| terms.iterations >= SCRAM_ITERATIONS).unwrap_or_else(ScramTerms::fresh)
+}
+
 /// The account with a new password. Its app passwords stay.
 ///
 /// # Errors
@@ -181,7 +188,7 @@ pub fn enable_account(directory: &Directory, name: &str) -> Result<Account, Refu
 }
 
 /// The account with one more app password, and that password, to be shown once and forgotten. It opens these services,
-/// or all if none are named.
+/// or all if none are named. Takes some 30 ms of one core: call it on a blocking thread.
 ///
 /// # Errors
 /// There is no such account, it has too many, a service is none of ours, or the label cannot be shown.
@@ -193,12 +200,13 @@ pub fn add_app_password(
     now: i64,
 ) -> Result<(Account, Password), Refused> {
     let mut account = account(directory, name)?;
+    let terms = account.scram_terms().unwrap_or_else(ScramTerms::fresh);
     let kept = &mut account.record.app_passwords;
     if kept.len() >= APP_PASSWORDS_MAX {
         return Err(Refused::TooManyAppPasswords(account.name.to_string()));
     }
     let id = kept.iter().map(|one| one.id).max().map_or(1, |highest| highest.saturating_add(1));
-    let (one, shown) = app_password::make(id, &label(called)?, known_services(services)?, now);
+    let (one, shown) = app_password::make(id, &label(called)?, known_services(services)?, &terms, now);
     kept.push(one);
     Ok((account, shown))
 }

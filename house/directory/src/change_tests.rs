@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::records::Record;
-use crate::secrets::{PasswordHash, scram_keys};
+use crate::secrets::{PasswordHash, SCRAM_ITERATIONS, ScramKeys, ScramTerms, scram_keys};
 use crate::snapshot::{AccountRow, Entry};
-use crate::town::Town;
+use crate::town::{Town, cheap_terms};
 use proptest::prelude::*;
 
 fn secrets() -> Secrets {
-    Secrets { hash: PasswordHash::new("$new"), scram: scram_keys(&Password::new("new"), b"salt", 1) }
+    Secrets { hash: PasswordHash::new("$new"), scram: scram_keys(&Password::new("new"), &cheap_terms()) }
 }
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, Refused>) -> String {
@@ -40,6 +40,23 @@ fn a_new_password_changes_both_secrets_and_nothing_else() {
     expected.record.scram = Some(secrets().scram);
     assert_eq!(bob, expected);
     assert_eq!(refusal(set_password(&town, "eve@crepes.test", secrets())), "account `eve@crepes.test` does not exist");
+}
+
+#[test]
+fn the_next_password_keeps_the_terms_of_app_passwords_unless_they_are_weak() {
+    let strong = ScramTerms { salt: b"salt".to_vec(), iterations: SCRAM_ITERATIONS };
+    let town = |terms: &ScramTerms| {
+        let keys = secrets().scram;
+        let ScramTerms { salt, iterations } = terms.clone();
+        Town::new().edit(2, |bob| bob.scram = Some(ScramKeys { salt, iterations, ..keys })).build()
+    };
+    assert_eq!(scram_terms(&town(&strong), "bob@hamburger.test"), strong);
+    for fresh in
+        [scram_terms(&town(&cheap_terms()), "bob@hamburger.test"), scram_terms(&town(&strong), "eve@crepes.test")]
+    {
+        assert_eq!(fresh.iterations, SCRAM_ITERATIONS);
+        assert_ne!(fresh.salt, strong.salt);
+    }
 }
 
 #[test]

@@ -89,8 +89,7 @@ impl Doorkeeper {
         if known {
             return directory.admit(account).ok();
         }
-        let one = app_password_of(account, password).filter(|one| one.opens(service))?;
-        directory.admit(account).ok().map(|login| Login { app_password: Some(one.id), ..login })
+        directory.admit_by(account, app_password_of(account, password)?, service).ok()
     }
 
     /// The whole check: argon2id, some 20 ms of one core and 19 MiB for that time, whoever asks.
@@ -110,10 +109,7 @@ impl Doorkeeper {
     ) -> Result<Login, Denied> {
         let account = directory.account_for_login(login);
         if let Some((account, one)) = account.and_then(|account| Some((account, app_password_of(account, password)?))) {
-            return match one.opens(service) {
-                true => directory.admit(account).map(|login| Login { app_password: Some(one.id), ..login }),
-                false => Err(Denied::OtherService),
-            };
+            return directory.admit_by(account, one, service);
         }
         let hash = account.and_then(|account| account.record.password.as_ref());
         let right = match hash {

@@ -30,10 +30,13 @@ pub use address::{Address, Malformed};
 pub use app_password::AppPassword;
 pub use change::Refused;
 pub use doorkeeper::{Doorkeeper, Memory};
-pub use login::{Denied, Login, Scram};
+pub use login::{Denied, Login, SCRAM_PAIRS, Scram};
 pub use records::{ALIAS_KIND, AccountRecord, AliasRecord, DOMAIN_KIND, DomainRecord, Quota, Record};
 pub use resolve::{Delivery, How, Loop, Recipient, Resolution};
-pub use secrets::{InstallationSecret, Password, PasswordHash, PasswordRefused, PasswordRules, ScramKeys, Secrets};
+pub use secrets::{
+    InstallationSecret, Password, PasswordHash, PasswordRefused, PasswordRules, ScramKeys, ScramPair, ScramTerms,
+    Secrets,
+};
 pub use snapshot::{Account, AccountRow, Alias, BuildError, Complaint, Directory, Entry, Settings};
 
 #[cfg(test)]

@@ -11,7 +11,9 @@
 use std::sync::Arc;
 
 use crate::address::{Address, DOMAIN_MAX_BYTES, LOCAL_PART_MAX_BYTES, key};
-use crate::secrets::ScramKeys;
+use crate::app_password::AppPassword;
+use crate::change::APP_PASSWORDS_MAX;
+use crate::secrets::{ScramKeys, ScramPair, ScramTerms};
 use crate::snapshot::{Account, Directory, folded};
 
 /// Somebody who has proved who he is.
@@ -46,14 +48,18 @@ pub enum Denied {
     Disabled,
 }
 
-/// What a SCRAM dialogue needs.
+/// What a SCRAM dialogue is run with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scram {
-    /// To run the dialogue with. For unknown users they are made up, and no proof fits them.
-    pub keys: ScramKeys,
-    /// Whom a fitting proof lets in.
-    pub whom: Result<Login, Denied>,
+    /// What the client is told.
+    pub terms: ScramTerms,
+    /// Those of the password and of each app password. There are always [`SCRAM_PAIRS`]: those that are missing, which are all of
+    /// an unknown user's, are made up, and no proof fits them.
+    pub pairs: Vec<ScramPair>,
 }
+
+/// With so many keys a proof is compared, whoever has how many passwords.
+pub const SCRAM_PAIRS: usize = 1 + APP_PASSWORDS_MAX;
 
 impl Directory {
     /// The account that a login name means.
@@ -80,12 +86,26 @@ impl Directory {
 
     /// What a SCRAM dialogue needs for this login name.
     pub fn scram(&self, login: &str) -> Scram {
+        let fake = self.secret.fake_keys(&self.login_key(login));
         let account = self.account_for_login(login);
-        let fake = || self.secret.fake_keys(&self.login_key(login));
-        match account.map(|account| (account, &account.record.scram)) {
-            None => Scram { keys: fake(), whom: Err(Denied::UnknownAccount) },
-            Some((_, None)) => Scram { keys: fake(), whom: Err(Denied::NoPassword) },
-            Some((account, Some(keys))) => Scram { keys: keys.clone(), whom: self.admit(account) },
+        let terms = account.and_then(Account::scram_terms).unwrap_or_else(|| fake.terms());
+        let mut pairs = Vec::with_capacity(SCRAM_PAIRS);
+        let known = account.into_iter().flat_map(Account::scram_keys).map(|(_, keys)| keys);
+        pairs.extend(known.filter(|keys| keys.are_under(&terms)).map(ScramKeys::pair));
+        pairs.resize(SCRAM_PAIRS, fake.pair());
+        Scram { terms, pairs }
+    }
+
+    /// Who is in by a proof made with this key, if the key is one of the account's still.
+    ///
+    /// # Errors
+    /// Why the login failed.
+    pub fn proved(&self, login: &str, stored_key: &[u8; 32], service: &str) -> Result<Login, Denied> {
+        let account = self.account_for_login(login).ok_or(Denied::UnknownAccount)?;
+        let by = account.scram_keys().find(|(_, keys)| keys.stored_key == *stored_key);
+        match by.ok_or(Denied::WrongPassword)? {
+            (None, _) => self.admit(account),
+            (Some(one), _) => self.admit_by(account, one, service),
         }
     }
 
@@ -110,14 +130,40 @@ impl Directory {
         }
         Ok(Login { account: account.id, name: account.name.clone(), app_password: None })
     }
+
+    /// The same for one of its app passwords that was proved, where it opens this service.
+    pub(crate) fn admit_by(&self, account: &Account, one: &AppPassword, service: &str) -> Result<Login, Denied> {
+        match one.opens(service) {
+            true => self.admit(account).map(|login| Login { app_password: Some(one.id), ..login }),
+            false => Err(Denied::OtherService),
+        }
+    }
+}
+
+impl Account {
+    /// Its SCRAM keys, and the app passwords they are of; its own password comes first.
+    fn scram_keys(&self) -> impl Iterator<Item = (Option<&AppPassword>, &ScramKeys)> {
+        let own = self.record.scram.iter().map(|keys| (None, keys));
+        own.chain(self.record.app_passwords.iter().filter_map(|one| Some((Some(one), one.scram.as_ref()?))))
+    }
+
+    /// Under what they are made. Those that are under others cannot be used: the client is told these.
+    pub(crate) fn scram_terms(&self) -> Option<ScramTerms> {
+        self.scram_keys().next().map(|(_, keys)| keys.terms())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secrets::SCRAM_ITERATIONS;
+    use crate::change;
+    use crate::secrets::{SCRAM_ITERATIONS, scram_keys};
     use crate::town::Town;
     use proptest::prelude::*;
+
+    fn own_keys(town: &Directory, account: i64) -> ScramKeys {
+        town.account(account).and_then(|account| account.record.scram.clone()).expect("keys")
+    }
 
     fn who(directory: &Directory, login: &str) -> Option<i64> {
         directory.account_for_login(login).map(|account| account.id)
@@ -154,23 +200,65 @@ mod tests {
     #[test]
     fn scram_gives_known_keys_to_the_known_and_steady_ones_to_the_unknown() {
         let town = Town::new().build();
-        let alice = town.scram("alice");
-        assert_eq!(alice.whom.expect("may come in").account, 1);
-        assert_eq!(Some(alice.keys), town.account(1).and_then(|account| account.record.scram.clone()));
+        let (alice, own) = (town.scram("alice"), own_keys(&town, 1));
+        assert_eq!((&alice.terms, alice.pairs[0]), (&own.terms(), own.pair()));
+        assert_eq!(town.proved("alice", &own.stored_key, "imap").expect("may come in").account, 1);
         let eve = town.scram("eve@crepes.test");
-        assert_eq!(eve.whom, Err(Denied::UnknownAccount));
-        assert_eq!(eve.keys.iterations, SCRAM_ITERATIONS);
-        assert_eq!(eve.keys, town.scram("Eve@Crepes.TEST").keys, "in every form of the name");
-        assert_ne!(eve.keys, town.scram("mallory@crepes.test").keys);
+        assert_eq!(eve.terms.iterations, SCRAM_ITERATIONS);
+        assert_eq!(eve, town.scram("Eve@Crepes.TEST"), "in every form of the name");
+        assert_ne!(eve, town.scram("mallory@crepes.test"));
+        assert_eq!((eve.pairs.len(), alice.pairs.len()), (SCRAM_PAIRS, SCRAM_PAIRS), "the time tells nothing");
+        assert_eq!(town.proved("eve@crepes.test", &own.stored_key, "imap"), Err(Denied::UnknownAccount));
     }
 
     #[test]
     fn scram_tells_who_is_disabled_only_after_the_proof() {
         let town = Town::new().edit(1, |alice| alice.disabled = true).edit(2, |bob| bob.scram = None).build();
-        let alice = town.scram("alice");
-        assert_eq!(Some(alice.keys), town.account(1).and_then(|account| account.record.scram.clone()));
-        assert_eq!(alice.whom, Err(Denied::Disabled));
-        assert_eq!(town.scram("bob").whom, Err(Denied::NoPassword));
+        let own = own_keys(&town, 1);
+        assert_eq!(town.scram("alice").pairs[0], own.pair());
+        assert_eq!(town.proved("alice", &own.stored_key, "imap"), Err(Denied::Disabled));
+        assert_eq!(town.proved("bob", &own.stored_key, "imap"), Err(Denied::WrongPassword), "he has none");
+        assert!(!town.scram("bob").pairs.contains(&own.pair()));
+    }
+
+    #[test]
+    fn scram_takes_app_passwords_for_what_they_are_for() {
+        let (town, bob) = (Town::new(), "bob@hamburger.test");
+        let (made, shown) =
+            change::add_app_password(&town.clone().build(), bob, "scanner", &["ftp".into()], 0).expect("added");
+        let town = town.edit(2, |it| *it = made.record).build();
+        let (own, offered) = (own_keys(&town, 2), town.scram("bob"));
+        let app = scram_keys(&shown, &own.terms());
+        assert_eq!((&offered.terms, &offered.pairs[..2]), (&own.terms(), &[own.pair(), app.pair()][..]));
+        assert_eq!(town.proved("bob", &app.stored_key, "ftp").expect("may come in").app_password, Some(1));
+        assert_eq!(town.proved("bob", &app.stored_key, "imap"), Err(Denied::OtherService));
+        assert_eq!(town.proved("bob", &own.stored_key, "imap").expect("may come in").app_password, None);
+        let without = change::remove_app_password(&town, bob, 1).expect("has it");
+        let town = Town::new().edit(2, |it| *it = without.record).build();
+        assert_eq!(town.proved("bob", &app.stored_key, "ftp"), Err(Denied::WrongPassword), "taken back meanwhile");
+    }
+
+    #[test]
+    fn an_account_without_a_password_of_its_own_has_scram_by_its_app_passwords() {
+        let town = Town::new().edit(2, |bob| (bob.password, bob.scram) = (None, None));
+        let (made, shown) =
+            change::add_app_password(&town.clone().build(), "bob@hamburger.test", "telephone", &[], 0).expect("added");
+        let town = town.edit(2, |it| *it = made.record).build();
+        let offered = town.scram("bob");
+        let app = scram_keys(&shown, &offered.terms);
+        assert_eq!(offered.pairs[0], app.pair());
+        assert_eq!(town.proved("bob", &app.stored_key, "imap").expect("may come in").app_password, Some(1));
+    }
+
+    #[test]
+    fn keys_under_other_terms_are_not_offered() {
+        let other = ScramTerms { salt: b"other".to_vec(), iterations: 1 };
+        let town = Town::new();
+        let (mut made, shown) =
+            change::add_app_password(&town.clone().build(), "bob@hamburger.test", "telephone", &[], 0).expect("added");
+        let keys = scram_keys(&shown, &other);
+        made.record.app_passwords[0].scram = Some(keys.clone());
+        assert!(!town.edit(2, |it| *it = made.record).build().scram("bob").pairs.contains(&keys.pair()));
     }
 
     #[test]

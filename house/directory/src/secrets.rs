@@ -161,6 +161,47 @@ pub struct ScramKeys {
     pub server_key: [u8; 32],
 }
 
+/// Under what SCRAM keys are made. All passwords of an account have the same, for a client is told them before it has
+/// proved any.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScramTerms {
+    /// Random octets.
+    pub salt: Vec<u8>,
+    /// PBKDF2 rounds, 1 or more.
+    pub iterations: u32,
+}
+
+impl ScramTerms {
+    /// New ones.
+    pub fn fresh() -> Self {
+        ScramTerms { salt: chance::octets::<SALT_BYTES>().to_vec(), iterations: SCRAM_ITERATIONS }
+    }
+}
+
+/// [`ScramKeys`] without the terms. Prints as `…`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ScramPair {
+    /// See [`ScramKeys::stored_key`].
+    pub stored_key: [u8; 32],
+    /// See [`ScramKeys::server_key`].
+    pub server_key: [u8; 32],
+}
+
+impl ScramKeys {
+    pub(crate) fn pair(&self) -> ScramPair {
+        ScramPair { stored_key: self.stored_key, server_key: self.server_key }
+    }
+
+    /// Whether they were made under these terms.
+    pub(crate) fn are_under(&self, terms: &ScramTerms) -> bool {
+        (&self.salt, self.iterations) == (&terms.salt, terms.iterations)
+    }
+
+    pub(crate) fn terms(&self) -> ScramTerms {
+        ScramTerms { salt: self.salt.clone(), iterations: self.iterations }
+    }
+}
+
 /// [`ScramKeys`] as they stand in a record: base64.
 #[derive(Serialize, Deserialize)]
 struct WireKeys {
@@ -208,17 +249,17 @@ pub struct Secrets {
     pub scram: ScramKeys,
 }
 
-/// Makes what we keep of a new password, with fresh salts.
+/// Makes what we keep of a new password, its SCRAM keys under those terms.
 ///
 /// Some 50 ms of one core and 19 MiB for that time: call it on a blocking thread.
 ///
 /// # Errors
 /// The rule the password breaks.
-pub fn derive(password: &Password, rules: &PasswordRules) -> Result<Secrets, PasswordRefused> {
-    derive_with(password, rules, chance::octets(), chance::octets())
+pub fn derive(password: &Password, rules: &PasswordRules, terms: &ScramTerms) -> Result<Secrets, PasswordRefused> {
+    derive_with(password, rules, chance::octets(), terms)
 }
 
-/// [`derive()`] with given salts.
+/// [`derive()`] with a given salt for the hash.
 ///
 /// # Errors
 /// The rule the password breaks.
@@ -226,12 +267,12 @@ pub fn derive_with(
     password: &Password,
     rules: &PasswordRules,
     hash_salt: [u8; SALT_BYTES],
-    scram_salt: [u8; SALT_BYTES],
+    terms: &ScramTerms,
 ) -> Result<Secrets, PasswordRefused> {
     rules.check(password)?;
     let hash = argon2().hash_password_with_salt(password.reveal(), &hash_salt);
     let hash = hash.expect("argon2 takes our salt and any password below 4 GiB").to_string();
-    Ok(Secrets { hash: PasswordHash(hash), scram: scram_keys(password, &scram_salt, SCRAM_ITERATIONS) })
+    Ok(Secrets { hash: PasswordHash(hash), scram: scram_keys(password, terms) })
 }
 
 /// Whether `hash` is the hash of `password`. Some 20 ms of one core for hashes of ours; a blocking thread's work.
@@ -253,15 +294,16 @@ pub fn verifies(password: &Password, hash: &PasswordHash) -> bool {
 /// RFC 5802 §3: SaltedPassword, ClientKey, StoredKey, ServerKey.
 ///
 /// # Panics
-/// When `iterations` is 0.
-pub fn scram_keys(password: &Password, salt: &[u8], iterations: u32) -> ScramKeys {
+/// When the iterations are 0.
+pub fn scram_keys(password: &Password, terms: &ScramTerms) -> ScramKeys {
+    let ScramTerms { salt, iterations } = terms.clone();
     let rounds = NonZeroU32::new(iterations).expect("PBKDF2 has at least one round");
     let mut salted = [0; 32];
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, salt, password.reveal(), &mut salted);
+    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, rounds, &salt, password.reveal(), &mut salted);
     let salted = hmac::Key::new(hmac::HMAC_SHA256, &salted);
     let client_key = hmac::sign(&salted, b"Client Key");
     ScramKeys {
-        salt: salt.to_vec(),
+        salt,
         iterations,
         stored_key: octets32(digest::digest(&digest::SHA256, client_key.as_ref()).as_ref()),
         server_key: octets32(hmac::sign(&salted, b"Server Key").as_ref()),
@@ -332,7 +374,7 @@ macro_rules! prints_as_ellipsis {
     )*};
 }
 
-prints_as_ellipsis!(Password, PasswordHash, ScramKeys, InstallationSecret);
+prints_as_ellipsis!(Password, PasswordHash, ScramKeys, ScramPair, InstallationSecret);
 
 impl fmt::Display for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -344,13 +386,18 @@ impl fmt::Display for Password {
 mod tests {
     use super::*;
 
+    fn terms(salt: Vec<u8>) -> ScramTerms {
+        ScramTerms { salt, iterations: 4096 }
+    }
+
     fn password(text: &str) -> Password {
         Password::new(text)
     }
 
     #[test]
     fn secrets_print_as_an_ellipsis() {
-        let secrets = derive(&password("pickles!"), &PasswordRules::default()).expect("a good password");
+        let secrets =
+            derive(&password("pickles!"), &PasswordRules::default(), &ScramTerms::fresh()).expect("a good password");
         let installation = InstallationSecret::generate();
         assert_eq!(format!("{:?} {}", password("pickles"), password("pickles")), "… …");
         assert_eq!(format!("{secrets:?} {installation:?}"), "Secrets { hash: …, scram: … } …");
@@ -358,7 +405,8 @@ mod tests {
 
     #[test]
     fn a_password_is_verified_against_its_own_hash_only() {
-        let secrets = derive(&password("pickles!"), &PasswordRules::default()).expect("a good password");
+        let secrets =
+            derive(&password("pickles!"), &PasswordRules::default(), &ScramTerms::fresh()).expect("a good password");
         assert!(secrets.hash.reveal().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(verifies(&password("pickles!"), &secrets.hash));
         assert!(!verifies(&password("pickles"), &secrets.hash));
@@ -368,10 +416,11 @@ mod tests {
     #[test]
     fn the_same_salts_give_the_same_secrets_and_fresh_ones_differ() {
         let rules = PasswordRules::default();
-        let with = |a, b| derive_with(&password("pickles!"), &rules, [a; 16], [b; 16]).expect("a good password");
+        let with =
+            |a, b| derive_with(&password("pickles!"), &rules, [a; 16], &terms(vec![b; 16])).expect("a good password");
         assert_eq!(with(1, 2), with(1, 2));
         assert_ne!(with(1, 2).hash, with(3, 2).hash);
-        let fresh = || derive(&password("pickles!"), &rules).expect("a good password");
+        let fresh = || derive(&password("pickles!"), &rules, &ScramTerms::fresh()).expect("a good password");
         assert_ne!(fresh(), fresh());
     }
 
@@ -424,7 +473,7 @@ mod tests {
     #[test]
     fn a_password_longer_than_any_we_set_is_wrong() {
         let longest = Password::new([b'x'; PASSWORD_MAX_BYTES]);
-        let secrets = derive(&longest, &PasswordRules::default()).expect("a good password");
+        let secrets = derive(&longest, &PasswordRules::default(), &ScramTerms::fresh()).expect("a good password");
         assert!(verifies(&longest, &secrets.hash));
         assert!(!verifies(&Password::new([b'x'; PASSWORD_MAX_BYTES + 1]), &secrets.hash));
     }
@@ -433,7 +482,7 @@ mod tests {
     #[test]
     fn scram_keys_are_those_of_the_rfc() {
         let decode = |text: &str| BASE64.decode(text).expect("base64");
-        let keys = scram_keys(&password("pencil"), &decode("W22ZaJ0SNY7soEsUEjb6gQ=="), 4096);
+        let keys = scram_keys(&password("pencil"), &terms(decode("W22ZaJ0SNY7soEsUEjb6gQ==")));
         let dialogue = concat!(
             "n=user,r=rOprNGfwEbeRWgbNEkqO,",
             "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,",
@@ -448,7 +497,7 @@ mod tests {
 
     #[test]
     fn scram_keys_survive_their_record() {
-        let keys = scram_keys(&password("pencil"), b"salt", 4096);
+        let keys = scram_keys(&password("pencil"), &terms(b"salt".to_vec()));
         let json = serde_json::to_string(&keys).expect("writes");
         assert_eq!(serde_json::from_str::<ScramKeys>(&json).expect("reads"), keys);
         for wrong in ["\"iterations\":0", "\"iterations\":-1"] {

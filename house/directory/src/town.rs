@@ -1,7 +1,7 @@
 //! A small town for tests: two domains, some people, and whatever aliases a test adds.
 
 use crate::records::{AccountRecord, AliasRecord, DomainRecord, Record};
-use crate::secrets::{InstallationSecret, Password, PasswordHash, scram_keys};
+use crate::secrets::{InstallationSecret, Password, PasswordHash, ScramTerms, scram_keys};
 use crate::snapshot::{AccountRow, BuildError, Directory, Entry, Settings};
 
 /// What a test builds its directory of.
@@ -33,7 +33,7 @@ impl Town {
     pub(crate) fn account(mut self, name: &str) -> Town {
         let mut record = AccountRecord::new(None, 0);
         record.password = Some(cheap_hash("pickles"));
-        record.scram = Some(scram_keys(&Password::new("pickles"), b"salt", 1));
+        record.scram = Some(scram_keys(&Password::new("pickles"), &cheap_terms()));
         self.accounts.push((self.accounts.len() as i64 + 1, name.into(), record));
         self
     }
@@ -74,6 +74,11 @@ impl Town {
     pub(crate) fn build(self) -> Directory {
         self.try_build().expect("a town that can be built")
     }
+}
+
+/// Keys under them cost next to nothing, too.
+pub(crate) fn cheap_terms() -> ScramTerms {
+    ScramTerms { salt: b"salt".to_vec(), iterations: 1 }
 }
 
 /// A hash that costs next to nothing, as no real one should.

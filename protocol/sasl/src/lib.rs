@@ -25,7 +25,7 @@ pub mod wire;
 pub use mechanism::{Mechanism, available};
 pub use nonce::Nonces;
 pub use prepare::{prepared, prepared_password};
-pub use scram::ScramKeys;
+pub use scram::{KeyPair, ScramKeys};
 
 /// RFC 4954 §4: 12,288 octets with CRLF are enough for a line of any mechanism in use. RFC 5034 §4 names no number.
 pub const LINE_MAX: usize = 12_288;

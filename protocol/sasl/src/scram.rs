@@ -19,14 +19,21 @@ pub(crate) const HASH_LEN: usize = 32;
 
 pub(crate) type Hash = [u8; HASH_LEN];
 
-/// What a server keeps of a password to check a SCRAM proof. It does not contain the password, and who steals it
+/// What a server keeps of the passwords of a login to check a SCRAM proof. It does not contain them, and who steals it
 /// cannot log in with it, but can guess at leisure.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ScramKeys {
-    /// Random for each password, 16 octets or so.
+    /// Random, 16 octets or so. The client is told it before it proves anything, so all passwords of a login have the same.
     pub salt: Vec<u8>,
     /// Rounds of PBKDF2; RFC 7677 §4 wants 4,096 at least.
     pub iterations: NonZeroU32,
+    /// Those of each password. All are tried: how many there are shows in the time.
+    pub pairs: Vec<KeyPair>,
+}
+
+/// What is kept of one password. Prints as `…`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct KeyPair {
     /// The hash of the key that a client proves to have.
     pub stored_key: [u8; HASH_LEN],
     /// The key with which the server proves itself.
@@ -37,14 +44,28 @@ impl ScramKeys {
     /// The keys of a password, which is prepared first. Costs about 0.2 ms for each 1,000 `iterations`.
     pub fn derive(password: &[u8], salt: &[u8], iterations: NonZeroU32) -> Self {
         let salted = Salted::derive(password, salt, iterations);
-        let stored_key = sha256(&salted.client_key());
-        ScramKeys { salt: salt.to_vec(), iterations, stored_key, server_key: salted.server_key() }
+        let pair = KeyPair { stored_key: sha256(&salted.client_key()), server_key: salted.server_key() };
+        ScramKeys { salt: salt.to_vec(), iterations, pairs: vec![pair] }
     }
 }
 
 impl std::fmt::Debug for ScramKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ScramKeys({} iterations, …)", self.iterations)
+    }
+}
+
+impl std::fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl KeyPair {
+    /// Whether a client that has signed this text has the password.
+    pub(crate) fn is_proved(&self, proof: &Hash, signed: &str) -> bool {
+        let client_key = xor(proof, &sign(&self.stored_key, signed));
+        same(&sha256(&client_key), &self.stored_key)
     }
 }
 

@@ -14,7 +14,7 @@
 //! keys for both).
 //! Not here: `*` and base64 (the dialogues), passwords, throttling and the keys of nobody (directory).
 
-use crate::scram::{self, ClientFinal, ClientFirst, Flag, Hash, ScramKeys, ServerFinal, ServerFirst};
+use crate::scram::{self, ClientFinal, ClientFirst, Flag, Hash, KeyPair, ScramKeys, ServerFinal, ServerFirst};
 use crate::{Mechanism, prepared, prepared_password};
 use line::{Secret, Secured};
 
@@ -67,10 +67,10 @@ pub enum Proof {
     /// By its password, prepared ([`crate::prepared_password`]), as it must also be when it is set; the house must
     /// look whether it is right.
     Password(Secret),
-    /// By SCRAM; whether it knew the password for the keys that the house gave.
+    /// By SCRAM; of which password it had the key, among those that the house gave.
     Scram {
-        /// `false` must be refused, after counting.
-        proved: bool,
+        /// `None` must be refused, after counting.
+        proved: Option<KeyPair>,
     },
     /// By the certificate that TLS has verified: the login is a mail address in it, and no short name of one.
     Certificate,
@@ -146,6 +146,7 @@ enum State {
     AwaitingFinal(Halfway),
     AwaitingProven {
         login: String,
+        /// What the server proves itself with.
         proved: Option<Hash>,
     },
     AwaitingVerdict {
@@ -367,12 +368,14 @@ fn last(halfway: Halfway, message: &[u8]) -> Next {
         return Err(Failure::ChannelBinding);
     }
     let signed = scram::auth_message(&halfway.client_first_bare, &halfway.server_first, &last.without_proof);
-    let client_key = scram::xor(&last.proof, &scram::sign(&halfway.keys.stored_key, &signed));
-    let verifier = scram::sign(&halfway.keys.server_key, &signed);
-    let proved = scram::same(&scram::sha256(&client_key), &halfway.keys.stored_key);
+    // All of them, whichever it is.
+    let try_one =
+        |found: Option<KeyPair>, pair: &KeyPair| if pair.is_proved(&last.proof, &signed) { Some(*pair) } else { found };
+    let proved = halfway.keys.pairs.iter().fold(None, try_one);
+    let verifier = proved.map(|pair| scram::sign(&pair.server_key, &signed));
     let login = halfway.login;
     let ask = Ask::Login { login: login.clone(), acting_for: halfway.acting_for, proof: Proof::Scram { proved } };
-    Ok((State::AwaitingProven { login, proved: proved.then_some(verifier) }, Move::Ask(ask)))
+    Ok((State::AwaitingProven { login, proved: verifier }, Move::Ask(ask)))
 }
 
 fn proven(login: String, proved: Option<Hash>, account: String) -> Next {

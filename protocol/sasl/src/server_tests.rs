@@ -147,6 +147,7 @@ fn scram_until_last() -> Exchange {
 }
 
 fn ask_proved(proved: bool) -> Move {
+    let proved = proved.then(|| keys().pairs[0]);
     Move::Ask(Ask::Login { login: "user".into(), acting_for: None, proof: Proof::Scram { proved } })
 }
 
@@ -157,6 +158,20 @@ fn the_example_of_rfc_7677_section_3() {
     let verifier = challenge("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
     assert_eq!(exchange.answer(Answer::Login(Ok("7".into()))), verifier);
     assert_eq!(exchange.respond(b""), granted("7", "user"));
+}
+
+#[test]
+fn each_password_of_a_login_is_proved_by_its_own_keys() {
+    let other = |password: &[u8]| ScramKeys::derive(password, &keys().salt, keys().iterations).pairs[0];
+    let pairs = vec![other(b"pickles"), keys().pairs[0], other(b"hungry")];
+    let (mut exchange, _) = start(Mechanism::ScramSha256, Some(FIRST));
+    exchange.answer(Answer::Keys(Ok(ScramKeys { pairs, ..keys() })));
+    assert_eq!(exchange.respond(LAST.as_bytes()), ask_proved(true));
+    let verifier = challenge("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+    assert_eq!(exchange.answer(Answer::Login(Ok("7".into()))), verifier);
+    let (mut exchange, _) = start(Mechanism::ScramSha256, Some(FIRST));
+    exchange.answer(Answer::Keys(Ok(ScramKeys { pairs: vec![other(b"pickles"), other(b"hungry")], ..keys() })));
+    assert_eq!(exchange.respond(LAST.as_bytes()), ask_proved(false));
 }
 
 #[test]

@@ -70,7 +70,10 @@ impl Admin {
         label: &str,
         services: &[String],
     ) -> Result<Answer, Trouble> {
-        let (account, shown) = change::add_app_password(&*self.directory()?, address, label, services, unix_now())?;
+        let directory = self.directory()?;
+        let (address, label, services) = (address.to_owned(), label.to_owned(), services.to_vec());
+        let make = move || change::add_app_password(&directory, &address, &label, &services, unix_now());
+        let (account, shown) = tokio::task::spawn_blocking(make).await.map_err(Trouble::refused)??;
         let id = account.record.app_passwords.last().map_or(0, |one| one.id);
         self.change(update(&account), String::new()).await?;
         Ok(Answer::AppPassword {

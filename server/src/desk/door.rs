@@ -8,7 +8,8 @@
 
 use crate::house::{House, SessionId};
 use crate::settings::Purpose;
-use directory::{Denied, Login, Password};
+use directory::{Denied, Login, Password, Scram, ScramPair, ScramTerms};
+use sasl::KeyPair;
 use sasl::server::{Answer, Ask, Denied as Refused, Proof};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -30,16 +31,17 @@ pub struct Caller {
 /// Answers what an exchange asks.
 pub async fn answer(house: &Arc<House>, caller: &Caller, ask: Ask) -> Answer {
     match ask {
-        Ask::Keys { login } => Answer::Keys(Ok(keys(house, &login))),
+        Ask::Keys { login } => Answer::Keys(Ok(keys(house.directory().scram(&login)))),
         Ask::Login { login, acting_for, proof } => Answer::Login(admit(house, caller, &login, acting_for, proof).await),
     }
 }
 
-fn keys(house: &House, login: &str) -> sasl::ScramKeys {
-    let directory::ScramKeys { salt, iterations, stored_key, server_key } = house.directory().scram(login).keys;
+fn keys(scram: Scram) -> sasl::ScramKeys {
+    let Scram { terms: ScramTerms { salt, iterations }, pairs } = scram;
     // Nobody's password is derived with no iteration at all; the type just cannot say so.
     let iterations = NonZeroU32::new(iterations).unwrap_or(NonZeroU32::MIN);
-    sasl::ScramKeys { salt, iterations, stored_key, server_key }
+    let pair = |ScramPair { stored_key, server_key }| KeyPair { stored_key, server_key };
+    sasl::ScramKeys { salt, iterations, pairs: pairs.into_iter().map(pair).collect() }
 }
 
 async fn admit(
@@ -61,9 +63,11 @@ async fn admit(
             let fingerprint = house.doorkeeper.fingerprint(&directory, login, &password);
             (verify(house, caller.purpose.service(), login, password).await?, Some(fingerprint))
         }
+        Proof::Scram { proved: Some(pair) } => {
+            (directory.proved(login, &pair.stored_key, caller.purpose.service()), None)
+        }
         // A proof does not tell which password it was made from.
-        Proof::Scram { proved: true } => (directory.scram(login).whom, None),
-        Proof::Scram { proved: false } => (Err(Denied::WrongPassword), None),
+        Proof::Scram { proved: None } => (Err(Denied::WrongPassword), None),
         Proof::Certificate => (directory.certified(login), None),
     };
     let verdict = verdict.and_then(|login| only_for_itself(&directory, login, acting_for.as_deref()));

@@ -30,7 +30,7 @@ pub fn answer(ask: &Ask, mood: u64, nth: usize) -> Answer {
         (Ask::Keys { .. }, None) => Answer::Keys(Ok(keys())),
         (Ask::Keys { .. }, Some(denied)) => Answer::Keys(Err(denied)),
         // Whoever has proved nothing is never let in: that is the house's part of the contract.
-        (Ask::Login { proof: Proof::Scram { proved: false }, .. }, _) => Answer::Login(Err(Denied::Credentials)),
+        (Ask::Login { proof: Proof::Scram { proved: None }, .. }, _) => Answer::Login(Err(Denied::Credentials)),
         (Ask::Login { login, .. }, None) => Answer::Login(Ok(login.clone())),
         (Ask::Login { .. }, Some(denied)) => Answer::Login(Err(denied)),
     }

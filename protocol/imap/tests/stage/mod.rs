@@ -313,8 +313,8 @@ fn login_question(ask: &sasl::server::Ask) -> String {
             let acting_for = acting_for.as_ref().map(|name| format!(" acting_for={name}")).unwrap_or_default();
             let proof = match proof {
                 Proof::Password(password) => format!("password={}", String::from_utf8_lossy(password.reveal())),
-                Proof::Scram { proved: true } => "proved=yes".into(),
-                Proof::Scram { proved: false } => "proved=no".into(),
+                Proof::Scram { proved: Some(_) } => "proved=yes".into(),
+                Proof::Scram { proved: None } => "proved=no".into(),
                 Proof::Certificate => "certified".into(),
             };
             format!("login {login}{acting_for} {proof}")

@@ -38,7 +38,7 @@ impl Stage for Port {
             Ask::Login(LoginAsk::Login { login, acting_for, proof }) => {
                 let proof = match proof {
                     Proof::Password(password) => String::from_utf8_lossy(password.reveal()).into_owned(),
-                    Proof::Scram { proved } => format!("proved={proved}"),
+                    Proof::Scram { proved } => format!("proved={}", proved.is_some()),
                     Proof::Certificate => "certified".into(),
                 };
                 let acting_for = acting_for.as_ref().map(|name| format!(" for {name}")).unwrap_or_default();
