@@ -80,7 +80,6 @@ pub struct Listening {
 pub struct Ports {
     listeners: Vec<(Purpose, Listener)>,
     tls: ServerTls,
-    client_ca: Option<ClientCa>,
     identity: Identity,
     certificate: PathBuf,
 }
@@ -93,8 +92,12 @@ pub fn open_ports(settings: &Settings) -> Result<Ports, StartError> {
     let (identity, certificate) = identity(settings)?;
     let open = |at: &ListenAt| Ok((at.purpose, Listener::bind(at.address)?));
     let listeners = settings.listeners.iter().map(open).collect::<Result<_, StartError>>()?;
-    let client_ca = settings.client_ca.as_deref().map(ClientCa::from_pem_file).transpose()?;
-    Ok(Ports { listeners, tls: ServerTls::new(vec![identity.clone()])?, client_ca, identity, certificate })
+    let tls = ServerTls::with_clients(vec![identity.clone()], client_ca(settings)?)?;
+    Ok(Ports { listeners, tls, identity, certificate })
+}
+
+fn client_ca(settings: &Settings) -> Result<Option<ClientCa>, StartError> {
+    Ok(settings.client_ca.as_deref().map(ClientCa::from_pem_file).transpose()?)
 }
 
 fn identity(settings: &Settings) -> Result<(Identity, PathBuf), StartError> {
@@ -113,7 +116,7 @@ impl Ports {
     /// # Errors
     /// When the store or something it needs cannot be opened.
     pub async fn serve(self, settings: Settings) -> Result<Running, StartError> {
-        let Ports { listeners, tls, client_ca, identity, certificate } = self;
+        let Ports { listeners, tls, identity, certificate } = self;
         let data_dir = settings.data_dir.clone();
         let tapping = if settings.show_dialogue { Tapping::printing() } else { Tapping::default() };
         let dns: Arc<dyn Dns> = Arc::new(resolver(&settings)?);
@@ -126,7 +129,6 @@ impl Ports {
         let serving = Arc::new(Serving {
             house: Arc::clone(&house),
             tls: tls.clone(),
-            client_ca,
             tapping: tapping.clone(),
             own_name,
             lender: Lender::new(LENT_THREADS_MAX),
@@ -241,11 +243,17 @@ impl Running {
         &self.data_dir
     }
 
-    /// Takes new settings and reads the certificate and the directory again. Ports, data directory and host name stay.
+    /// Our own, and those of the authorities that vouch for people.
+    fn reread_certificates(&self, settings: &Settings) -> Result<(), StartError> {
+        let (identity, _) = identity(settings)?;
+        Ok(self.tls.reload(vec![identity], client_ca(settings)?)?)
+    }
+
+    /// Takes new settings and reads certificates and the directory again. Ports, data directory and host name stay.
     pub async fn reload(&self, settings: Settings) {
-        match identity(&settings).and_then(|(identity, _)| Ok(self.tls.reload(vec![identity])?)) {
-            Ok(()) => info!("the certificate was read again"),
-            Err(error) => error!(%error, "the certificate could not be read again; the old one holds"),
+        match self.reread_certificates(&settings) {
+            Ok(()) => info!("the certificates were read again"),
+            Err(error) => error!(%error, "the certificates could not be read again; the old ones hold"),
         }
         self.house.change_settings(settings);
         let house = Arc::clone(&self.house);
@@ -298,7 +306,6 @@ const LENT_THREADS_MAX: usize = 16;
 struct Serving {
     house: Arc<House>,
     tls: ServerTls,
-    client_ca: Option<ClientCa>,
     tapping: Tapping,
     own_name: Arc<ftp_desk::OwnName>,
     /// Of the threads that may block, for who is in haste.
@@ -396,7 +403,7 @@ impl Serving {
     fn tls_of(&self, purpose: Purpose) -> ServerTls {
         match purpose {
             Purpose::Smtp | Purpose::Ftp | Purpose::Ftps => self.tls.clone(),
-            _ => self.tls.asking_clients(self.client_ca.as_ref()),
+            _ => self.tls.asking_clients(),
         }
     }
 

@@ -110,7 +110,7 @@ pub const KEYS: &[Key] = &[
         "tls.client_ca",
         Kind::Path,
         Fallback::Unset,
-        "Authorities, in PEM form, whose certificates let people log in by IMAP, POP3 and submission without a password (SASL EXTERNAL), as the account that is a mail address in the certificate. Unset: nobody is asked for a certificate.",
+        "Authorities, in PEM form, read again on SIGHUP, whose certificates let people log in by IMAP, POP3 and submission without a password (SASL EXTERNAL), as the account that is a mail address in the certificate. Unset: nobody is asked for a certificate.",
     ),
     key("tls.key", Kind::Path, Fallback::Unset, "The private key in PEM form that belongs to tls.certificate."),
     key(

@@ -2,7 +2,8 @@
 //!
 //! RFC 6066 §3 (SNI), RFC 7301 (ALPN), RFC 8446 §2.2 and RFC 5077 (tickets), RFC 8446 §4.3.2 (clients' certificates).
 //!
-//! Invariants: an identity that is replaced serves its connections to their end; tickets outlive a reload.
+//! Invariants: an identity that is replaced serves its connections to their end; tickets outlive a reload, but not the
+//! authorities that vouched for who holds them.
 //! Not here: reading certificates (identity), when TLS begins (drive).
 
 use std::fmt;
@@ -33,8 +34,8 @@ pub struct ServerTls {
     shared: Arc<Shared>,
     /// Names of protocols in order of preference; empty means that ALPN is not looked at.
     alpn: Protocols,
-    /// Who may vouch for clients, which are asked for a certificate then.
-    clients: Option<ClientCa>,
+    /// Whether clients are asked for a certificate, where somebody may vouch for them.
+    asks: bool,
     /// What one session has of its own, made when it is first needed; with `None` it shares what all have.
     own: Option<Arc<OnceLock<Own>>>,
 }
@@ -42,7 +43,12 @@ pub struct ServerTls {
 /// Authorities that vouch for clients. A client without a certificate is welcome; one with a certificate of somebody else
 /// is not.
 #[derive(Debug, Clone)]
-pub struct ClientCa(Arc<dyn ClientCertVerifier>);
+pub struct ClientCa {
+    verifier: Arc<dyn ClientCertVerifier>,
+    authorities: Vec<CertificateDer<'static>>,
+    /// Of those who were asked for a certificate. Who resumes is not asked again: these end with the authorities.
+    tickets: Arc<dyn ProducesTickets>,
+}
 
 impl ClientCa {
     /// From a file with the authorities' certificates in PEM form.
@@ -51,14 +57,20 @@ impl ClientCa {
     /// [`IdentityError::File`], [`IdentityError::BadCertificate`].
     pub fn from_pem_file(path: &Path) -> Result<Self, IdentityError> {
         let bad = |reason: String| IdentityError::BadCertificate { place: path.display().to_string(), reason };
-        let mut roots = RootCertStore::empty();
+        let (mut roots, mut authorities) = (RootCertStore::empty(), Vec::new());
         for certificate in CertificateDer::pem_slice_iter(&read(path)?) {
             let certificate = certificate.map_err(|error| bad(error.to_string()))?;
+            authorities.push(certificate.clone());
             roots.add(certificate).map_err(|error| bad(error.to_string()))?;
         }
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
         let verifier = verifier.allow_unauthenticated().build().map_err(|error| bad(error.to_string()))?;
-        Ok(ClientCa(verifier))
+        Ok(ClientCa { verifier, authorities, tickets: tickets()? })
+    }
+
+    /// This, unless what is held are the same authorities: those keep the tickets that they gave out.
+    fn or_held(self, held: Option<&ClientCa>) -> Self {
+        held.filter(|held| held.authorities == self.authorities).cloned().unwrap_or(self)
     }
 }
 
@@ -84,6 +96,8 @@ struct Shared {
 struct Shown {
     identity: Identity,
     end_point: Option<Vec<u8>>,
+    /// Who may vouch for clients meanwhile.
+    clients: Option<ClientCa>,
     /// One configuration for each list of protocols that was asked for so far, with and without clients' certificates; there
     /// are as many as protocols.
     configs: Mutex<Vec<(Protocols, bool, Arc<ServerConfig>)>>,
@@ -102,10 +116,17 @@ impl ServerTls {
     /// # Errors
     /// [`IdentityError::None`] for an empty list.
     pub fn new(identities: Vec<Identity>) -> Result<Self, IdentityError> {
-        let tickets =
-            rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| IdentityError::Unfit(error.to_string()))?;
-        let shared = Shared { identities: RwLock::new(shown(identities)?), tickets };
-        Ok(ServerTls { shared: Arc::new(shared), alpn: Arc::new([]), clients: None, own: None })
+        Self::with_clients(identities, None)
+    }
+
+    /// The same, where these authorities vouch for clients.
+    ///
+    /// # Errors
+    /// [`IdentityError::None`] for an empty list.
+    pub fn with_clients(identities: Vec<Identity>, clients: Option<ClientCa>) -> Result<Self, IdentityError> {
+        let identities = RwLock::new(shown(identities, clients.as_ref())?);
+        let shared = Arc::new(Shared { identities, tickets: tickets()? });
+        Ok(ServerTls { shared, alpn: Arc::new([]), asks: false, own: None })
     }
 
     /// The same identities and tickets, for clients that speak these protocols (RFC 7301, `imap`, `pop3`, `ftp`).
@@ -115,9 +136,9 @@ impl ServerTls {
         ServerTls { alpn, ..self.clone() }
     }
 
-    /// The same, for clients that may show who they are by a certificate of these authorities.
-    pub fn asking_clients(&self, authorities: Option<&ClientCa>) -> Self {
-        ServerTls { clients: authorities.cloned(), ..self.clone() }
+    /// The same, for clients that may show who they are by a certificate, where there are authorities that vouch for them.
+    pub fn asking_clients(&self) -> Self {
+        ServerTls { asks: true, ..self.clone() }
     }
 
     /// The same identities with tickets that nobody else has: who resumes one of them was here, on a connection of this
@@ -126,13 +147,15 @@ impl ServerTls {
         ServerTls { own: Some(Arc::default()), ..self.clone() }
     }
 
-    /// Shows other identities from the next handshake on, here and in all clones. Connections go on undisturbed.
+    /// Shows other identities and believes other authorities from the next handshake on, here and in all clones. Connections
+    /// go on undisturbed.
     ///
     /// # Errors
-    /// [`IdentityError::None`] for an empty list; the old ones are shown further on then.
-    pub fn reload(&self, identities: Vec<Identity>) -> Result<(), IdentityError> {
-        let identities = shown(identities)?;
-        *self.shared.identities.write().unwrap_or_else(PoisonError::into_inner) = identities;
+    /// [`IdentityError::None`] for an empty list; all stays as it was then.
+    pub fn reload(&self, identities: Vec<Identity>, clients: Option<ClientCa>) -> Result<(), IdentityError> {
+        let mut present = self.shared.identities.write().unwrap_or_else(PoisonError::into_inner);
+        let clients = clients.map(|clients| clients.or_held(present[0].clients.as_ref()));
+        *present = shown(identities, clients.as_ref())?;
         Ok(())
     }
 
@@ -170,7 +193,7 @@ impl ServerTls {
     }
 
     fn config(&self, shown: &Shown) -> Result<Arc<ServerConfig>, TlsError> {
-        let config = shown.config(&self.alpn, self.clients.as_ref(), &self.shared.tickets)?;
+        let config = shown.config(&self.alpn, self.asks, &self.shared.tickets)?;
         let Some(own) = &self.own else { return Ok(config) };
         let own = match own.get() {
             Some(own) => own,
@@ -200,27 +223,30 @@ impl ServerTls {
     }
 }
 
-fn shown(identities: Vec<Identity>) -> Result<Arc<[Arc<Shown>]>, IdentityError> {
+fn shown(identities: Vec<Identity>, clients: Option<&ClientCa>) -> Result<Arc<[Arc<Shown>]>, IdentityError> {
     if identities.is_empty() {
         return Err(IdentityError::None);
     }
-    Ok(identities.into_iter().map(|identity| Arc::new(Shown::new(identity))).collect())
+    Ok(identities.into_iter().map(|identity| Arc::new(Shown::new(identity, clients.cloned()))).collect())
+}
+
+fn tickets() -> Result<Arc<dyn ProducesTickets>, IdentityError> {
+    rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| IdentityError::Unfit(error.to_string()))
 }
 
 impl Shown {
-    fn new(identity: Identity) -> Self {
+    fn new(identity: Identity, clients: Option<ClientCa>) -> Self {
         let end_point = end_point_hash(identity.certificate());
-        Shown { identity, end_point, configs: Mutex::new(Vec::new()) }
+        Shown { identity, end_point, clients, configs: Mutex::new(Vec::new()) }
     }
 
     fn config(
         &self,
         alpn: &Protocols,
-        clients: Option<&ClientCa>,
+        asks: bool,
         tickets: &Arc<dyn ProducesTickets>,
     ) -> Result<Arc<ServerConfig>, TlsError> {
         let mut configs = self.configs.lock().unwrap_or_else(PoisonError::into_inner);
-        let asks = clients.is_some();
         if let Some((.., config)) = configs.iter().find(|(known, asking, _)| known == alpn && *asking == asks) {
             return Ok(config.clone());
         }
@@ -228,13 +254,14 @@ impl Shown {
             .with_protocol_versions(VERSIONS)
             .map_err(|error| TlsError::Failed(error.to_string()))?;
         let resolver = Arc::new(SingleCertAndKey::from(self.identity.key().clone()));
+        let clients = self.clients.as_ref().filter(|_| asks);
         let config = match clients {
-            Some(ClientCa(verifier)) => config.with_client_cert_verifier(verifier.clone()),
+            Some(clients) => config.with_client_cert_verifier(clients.verifier.clone()),
             None => config.with_no_client_auth(),
         };
         let mut config = config.with_cert_resolver(resolver);
         config.alpn_protocols = alpn.to_vec();
-        config.ticketer = tickets.clone();
+        config.ticketer = clients.map_or(tickets, |clients| &clients.tickets).clone();
         // Tickets carry all there is; a cache beside them would only cost memory.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         let config = Arc::new(config);

@@ -134,8 +134,8 @@ async fn reloading_changes_what_is_shown_and_disturbs_nobody() {
     let (ours, theirs) = shake(&clone, &client, "one.example.org").await;
     let (mut ours, mut theirs) = (ours.expect("shaken").0, theirs.expect("shaken"));
     assert!(!theirs.1.verified);
-    assert!(server.reload(Vec::new()).is_err(), "nothing to show is an error");
-    server.reload(vec![after]).expect("reloaded");
+    assert!(server.reload(Vec::new(), None).is_err(), "nothing to show is an error");
+    server.reload(vec![after], None).expect("reloaded");
     let again = shake(&clone, &client, "one.example.org").await.1;
     assert!(again.expect("shaken").1.verified, "the new one is shown, in clones too");
     ours.write_all(b"still here").await.expect("written");
@@ -159,7 +159,7 @@ async fn tickets_outlive_a_reload() {
         ours.write_all(b"x").await.expect("written");
         ours.flush().await.expect("written");
         theirs.read_u8().await.expect("read");
-        server.reload(vec![one.clone()]).expect("reloaded");
+        server.reload(vec![one.clone()], None).expect("reloaded");
     }
     assert!(
         matches!(
@@ -220,8 +220,8 @@ async fn a_client_is_whom_its_certificate_is_for_if_an_authority_says_so() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("ca.pem");
     fs::write(&file, authority.pem()).expect("written");
-    let server = server(&[&one]);
-    let asking = server.asking_clients(Some(&ClientCa::from_pem_file(&file).expect("an authority")));
+    let server = ServerTls::with_clients(vec![one.clone()], ClientCa::from_pem_file(&file).ok()).expect("identities");
+    let asking = server.asking_clients();
     let shown = || Some((chain.clone(), key.clone_key()));
     let (_, others, others_key) = certified(&["joe@a.test"]);
     for (server, shown, names) in [
@@ -239,6 +239,45 @@ async fn a_client_is_whom_its_certificate_is_for_if_an_authority_says_so() {
     }
     fs::write(&file, "nothing").expect("written");
     assert!(matches!(ClientCa::from_pem_file(&file), Err(IdentityError::BadCertificate { .. })));
+}
+
+/// Of a connection on which an octet came over: whom the client's certificate is for, and how it was shaken.
+async fn heard(server: &ServerTls, connector: &TlsConnector) -> Option<(Vec<String>, Option<HandshakeKind>)> {
+    let (theirs, ours) = pair().await;
+    let name = ServerName::try_from("one.example.org").expect("a name");
+    let (ours, theirs) = tokio::join!(server.accept(ours), connector.connect(name, theirs));
+    let (mut ours, facts) = ours.ok()?;
+    // Tickets come with the first octets.
+    ours.write_all(b"x").await.expect("written");
+    ours.flush().await.expect("written");
+    theirs.expect("shaken").read_u8().await.expect("read");
+    Some((facts.client_names, ours.get_ref().1.handshake_kind()))
+}
+
+#[tokio::test]
+async fn a_reload_changes_who_vouches_for_clients_and_ends_the_tickets_of_those_before() {
+    let one = identity(&["one.example.org"]);
+    let (authority, chain, key) = certified(&["joe@a.test"]);
+    let (other, ..) = certified(&["sue@a.test"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("ca.pem");
+    let vouching = |authority: &rcgen::Certificate| {
+        fs::write(&file, authority.pem()).expect("written");
+        Some(ClientCa::from_pem_file(&file).expect("an authority"))
+    };
+    let server = ServerTls::with_clients(vec![one.clone()], vouching(&authority)).expect("identities");
+    let (asking, client) = (server.asking_clients(), showing(&one, Some((chain, key))));
+    let joe = || vec!["joe@a.test".to_owned()];
+    let (names, kind) = heard(&asking, &client).await.expect("shaken");
+    assert_eq!(names, joe());
+    assert!(kind != Some(HandshakeKind::Resumed), "{kind:?}");
+    server.reload(vec![one.clone()], vouching(&authority)).expect("reloaded");
+    assert_eq!(heard(&asking, &client).await, Some((joe(), Some(HandshakeKind::Resumed))), "the same as before");
+    server.reload(vec![one.clone()], vouching(&other)).expect("reloaded");
+    assert_eq!(heard(&asking, &client).await, None, "nobody vouches for him any more");
+    server.reload(vec![one.clone()], None).expect("reloaded");
+    let (names, kind) = heard(&asking, &client).await.expect("shaken");
+    assert!(names.is_empty() && kind != Some(HandshakeKind::Resumed), "nobody is asked: {names:?}, {kind:?}");
 }
 
 #[tokio::test]
