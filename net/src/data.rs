@@ -13,14 +13,19 @@
 //! Not here: which file, which line ends, who may (server).
 
 mod port;
+mod seal;
 mod secure;
+mod send;
+mod take;
 mod throttle;
+mod wait;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
 pub use port::{DataPort, PortRange};
+pub use take::{Arrival, Fault, Taken};
 pub use throttle::{Bucket, Throttle};
-pub(crate) use wire::is_ready_soon;
-pub use wire::{Arrival, Broken, DataLine, Fault, Taken};
+pub(crate) use wait::is_ready_soon;
+pub use wire::{Broken, DataLine};
