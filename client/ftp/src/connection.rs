@@ -18,10 +18,11 @@ use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// While data move nothing is said on the control connection, and some middlebox on the way may forget it.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -94,7 +95,7 @@ impl Connection {
         let (jobs, waiting) = mpsc::channel(1);
         let (login, admitted) = oneshot::channel();
         let clerk = Clerk::new(site.clone(), tls.clone(), &stream, waiting, login).map_err(failed)?;
-        let client = Client::new(site.settings(Family::of(peer.ip().to_canonical())), Instant::now());
+        let client = Client::new(site.settings(Family::of(peer.ip().to_canonical())), Instant::now().into_std());
         let (open, leaving) = watch::channel(false);
         let setup = Setup { security: security(&site, &tls), tap: tapped(&site), ..Setup::new(leaving) };
         let talk = tokio::spawn(talk(client, clerk, stream, setup));

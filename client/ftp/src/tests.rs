@@ -9,7 +9,7 @@ use crate::send::Send;
 use crate::site::{Safety, Site};
 use crate::{Crew, Direction, Event, Experience, Learnt, Links, Mirror, Plan, Report, Selection, Url};
 use net::ClientTls;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 /// How it misbehaves.
 #[derive(Clone, Default)]
 struct Habits {
-    /// Hangs up when it has said so many octets.
+    /// Hangs up when so many octets have moved of what it says, sends and takes.
     cut_after: Option<usize>,
     /// What SIZE tells, whatever is true.
     size: Option<u64>,
@@ -63,7 +63,7 @@ type Files = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 struct Server {
     port: u16,
     files: Files,
-    /// How many octets the last dialogue had.
+    /// How many octets have moved in the longest dialogue, its data counted.
     said: Arc<Mutex<usize>>,
     stalled: Arc<Notify>,
     heard: Heard,
@@ -96,6 +96,7 @@ impl Server {
                     hung_up: hung_up.clone(),
                     habits: habits.clone(),
                     files: files.clone(),
+                    moved: 0,
                     said: said.clone(),
                     stalled: stalled.clone(),
                     heard: heard.clone(),
@@ -123,6 +124,16 @@ impl Server {
         names
     }
 
+    /// All that it has.
+    fn tree(&self) -> BTreeMap<String, Vec<u8>> {
+        self.files.lock().expect("not poisoned").clone().into_iter().collect()
+    }
+
+    /// How many octets have moved in the longest dialogue, its data counted.
+    fn moved(&self) -> usize {
+        *self.said.lock().expect("not poisoned")
+    }
+
     fn heard(&self, verb: &str) -> Vec<String> {
         let heard = self.heard.lock().expect("not poisoned");
         heard.iter().filter(|line| line.starts_with(verb)).cloned().collect()
@@ -139,6 +150,7 @@ struct Talk {
     hung_up: Arc<AtomicBool>,
     habits: Habits,
     files: Files,
+    moved: usize,
     said: Arc<Mutex<usize>>,
     stalled: Arc<Notify>,
     heard: Heard,
@@ -150,7 +162,6 @@ struct Talk {
 
 impl Talk {
     async fn hold(mut self, stream: TcpStream) {
-        *self.said.lock().expect("not poisoned") = 0;
         let (reading, mut writing) = stream.into_split();
         let mut reader = BufReader::new(reading);
         if self.say(&mut writing, &format!("220 {} ready\r\n", self.habits.name)).await.is_none() {
@@ -175,14 +186,17 @@ impl Talk {
 
     /// `None` when it hangs up.
     async fn say(&mut self, writing: &mut OwnedWriteHalf, text: &str) -> Option<()> {
-        let count = {
-            let mut said = self.said.lock().expect("not poisoned");
-            let room = self.habits.cut_after.map_or(text.len(), |limit| limit.saturating_sub(*said).min(text.len()));
-            *said += room;
-            room
-        };
+        let count = self.afford(text.len());
         writing.write_all(&text.as_bytes()[..count]).await.ok()?;
         (count == text.len()).then_some(())
+    }
+
+    fn afford(&mut self, octets: usize) -> usize {
+        let count = self.habits.cut_after.map_or(octets, |limit| limit.saturating_sub(self.moved).min(octets));
+        self.moved += count;
+        let mut said = self.said.lock().expect("not poisoned");
+        *said = self.moved.max(*said);
+        count
     }
 
     async fn answer(&mut self, writing: &mut OwnedWriteHalf, line: &str) -> Option<()> {
@@ -289,8 +303,13 @@ impl Talk {
             self.say(writing, "150 send\r\n").await?;
             let mut stored = file.unwrap_or_default();
             stored.truncate(from);
+            let begun = stored.len();
             data.read_to_end(&mut stored).await.ok()?;
+            let sent = stored.len() - begun;
+            let count = self.afford(sent);
+            stored.truncate(begun + count);
             self.files.lock().expect("not poisoned").insert(name.into(), stored);
+            (count == sent).then_some(())?;
             return self.say(writing, "226 stored\r\n").await;
         }
         let of_it = self.listing(name).map(|listing| listing.as_bytes().to_vec());
@@ -301,9 +320,12 @@ impl Talk {
         };
         self.say(writing, "150 here it comes\r\n").await?;
         let until = self.habits.short.unwrap_or(octets.len()).min(octets.len()).min(end);
-        if data.write_all(&octets[from.min(until)..until]).await.is_err() {
+        let wanted = &octets[from.min(until)..until];
+        let count = self.afford(wanted.len());
+        if data.write_all(&wanted[..count]).await.is_err() {
             return self.say(writing, "426 broken\r\n").await;
         }
+        (count == wanted.len()).then_some(())?;
         if self.habits.stalls {
             self.stalled.notify_one();
             std::future::pending::<()>().await;
@@ -316,10 +338,13 @@ impl Talk {
     }
 }
 
+mod mirrors;
 mod pieces;
 mod proxies;
 mod scripted;
+mod sealed;
 mod shipments;
+mod wire;
 
 fn content(length: usize) -> Vec<u8> {
     (0..length).map(|at| ((at * 31) >> 3) as u8).collect()
@@ -345,10 +370,10 @@ fn names(folder: &Path) -> Vec<String> {
 #[tokio::test]
 async fn a_dialogue_that_is_cut_anywhere_leaves_no_half_file() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (target, content) = (folder.path().join("menu"), content(1000));
+    let (target, content) = (folder.path().join("menu"), content(100));
     let whole = Server::start(Habits::default(), &[("menu", &content)]).await;
     fetch(&whole, &target, &Fetch::default()).await.expect("fetched");
-    let length = *whole.said.lock().expect("not poisoned");
+    let length = whole.moved();
     assert!(length > 150, "a dialogue of {length} octets");
     for cut in 0..length {
         std::fs::remove_file(&target).ok();
@@ -378,7 +403,7 @@ async fn an_upload_that_is_cut_anywhere_leaves_nothing_under_its_name() {
     let whole = Server::start(Habits::default(), &[]).await;
     send(&whole).await.expect("sent");
     assert_eq!(whole.file("menu"), Some(content.clone()));
-    let length = *whole.said.lock().expect("not poisoned");
+    let length = whole.moved();
     for cut in (0..length).step_by(3) {
         let server = Server::start(Habits { cut_after: Some(cut), ..Habits::default() }, &[]).await;
         let sent = send(&server).await;

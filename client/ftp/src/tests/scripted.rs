@@ -1,8 +1,10 @@
 //! A server that plays its part of a dialogue word by word, and behind any octet of it does something else.
 //!
-//! In a dialogue, `S:` is what it says, `S\` the same with escapes and without a line end, `C:` what it must be told then, `D:` what
-//! it sends over the data connection that it made `$port` for, before it closes that, `D<` what it takes from there.
+//! In a dialogue, `S:` is what it says, `C:` what it must be told then, `D:` what it sends over the data connection that it made
+//! `$port` for, before it closes that, `D<` what it takes from there. `D!` closes it without the farewell that
+//! TLS has for that. From `T:` on it speaks TLS, for data as well.
 
+use super::wire::{Clock, Life, Toll, Wire};
 use super::{mirror, names};
 use crate::connection::Connection;
 use crate::error::{Ending, Error};
@@ -11,16 +13,15 @@ use crate::send::{Send, Sent};
 use crate::site::{Safety, Site};
 use crate::{Action, Crew, Plan, Url};
 use ftp::client::End;
-use net::ClientTls;
+use net::{ClientTls, Identity, ServerTls};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 /// What is fetched and sent; short, because it is cut at every octet.
-const CONTENT: &str = "pea soup, roast chicken, plum cake";
+pub(super) const CONTENT: &str = "pea soup, roast chicken, plum cake";
 
 /// Longer than any wait of the client's.
 const BOUNDED: Duration = Duration::from_secs(60 * 60);
@@ -28,10 +29,10 @@ const BOUNDED: Duration = Duration::from_secs(60 * 60);
 const LOGIN: &str = "S: 220-hello\nS:  there\nS: 220 ready\nC: USER bob\nS: 331 password?\nC: PASS hungry\nS: 230 in\nC: FEAT\n\
                      S: 211-Features\nS:  SIZE\nS:  MLST type*;size*;\nS: 211 End\nC: TYPE I\nS: 200 octets\n";
 
-const FETCH: &str = "C: SIZE menu\nC: MDTM menu\nS: 213 34\nS: 213 20260710101833\nC: EPSV\nS: 229 (|||$port|)\nC: RETR menu\nS: 150 here\n\
+pub(super) const FETCH: &str = "C: SIZE menu\nC: MDTM menu\nS: 213 34\nS: 213 20260710101833\nC: EPSV\nS: 229 (|||$port|)\nC: RETR menu\nS: 150 here\n\
                      D: pea soup, roast chicken, plum cake\nS: 226 done\nC: QUIT\nS: 221 bye";
 
-const SEND: &str = "C: EPSV\nS: 229 (|||$port|)\nC: STOR .menu\nS: 150 send\nD<\nS: 226 done\nC: SIZE .menu\n\
+pub(super) const SEND: &str = "C: EPSV\nS: 229 (|||$port|)\nC: STOR .menu\nS: 150 send\nD<\nS: 226 done\nC: SIZE .menu\n\
                     C: RNFR .menu\nS: 213 34\nS: 350 and now?\nC: RNTO menu\nS: 250 renamed\nC: QUIT\nS: 221 bye";
 
 const LIST: &str = "C: EPSV\nS: 229 (|||$port|)\nC: MLSD\nS: 150 here\nD: type=file;size=34; menu\\r\\n\nS: 226 done\nC: QUIT\n\
@@ -43,9 +44,11 @@ const LINES: &str = "200-Whoever comes here for the first time may want to know 
 
 /// What it does behind its last word.
 #[derive(Debug, Clone)]
-enum Then {
+pub(super) enum Then {
     /// Ends all connections.
     HangsUp,
+    /// The same in good order: under TLS by close_notify.
+    Leaves,
     /// Keeps them, and says nothing.
     Stalls,
     /// Says this, and hangs up.
@@ -54,69 +57,126 @@ enum Then {
     Repeats(&'static str),
 }
 
-struct Scripted {
+pub(super) struct Scripted {
     port: u16,
     /// How many octets have moved when each step of the last dialogue was done.
     steps: Arc<Mutex<Vec<usize>>>,
     /// What was told to it, and sent.
     told: Arc<Mutex<String>>,
+    /// What it can be trusted by, and when TLS begins.
+    safety: (Safety, ClientTls),
+    /// Released when it stalls.
+    clock: Clock,
+    _life: watch::Sender<()>,
+}
+
+/// How its connections come about.
+#[derive(Clone, Default)]
+struct Ways {
+    tls: Option<ServerTls>,
+    toll: Option<Toll>,
 }
 
 /// One connection.
 struct Part {
-    lines: Lines<BufReader<OwnedReadHalf>>,
-    writing: OwnedWriteHalf,
+    control: Wire,
+    ways: Ways,
+    sealed: bool,
+    heard: Vec<u8>,
     data: Option<TcpListener>,
     left: usize,
     moved: usize,
+    clock: Clock,
+    life: Life,
     steps: Arc<Mutex<Vec<usize>>>,
     told: Arc<Mutex<String>>,
 }
 
 impl Scripted {
-    /// Plays this, and after so many octets does something else.
+    /// Plays this behind a login in clear, and after so many octets does something else.
     async fn start(dialogue: &str, octets: usize, then: Then) -> Scripted {
+        let nobody = ClientTls::pinned(&"0".repeat(64)).expect("a fingerprint");
+        let dialogue = format!("{LOGIN}{dialogue}");
+        Scripted::play(dialogue, octets, then, Ways::default(), (Safety::Clear, nobody)).await
+    }
+
+    /// The same with a login of its own, which says where TLS begins.
+    pub(super) async fn sealed(
+        dialogue: &str,
+        octets: usize,
+        then: Then,
+        toll: Option<Toll>,
+        identity: &Identity,
+    ) -> Scripted {
+        let tls = ServerTls::new(vec![identity.clone()]).expect("an identity");
+        let believed = ClientTls::pinned(&identity.fingerprint()).expect("a fingerprint");
+        let safety = if dialogue.starts_with("T:") { Safety::Implicit } else { Safety::Required };
+        Scripted::play(dialogue.into(), octets, then, Ways { tls: Some(tls), toll }, (safety, believed)).await
+    }
+
+    async fn play(dialogue: String, octets: usize, then: Then, ways: Ways, safety: (Safety, ClientTls)) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let port = listener.local_addr().expect("bound").port();
         let (steps, told) = (Arc::<Mutex<Vec<usize>>>::default(), Arc::<Mutex<String>>::default());
-        let server = Scripted { port, steps: steps.clone(), told: told.clone() };
-        let dialogue = format!("{LOGIN}{dialogue}");
-        tokio::spawn(async move {
+        let (clock, (life, kept)) = (Clock::default(), Life::begin());
+        let server =
+            Scripted { port, steps: steps.clone(), told: told.clone(), safety, clock: clock.clone(), _life: kept };
+        life.clone().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 // Else what it says second waits until the client has acknowledged the first.
                 stream.set_nodelay(true).expect("a socket option");
-                let (reading, writing) = stream.into_split();
-                let lines = BufReader::new(reading).lines();
+                let control = Wire::Clear(ways.before(stream, &life).await);
                 let (steps, told) = (steps.clone(), told.clone());
                 steps.lock().expect("not poisoned").clear();
-                let part = Part { lines, writing, data: None, left: octets, moved: 0, steps, told };
-                tokio::spawn(part.play(dialogue.clone(), then.clone()));
+                let part = Part {
+                    control,
+                    ways: ways.clone(),
+                    sealed: false,
+                    heard: Vec::new(),
+                    data: None,
+                    left: octets,
+                    moved: 0,
+                    clock: clock.clone(),
+                    life: life.clone(),
+                    steps,
+                    told,
+                };
+                life.spawn(part.play(dialogue.clone(), then.clone()));
             }
         });
         server
     }
 
-    fn site(&self) -> Site {
+    pub(super) fn site(&self) -> Site {
         let url: Url = format!("ftp://bob@127.0.0.1:{}/", self.port).parse().expect("a URL");
-        let nobody = ClientTls::pinned(&"0".repeat(64)).expect("a fingerprint");
         // Short, because a server that never pauses does not let a test's clock run ahead.
         let limit = Duration::from_millis(300);
-        let site = Site::with_tls(&url, "hungry", nobody);
-        Site { safety: Safety::Clear, connect_limit: limit, stall_limit: limit, ..site }
+        let (safety, tls) = self.safety.clone();
+        Site { safety, connect_limit: limit, stall_limit: limit, ..Site::with_tls(&url, "hungry", tls) }
     }
 
-    fn told(&self) -> String {
+    pub(super) fn told(&self) -> String {
         self.told.lock().expect("not poisoned").clone()
     }
 
-    async fn fetch(&self, target: &Path) -> Result<Fetched, Error> {
+    /// How many octets have moved.
+    pub(super) fn moved(&self) -> usize {
+        *self.steps.lock().expect("not poisoned").last().expect("a step")
+    }
+
+    /// How many steps it has done.
+    pub(super) fn done(&self) -> usize {
+        self.steps.lock().expect("not poisoned").len()
+    }
+
+    pub(super) async fn fetch(&self, target: &Path) -> Result<Fetched, Error> {
         let mut connection = Connection::open(&self.site()).await?;
         let fetched = connection.fetch(b"menu", target, &Fetch::default()).await?;
         connection.quit().await;
         Ok(fetched)
     }
 
-    async fn send(&self, source: &Path) -> Result<Sent, Error> {
+    pub(super) async fn send(&self, source: &Path) -> Result<Sent, Error> {
         let mut connection = Connection::open(&self.site()).await?;
         let sent = connection.send(source, b"menu", &Send::default()).await?;
         connection.quit().await;
@@ -129,6 +189,15 @@ impl Scripted {
     }
 }
 
+impl Ways {
+    async fn before(&self, stream: TcpStream, life: &Life) -> TcpStream {
+        match &self.toll {
+            Some(toll) => toll.before(stream, life).await,
+            None => stream,
+        }
+    }
+}
+
 impl Part {
     async fn play(mut self, dialogue: String, then: Then) {
         let mut held = None;
@@ -138,57 +207,95 @@ impl Part {
             }
             self.steps.lock().expect("not poisoned").push(self.moved);
         }
+        self.control.finish().await;
     }
 
     /// `None` when it has enough.
-    async fn step(&mut self, step: &str, held: &mut Option<TcpStream>) -> Option<()> {
+    async fn step(&mut self, step: &str, held: &mut Option<Wire>) -> Option<()> {
         let (mark, text) = step.split_at(2);
         let text = text.strip_prefix(' ').unwrap_or(text);
         match mark {
             "S:" => {
                 let text = if text.contains("$port") { self.listen(text).await } else { text.into() };
-                let count = self.afford(text.len() + 2);
                 let said = format!("{text}\r\n");
-                pour(&mut self.writing, &said.as_bytes()[..count]).await;
-                (count == said.len()).then_some(())
+                let count = self.afford(said.len());
+                let heard = self.control.say(&said.as_bytes()[..count]).await;
+                heard.filter(|()| count == said.len())
             }
             "C:" => {
-                let line = self.lines.next_line().await.ok()??;
+                let line = self.line().await?;
                 self.note(&format!("{line}\n"));
                 // Parts have names that nobody knows beforehand.
                 assert!(line.starts_with(text) || text.contains(" .menu"), "{line} in place of {text}");
                 Some(())
             }
-            "D:" => {
-                let data = held.insert(self.data.take()?.accept().await.ok()?.0);
+            "D:" | "D!" => {
+                let data = held.insert(self.data().await?);
                 let octets = text.replace("\\r\\n", "\r\n");
-                let count = self.afford(octets.len());
-                pour(data, &octets.as_bytes()[..count]).await;
-                (count == octets.len()).then_some(())?;
-                *held = None;
-                Some(())
-            }
-            "D<" => {
-                let data = held.insert(self.data.take()?.accept().await.ok()?.0);
-                let mut octet = [0];
-                while data.read(&mut octet).await.ok()? == 1 {
-                    (self.afford(1) == 1).then_some(())?;
-                    self.note(std::str::from_utf8(&octet).expect("text"));
+                let count = octets.len().min(self.left);
+                data.say(&octets.as_bytes()[..count]).await;
+                (self.afford(octets.len()) == octets.len()).then_some(())?;
+                let whole = held.take()?;
+                if mark == "D:" {
+                    whole.finish().await;
                 }
                 Some(())
             }
+            "D<" => {
+                let data = held.insert(self.data().await?);
+                let mut octets = Vec::new();
+                while data.hear(&mut octets).await.is_some() {
+                    let count = self.afford(octets.len());
+                    self.note(std::str::from_utf8(&octets[..count]).expect("text"));
+                    (count == octets.len()).then_some(())?;
+                    octets.clear();
+                }
+                Some(())
+            }
+            "T:" => self.begin_tls().await,
             other => panic!("{other} is no mark"),
         }
     }
 
-    async fn finish(mut self, then: Then, held: Option<TcpStream>) {
+    async fn begin_tls(&mut self) -> Option<()> {
+        let (tls, closed) = (self.ways.tls.clone().expect("an identity"), Wire::Closed);
+        self.control = std::mem::replace(&mut self.control, closed).sealed(&tls).await?;
+        self.sealed = true;
+        Some(())
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.heard.iter().position(|octet| *octet == b'\n') {
+                let line: Vec<u8> = self.heard.drain(..=end).collect();
+                return Some(String::from_utf8_lossy(&line).trim_end().into());
+            }
+            self.control.hear(&mut self.heard).await?;
+        }
+    }
+
+    async fn data(&mut self) -> Option<Wire> {
+        let stream = self.data.take()?.accept().await.ok()?.0;
+        Wire::of_data(self.ways.before(stream, &self.life).await, self.ways.tls.as_ref().filter(|_| self.sealed)).await
+    }
+
+    async fn finish(mut self, then: Then, held: Option<Wire>) {
         match then {
             Then::HangsUp => {}
-            Then::Stalls => std::future::pending().await,
-            Then::Says(text) => pour(&mut self.writing, text.as_bytes()).await,
+            Then::Leaves => {
+                if let Some(held) = held {
+                    held.finish().await;
+                }
+                return self.control.finish().await;
+            }
+            Then::Stalls => {
+                self.clock.release();
+                std::future::pending().await
+            }
+            Then::Says(text) => drop(self.control.say(text.as_bytes()).await),
             Then::Repeats(text) => {
                 let text = text.repeat(1 + 8192 / text.len());
-                while self.writing.write_all(text.as_bytes()).await.is_ok() {}
+                while self.control.say(text.as_bytes()).await.is_some() {}
             }
         }
         drop(held);
@@ -214,11 +321,6 @@ impl Part {
     }
 }
 
-/// Whoever has gone away does not hear it.
-async fn pour(writing: &mut (impl AsyncWrite + Unpin), octets: &[u8]) {
-    let _ = writing.write_all(octets).await;
-}
-
 /// How many octets there were when each step was done, of a dialogue that went well.
 fn steps(server: &Scripted) -> Vec<usize> {
     let steps = server.steps.lock().expect("not poisoned").clone();
@@ -226,13 +328,13 @@ fn steps(server: &Scripted) -> Vec<usize> {
     steps
 }
 
-async fn bounded<T>(what: &str, work: impl Future<Output = T>) -> T {
+pub(super) async fn bounded<T>(what: &str, work: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(BOUNDED, work).await;
     done.unwrap_or_else(|_| panic!("{what}: it goes on for ever"))
 }
 
-/// Each way to stop behind each octet. Where it stalls the clock runs ahead as soon as nobody has anything to do, which may be a
-/// little too early for the last words of all: then it is an error, where it might have ended well.
+/// Each way to stop behind each octet. Where it stalls the clock runs ahead from then on, which may be a little too early for the
+/// last words of all: then it is an error, where it might have ended well.
 fn stops(length: usize) -> impl Iterator<Item = (Then, usize)> {
     let stalls = (0..length).map(|octets| (Then::Stalls, octets));
     (0..length).map(|octets| (Then::HangsUp, octets)).chain(stalls)
@@ -242,6 +344,18 @@ fn stops(length: usize) -> impl Iterator<Item = (Then, usize)> {
 fn hurry(then: &Then, octets: usize) {
     if octets == 0 && matches!(then, Then::Stalls) {
         tokio::time::pause();
+    }
+}
+
+impl Scripted {
+    /// Waits for who stalls are not waited for, but the clock does not run ahead before.
+    async fn played<T>(&self, what: &str, then: &Then, work: impl Future<Output = T>) -> T {
+        if matches!(then, Then::Stalls) {
+            self.clock.hold();
+        }
+        let done = bounded(what, work).await;
+        self.clock.release();
+        done
     }
 }
 
@@ -259,7 +373,7 @@ async fn a_download_that_ends_or_stalls_behind_any_octet_leaves_nothing_under_it
         let what = format!("{then:?} behind {octets} octets of {length}");
         std::fs::remove_file(&target).ok();
         let server = Scripted::start(FETCH, octets, then.clone()).await;
-        match bounded(&what, server.fetch(&target)).await {
+        match server.played(&what, &then, server.fetch(&target)).await {
             Ok(_) => {
                 assert!(octets >= needed, "{what}: too early to be content");
                 assert_eq!(std::fs::read_to_string(&target).expect("a file"), CONTENT, "{what}");
@@ -288,7 +402,7 @@ async fn an_upload_that_ends_or_stalls_behind_any_octet_leaves_nothing_under_its
         hurry(&then, octets);
         let what = format!("{then:?} behind {octets} octets of {length}");
         let server = Scripted::start(SEND, octets, then.clone()).await;
-        let sent = bounded(&what, server.send(&source)).await;
+        let sent = server.played(&what, &then, server.send(&source)).await;
         match &sent {
             Ok(_) => assert!(octets >= needed, "{what}: too early to be content"),
             Err(error) => assert!(octets < needed || matches!(then, Then::Stalls), "{what}: {error}"),
@@ -313,8 +427,8 @@ async fn nothing_is_to_be_removed_where_a_listing_ends_or_stalls_behind_any_octe
             tokio::time::pause();
         }
         let what = format!("{then:?} behind {octets} octets of {length}");
-        let server = Scripted::start(LIST, octets, then).await;
-        if let Ok(plan) = bounded(&what, server.plan(folder.path())).await {
+        let server = Scripted::start(LIST, octets, then.clone()).await;
+        if let Ok(plan) = server.played(&what, &then, server.plan(folder.path())).await {
             let removes = plan.actions.iter().any(|(_, action)| matches!(action, Action::Remove));
             assert!(octets >= needed || !removes && plan.passed_over > 0, "{what}: {:?}", plan.actions);
         }
