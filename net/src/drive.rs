@@ -21,6 +21,7 @@ mod alarm;
 mod attached;
 mod conversation;
 mod fold;
+mod outbox;
 mod post;
 mod tail;
 mod wire;
@@ -44,8 +45,8 @@ use crate::tls::{ClientTls, ServerTls, TlsError};
 pub use attached::Attachment;
 use conversation::Conversation;
 
-/// So many octets to the peer are gathered before they are written, in octets.
-pub const GATHER_MAX: usize = 64 * 1024;
+/// So much to the peer is gathered before it is written, in octets: what the system takes at once, for few calls.
+pub const GATHER_MAX: usize = 128 * 1024;
 
 /// So much is read at once, into a buffer that all connections of a thread share, in octets.
 pub const READ_MAX: usize = 64 * 1024;

@@ -21,11 +21,12 @@ use tokio::time::Instant;
 use super::alarm::Alarm;
 use super::conversation::Gate;
 use super::fold::{self, Fold};
+use super::outbox::Outbox;
 use super::wire::Wire;
 use super::{Attachment, GATHER_MAX, KEEP_MAX, LINGER_OCTETS, READ_AHEAD_MAX, STALL_OCTETS, Why};
 
-/// Above this a stretch is not copied behind what is gathered but written by itself, in octets.
-const COPY_MAX: usize = 8 * 1024;
+/// Above this what is dressed is not copied behind what is gathered but written by itself, in octets.
+const COPY_MAX: usize = 32 * 1024;
 
 /// What the system may hold unsent for one connection, in octets. It keeps a peer that does not read from costing
 /// megabytes, and it lets us see in small steps whether a slow one still does: without it, a socket is writable again
@@ -41,9 +42,7 @@ pub(super) struct Post<'a> {
     inbox: Vec<u8>,
     /// How much of the inbox is taken.
     taken: usize,
-    outbox: Vec<u8>,
-    /// How much of the outbox is written.
-    written: usize,
+    outbox: Outbox,
     /// When the peer counts as stalled; `None` while nothing waits to be written.
     stalled_at: Option<Instant>,
     /// Octets written since `stalled_at` was set.
@@ -64,8 +63,7 @@ impl<'a> Post<'a> {
             alarm: Alarm::new(),
             inbox: Vec::new(),
             taken: 0,
-            outbox: Vec::new(),
-            written: 0,
+            outbox: Outbox::default(),
             stalled_at: None,
             moved: 0,
             write_limit,
@@ -152,26 +150,25 @@ impl<'a> Post<'a> {
     }
 
     pub(super) fn gather_is_full(&self) -> bool {
-        self.outbox.len() >= GATHER_MAX
+        self.outbox.unwritten() >= GATHER_MAX
     }
 
-    /// Puts `said` behind what is gathered and leaves an empty buffer in its place. Large stretches change owner;
-    /// they are not copied, so what was gathered before them is written first.
+    /// Puts `said` behind what is gathered and leaves an empty buffer in its place. Large stretches change owner; they
+    /// are not copied. What is dressed is gathered in one piece: for large ones what was gathered before them is written first.
     pub(super) async fn gather(&mut self, said: &mut Vec<u8>) {
-        if said.len() > COPY_MAX && !self.outbox.is_empty() {
+        let is_dressed = self.fold.is_some() || self.wire.is_dressed();
+        if is_dressed && said.len() > COPY_MAX && !self.outbox.is_empty() {
             self.flush().await;
         }
         if self.lost.is_some() {
             said.clear();
         } else if let Some(fold) = &mut self.fold {
-            fold.put(said, &mut self.outbox);
+            fold.put(said, self.outbox.end());
             said.clear();
-        } else if self.outbox.is_empty() {
-            std::mem::swap(&mut self.outbox, said);
-            self.written = 0;
+        } else if is_dressed {
+            self.outbox.put_whole(said);
         } else {
-            self.outbox.extend_from_slice(said);
-            said.clear();
+            self.outbox.put(said);
         }
     }
 
@@ -314,21 +311,19 @@ impl<'a> Post<'a> {
         if self.inbox.capacity() > KEEP_MAX && self.inbox.len() <= KEEP_MAX / 2 {
             self.inbox.shrink_to(self.inbox.len());
         }
-        if self.outbox.capacity() > KEEP_MAX && self.outbox.is_empty() {
-            self.outbox = Vec::new();
-        }
+        self.outbox.slim();
     }
 
     /// Ready when all is written, or the line is lost.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(fold) = &mut self.fold {
-            fold.flush(&mut self.outbox);
+            fold.flush(self.outbox.end());
         }
         if self.outbox.is_empty() || self.lost.is_some() {
             return Poll::Ready(());
         }
-        while self.written < self.outbox.len() {
-            match self.wire.poll_write(cx, &self.outbox[self.written..]) {
+        while !self.outbox.is_written() {
+            match self.outbox.poll_write(&mut self.wire, cx) {
                 Poll::Ready(Ok(0)) => self.lose(Why::Lost(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(octets)) => self.note_written(octets),
                 Poll::Ready(Err(error)) => self.lose(Why::Lost(error)),
@@ -346,7 +341,7 @@ impl<'a> Post<'a> {
     }
 
     fn note_written(&mut self, octets: usize) {
-        self.written += octets;
+        self.outbox.note_written(octets);
         self.note_moved(octets as u64);
     }
 
@@ -375,7 +370,6 @@ impl<'a> Post<'a> {
 
     fn forget_outbox(&mut self) {
         self.outbox.clear();
-        self.written = 0;
         self.stalled_at = None;
     }
 

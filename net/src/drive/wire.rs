@@ -4,7 +4,7 @@
 //! Not here: handshakes (tls), what is read and written (post).
 
 use std::cell::RefCell;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
@@ -48,6 +48,11 @@ impl Wire {
                 None
             }
         }
+    }
+
+    /// Whether octets do not go over it as they are.
+    pub(super) fn is_dressed(&self) -> bool {
+        matches!(self, Wire::Tls(_))
     }
 
     /// A second handle of a connection that is in clear; `None` where what is sent must be dressed, or a thread is lent.
@@ -170,6 +175,24 @@ impl Wire {
             Wire::Lent(socket) => match (&**socket).write(octets) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && lent::await_room(socket) => Poll::Pending,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.poll_write(cx, octets),
+                written => Poll::Ready(written),
+            },
+            Wire::Gone => Poll::Ready(Err(gone())),
+        }
+    }
+
+    /// The same with several pieces, one behind the other.
+    pub(super) fn poll_write_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Wire::Clear(stream) | Wire::Cleared(stream, _) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Wire::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(cx, pieces),
+            Wire::Lent(socket) => match (&**socket).write_vectored(pieces) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && lent::await_room(socket) => Poll::Pending,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => self.poll_write_pieces(cx, pieces),
                 written => Poll::Ready(written),
             },
             Wire::Gone => Poll::Ready(Err(gone())),
