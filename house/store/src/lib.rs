@@ -59,6 +59,7 @@ mod read;
 mod search;
 mod sight;
 mod texts;
+mod together;
 
 mod disk;
 mod journal;
@@ -118,6 +119,7 @@ pub use read::{AccountRow, FileSpan, Holding, Kept, Listed, MailboxRow, Maildrop
 pub use rebuild::{Rebuilding, Rebuilt, RebuiltAccount, Step, rebuild};
 pub use search::{People, Query, Search};
 pub use sight::{Breadth, Outlined, Sight};
+pub use together::TOGETHER_MAX;
 pub use writer::{CHANNEL_MAX, WAITING_MAX};
 
 use disk::{Disk, DiskFile, RealDisk};
@@ -379,6 +381,17 @@ impl Store {
     /// message has moved since.
     pub fn reader(&self, kept: &Kept) -> Result<MessageReader, ReadError> {
         read::open_kept(&self.running.shared, kept)
+    }
+
+    /// The first of these messages of a listing, whole, and those behind it that lie near it on the disk: at most [`TOGETHER_MAX`],
+    /// and no more once they have `octets_max` octets together. For messages that are small. May block.
+    pub fn read_together(&self, messages: &[Kept], octets_max: u64) -> Result<Vec<Vec<u8>>, ReadError> {
+        together::read(&self.running.shared, messages, octets_max)
+    }
+
+    /// The same without waiting for the disk; `None` when that cannot be. Quick.
+    pub fn read_together_cached(&self, messages: &[Kept], octets_max: u64) -> Option<Vec<Vec<u8>>> {
+        together::read_cached(&self.running.shared, messages, octets_max)
     }
 
     /// Opens a mail in the queue for reading: head and content. May block.

@@ -175,8 +175,8 @@ pub struct Kept {
     pub email: EmailId,
     /// The discussion it belongs to.
     pub thread: ThreadId,
-    prefix: Box<[u8]>,
-    span: Span,
+    pub(crate) prefix: Box<[u8]>,
+    pub(crate) span: Span,
 }
 
 impl Kept {

@@ -9,7 +9,7 @@
 //! Invariants: an octet that a row of the index points at never changes; numbers of segments are never used twice.
 //! Not here: who writes (writer), what a record says (record).
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -40,6 +40,11 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// Where the body's octets end.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset + self.length
+    }
+
     pub(crate) fn record_offset(&self) -> u64 {
         self.offset - HEADER_LEN as u64
     }
@@ -120,7 +125,17 @@ impl SegmentFile {
 
     /// Reads what is in the page cache; `None` when it would have to wait for the disk.
     pub(crate) fn read_cached_at(&self, buf: &mut [u8], offset: u64) -> Option<usize> {
-        rustix::io::preadv2(&self.file, &mut [IoSliceMut::new(buf)], offset, ReadWriteFlags::NOWAIT).ok()
+        self.read_slices_cached_at(&mut [IoSliceMut::new(buf)], offset)
+    }
+
+    /// Reads what comes one behind the other into several places.
+    pub(crate) fn read_slices_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<usize> {
+        Ok(rustix::io::retry_on_intr(|| rustix::io::preadv(&self.file, slices, offset))?)
+    }
+
+    /// The same with what is in the page cache; `None` when it would have to wait for the disk.
+    pub(crate) fn read_slices_cached_at(&self, slices: &mut [IoSliceMut<'_>], offset: u64) -> Option<usize> {
+        rustix::io::preadv2(&self.file, slices, offset, ReadWriteFlags::NOWAIT).ok()
     }
 
     /// The record of a body, once its header is found to be sound and to be that body's.
@@ -143,12 +158,13 @@ impl SegmentFile {
 #[derive(Debug)]
 pub(crate) struct SegmentFiles {
     dir: PathBuf,
-    open: Mutex<HashMap<i64, Arc<SegmentFile>>>,
+    /// A tree: few numbers, and asked for with each message.
+    open: Mutex<BTreeMap<i64, Arc<SegmentFile>>>,
 }
 
 impl SegmentFiles {
     pub(crate) fn new(seg_dir: PathBuf) -> SegmentFiles {
-        SegmentFiles { dir: seg_dir, open: Mutex::new(HashMap::new()) }
+        SegmentFiles { dir: seg_dir, open: Mutex::new(BTreeMap::new()) }
     }
 
     /// The segment, opened where it is not open yet. Blocks for the opening only.

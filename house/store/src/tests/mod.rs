@@ -19,6 +19,7 @@ mod rebuilding;
 mod searching;
 mod spool;
 mod stating;
+mod together;
 
 use std::path::Path;
 use std::sync::Arc;
