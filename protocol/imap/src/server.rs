@@ -100,6 +100,8 @@ pub struct Server {
     stage: Stage,
     /// What is to be sent before anything else.
     said: Vec<u8>,
+    /// Content that goes out behind it as it is; nothing is said until it has gone.
+    apart: Vec<u8>,
     /// There is a message in it.
     says_content: bool,
     /// Content for the house.
@@ -140,6 +142,7 @@ impl Server {
             elsewhere_due: false,
             stage: Stage::Greeting,
             said: Vec::new(),
+            apart: Vec::new(),
             says_content: false,
             kept: Vec::new(),
             question: None,
@@ -644,6 +647,11 @@ impl Session for Server {
                 self.said.clear();
                 let content = std::mem::take(&mut self.says_content);
                 self.exposure = if content { Exposure::Content } else { Exposure::Open };
+                return Step::Send;
+            }
+            if !self.apart.is_empty() {
+                std::mem::swap(&mut self.apart, out);
+                self.exposure = Exposure::Content;
                 return Step::Send;
             }
             if let Some(question) = self.question.take() {

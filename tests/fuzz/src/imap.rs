@@ -128,6 +128,7 @@ fn answer(ask: &Ask, mood: u64, nth: usize) -> Answer {
         Ask::Fetch(fetch) => Answer::Fetched(Fetched {
             messages: fetch.uids.iter().take(3).map(|uid| message(uid, fetch)).collect(),
             octets: OCTETS.to_vec(),
+            apart: vec![OCTETS.to_vec(), vec![b'x'; 5_000]],
             looked_until: fetch.uids.iter().nth(2),
         }),
         Ask::Read { from, to, .. } if from % 2 == 1 => Answer::Sent((to - from).min(3)),
@@ -219,10 +220,12 @@ fn selected(count: u32) -> Selected {
 const OCTETS: &[u8] = b"a\0b";
 
 fn message(uid: u32, fetch: &Fetch) -> Message {
-    let content = |at: usize| match at % 4 {
+    let content = |at: usize| match at % 5 {
         0 => Content::Octets(Excerpt::since(0, OCTETS)),
         1 => Content::Stretch { reader: 1, from: 0, to: 7 },
         2 => Content::Nil,
+        // What was taken before, or was never there, is empty.
+        3 => Content::Apart(uid % 3),
         _ => Content::UnknownEncoding,
     };
     let sections = (0..fetch.items.len()).map(|at| content(at + uid as usize)).collect();

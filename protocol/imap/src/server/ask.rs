@@ -48,6 +48,9 @@ pub const FETCH_BATCH_MAX: u32 = 1_000;
 /// What the content in one [`Fetched`] should add up to: enough for few turns, little for thousands of sessions.
 pub const FETCH_OCTETS_WISHED: usize = 256 * 1024;
 
+/// Content of so many octets is better brought [apart](Fetched::apart); less is quicker copied behind what is said before it.
+pub const APART_MIN: usize = 4 * 1024;
+
 /// What one [`Answer::Octets`] should hold.
 pub const READ_OCTETS_WISHED: usize = 64 * 1024;
 

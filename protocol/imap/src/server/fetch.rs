@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! Fetch ─Fetched→ messages are written ─a piece is full→ sent, and on
+//!                                      ─octets apart→ sent as they are, and on
 //!                                      ─a stretch→ Read ─Octets or Sent→ … ─→ on
 //!                                      ─batch at its end→ Fetch … or the reply
 //! ```
@@ -13,7 +14,7 @@
 //! octets cannot be had ends the connection, never the literal.
 //! Not here: where the octets come from (house).
 
-use super::ask::{Answer, Ask, Content, Excerpt, FETCH_BATCH_MAX, Fetch, Fetched, Message, Refusal};
+use super::ask::{APART_MIN, Answer, Ask, Content, Excerpt, FETCH_BATCH_MAX, Fetch, Fetched, Message, Refusal};
 use super::stage::{Flow, Member, Pending, Stage, Then, Turn};
 use super::stretch::{Broken, Stretch};
 use super::{Server, refusal};
@@ -36,6 +37,8 @@ pub(super) struct FetchWork {
     messages: Vec<Message>,
     /// What of it is sent as it is.
     octets: Vec<u8>,
+    /// What of that came by itself, until it is sent.
+    apart: Vec<Vec<u8>>,
     /// The first message that was not written to its end yet.
     at: usize,
     /// How far it was written.
@@ -63,8 +66,9 @@ struct Partway {
 impl FetchWork {
     pub(super) fn new(left: NumberSet, fetch: Fetch, reply: Reply) -> Self {
         let names = fetch.items.iter().filter(|item| has_content(item)).map(content_name).collect();
-        let (messages, octets, at, partway) = (Vec::new(), Vec::new(), 0, None);
-        FetchWork { left, fetch, names, messages, octets, at, partway, missing: false, reply, then: None }
+        let (messages, octets, apart) = (Vec::new(), Vec::new(), Vec::new());
+        let (at, partway, missing, then) = (0, None, false, None);
+        FetchWork { left, fetch, names, messages, octets, apart, at, partway, missing, reply, then }
     }
 
     /// For messages that are told unasked.
@@ -146,7 +150,7 @@ impl Server {
 
     /// Asks for the next batch, or ends.
     pub(super) fn fetch_begin(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork) -> Stage {
-        (work.messages, work.octets, work.at) = (Vec::new(), Vec::new(), 0);
+        (work.messages, work.octets, work.apart, work.at) = (Vec::new(), Vec::new(), Vec::new(), 0);
         if work.left.is_empty() {
             if let Some(then) = work.then {
                 return self.go_on(member, turn, then);
@@ -178,17 +182,17 @@ impl Server {
         let answered = asked.difference(&work.left);
         let complete = fetched.messages.len() as u64 == answered.count();
         work.missing |= !complete && work.fetch.changed_since.is_none() && !turn.uid;
-        (work.messages, work.octets) = (fetched.messages, fetched.octets);
+        (work.messages, work.octets, work.apart) = (fetched.messages, fetched.octets, fetched.apart);
         self.fetch_on(member, turn, work)
     }
 
-    /// Writes until a piece is full, a stretch must be read, or the batch is at its end.
+    /// Writes until a piece is full, something goes out as it is, a stretch must be read, or the batch is at its end.
     pub(super) fn fetch_on(&mut self, member: Box<Member>, turn: Turn, mut work: FetchWork) -> Stage {
         loop {
             if let Some(stretch) = work.partway.as_ref().and_then(|partway| partway.stretch) {
                 return self.await_answer(member, turn, stretch.ask(), Pending::Read(work));
             }
-            if work.partway.is_none() && self.piece_is_full() {
+            if !self.apart.is_empty() || (work.partway.is_none() && self.piece_is_full()) {
                 return Stage::Flowing { member, turn, flow: Box::new(Flow::Fetch(Box::new(work))) };
             }
             let Some(message) = work.messages.get(work.at) else { return self.fetch_begin(member, turn, work) };
@@ -222,9 +226,10 @@ impl Server {
         Some(!told)
     }
 
-    /// Writes items until a stretch must be read, or the message is at its end: then there is no way any more.
+    /// Writes items until something goes out as it is, a stretch must be read, or the message is at its end: then there is no
+    /// way any more.
     fn write_items(&mut self, member: &Member, turn: &Turn, work: &mut FetchWork) {
-        let FetchWork { fetch, names, messages, octets, at, partway: way, reply, .. } = work;
+        let FetchWork { fetch, names, messages, octets, apart, at, partway: way, reply, .. } = work;
         let (Some(message), Some(partway)) = (messages.get(*at), way.as_mut()) else { return };
         while let Some(item) = fetch.items.get(partway.item) {
             partway.item += 1;
@@ -237,9 +242,14 @@ impl Server {
                 if content == Content::UnknownEncoding {
                     *reply = refusal::reply_to(Refusal::UnknownEncoding);
                 }
-                partway.stretch = write_content(&mut pen, item, content, octets);
                 self.says_content = true;
-                if partway.stretch.is_some() {
+                if let Content::Apart(number) = content {
+                    let octets = apart.get_mut(number as usize).map(std::mem::take).unwrap_or_default();
+                    self.say_apart(item, octets);
+                } else {
+                    partway.stretch = write_content(&mut pen, item, content, octets);
+                }
+                if partway.stretch.is_some() || !self.apart.is_empty() {
                     return;
                 }
             } else {
@@ -261,6 +271,17 @@ impl Server {
         }
         pen.word(")").end();
         *way = None;
+    }
+
+    /// Says octets that came by themselves. What is large is not copied.
+    fn say_apart(&mut self, item: &Item, octets: Vec<u8>) {
+        let mut pen = Pen(&mut self.said);
+        write_octets_head(&mut pen, item, &octets);
+        if octets.len() < APART_MIN {
+            pen.formed(&octets);
+        } else {
+            self.apart = octets;
+        }
     }
 
     /// Octets of a stretch came, or have gone.
@@ -347,20 +368,27 @@ fn content_name(item: &Item) -> Vec<u8> {
     name
 }
 
+fn is_binary(item: &Item) -> bool {
+    matches!(item, Item::Section(section) if section.form == Form::Binary)
+}
+
+/// Writes what stands before the octets of a section, and instead of them where there are none.
+fn write_octets_head(pen: &mut Pen<'_>, item: &Item, octets: &[u8]) {
+    match octets.len() as u64 {
+        0 => pen.word("\"\""),
+        size if is_binary(item) && memchr::memchr(0, octets).is_some() => pen.literal8_head(size),
+        size => pen.literal_head(size),
+    };
+}
+
 /// Writes what a section consists of; what is left of a stretch comes behind it.
 fn write_content(pen: &mut Pen<'_>, item: &Item, content: Content, octets: &[u8]) -> Option<Stretch> {
-    let binary = matches!(item, Item::Section(section) if section.form == Form::Binary);
+    let binary = is_binary(item);
     match content {
-        Content::Octets(excerpt) if excerpt.of(octets).is_empty() => {
-            pen.word("\"\"");
-        }
         Content::Octets(excerpt) => {
             let octets = excerpt.of(octets);
-            let size = octets.len() as u64;
-            match binary && memchr::memchr(0, octets).is_some() {
-                true => pen.literal8_head(size).formed(octets),
-                false => pen.literal_head(size).formed(octets),
-            };
+            write_octets_head(pen, item, octets);
+            pen.formed(octets);
         }
         Content::Stretch { .. } => {
             let stretch = Stretch::of(&content);
@@ -375,7 +403,8 @@ fn write_content(pen: &mut Pen<'_>, item: &Item, content: Content, octets: &[u8]
         Content::Size(octets) => {
             pen.number(octets);
         }
-        Content::Nil | Content::UnknownEncoding => {
+        // What comes apart is said elsewhere.
+        Content::Nil | Content::UnknownEncoding | Content::Apart(_) => {
             pen.word(if binary || matches!(item, Item::Section(_)) { "NIL" } else { "0" });
         }
     }

@@ -444,9 +444,10 @@ fn answer(text: &str) -> Result<Answer, String> {
             let (ends, messages): (Vec<&str>, Vec<&str>) =
                 parts.into_iter().partition(|part| part.starts_with("until="));
             let looked_until = ends.first().and_then(|end| end.strip_prefix("until=")?.parse().ok());
-            let mut octets = Vec::new();
-            let messages = messages.into_iter().map(|text| message(text, &mut octets)).collect();
-            Answer::Fetched(Fetched { messages, octets, looked_until })
+            let mut held = Held::default();
+            let messages = messages.into_iter().map(|text| message(text, &mut held)).collect();
+            let Held { octets, apart } = held;
+            Answer::Fetched(Fetched { messages, octets, apart, looked_until })
         }
         "octets" => Answer::Octets(unescaped(rest)),
         "sent" => Answer::Sent(rest.parse().expect("a number")),
@@ -491,9 +492,9 @@ fn answer(text: &str) -> Result<Answer, String> {
         },
         "tokens" => Answer::UrlTokens(words.plain.iter().map(|token| Secret::new(unescaped(token))).collect()),
         "url" => {
-            let mut octets = Vec::new();
-            let content = words.in_order.first().and_then(|(key, it)| content(key, it, &mut octets));
-            Answer::FetchedUrl { content: content.unwrap_or(Content::Nil), octets }
+            let mut held = Held::default();
+            let content = words.in_order.first().and_then(|(key, it)| content(key, it, &mut held));
+            Answer::FetchedUrl { content: content.unwrap_or(Content::Nil), octets: held.octets }
         }
         "namespaces" => {
             let prefixes = |key: &str| {
@@ -661,11 +662,18 @@ fn flagged(text: &str) -> Vec<Flagged> {
 }
 
 /// `12 flags=(\Seen) modseq=5 size=44 body[]=«…» nil=x stretch=1:0:10`: sections in the order they stand.
-fn message(text: &str, octets: &mut Vec<u8>) -> Message {
+/// Octets that come with an answer.
+#[derive(Default)]
+struct Held {
+    octets: Vec<u8>,
+    apart: Vec<Vec<u8>>,
+}
+
+fn message(text: &str, held: &mut Held) -> Message {
     let words = Words::read(text);
     let moment = |key: &str| words.get(key).map(|text| Moment::parse(text.as_bytes()).expect("a date"));
     let id = |key: &str| words.get(key).map(|id| ObjectId::new(id).expect("an id"));
-    let mut formed = |key: &str| words.octets(key).map(|formed| excerpt(&formed, octets));
+    let mut formed = |key: &str| words.octets(key).map(|formed| excerpt(&formed, &mut held.octets));
     let (envelope, body, body_structure) = (formed("envelope"), formed("body"), formed("structure"));
     Message {
         uid: words.plain[0].parse().expect("a UID"),
@@ -681,7 +689,7 @@ fn message(text: &str, octets: &mut Vec<u8>) -> Message {
         thread_id: id("thread_id"),
         save_date: moment("saved"),
         preview: words.get("preview").map(str::to_owned),
-        sections: words.in_order.iter().filter_map(|(key, value)| content(key, value, octets)).collect(),
+        sections: words.in_order.iter().filter_map(|(key, value)| content(key, value, held)).collect(),
     }
 }
 
@@ -692,9 +700,13 @@ fn excerpt(some: &[u8], octets: &mut Vec<u8>) -> Excerpt {
     Excerpt::since(start, octets)
 }
 
-fn content(key: &str, value: &str, octets: &mut Vec<u8>) -> Option<Content> {
+fn content(key: &str, value: &str, held: &mut Held) -> Option<Content> {
     Some(match key {
-        "text" => Content::Octets(excerpt(&unescaped(value), octets)),
+        "text" => Content::Octets(excerpt(&unescaped(value), &mut held.octets)),
+        "apart" => {
+            held.apart.push(unescaped(value));
+            Content::Apart(held.apart.len() as u32 - 1)
+        }
         "nil" => Content::Nil,
         "unknown" => Content::UnknownEncoding,
         "octets" => Content::Size(value.parse().expect("a number")),

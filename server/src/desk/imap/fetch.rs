@@ -19,18 +19,23 @@ use super::{Desk, Verdict};
 use imap::fetch::{Form, Item, Partial, Section, SectionText};
 use imap::moment::Moment;
 use imap::server::Answer;
-use imap::server::ask::{Content, Excerpt, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED, Refusal};
+use imap::server::ask::{
+    APART_MIN, Content, Excerpt, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED, Refusal,
+};
+use imap::set::NumberSet;
 use imap::structure::{write_body, write_body_structure};
 use message::mime::transfer::{Decoder, Encoding};
 use message::outline::Outline;
 use net::Attachment;
 use std::cell::OnceCell;
+use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow::{Break, Continue};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 use store::{
-    Breadth, Draft, Flags, Kept, MailboxId, MessageReader, Outlined, ReadError, Row, Sight, Snapshot, Store, Uid,
+    Breadth, Draft, Flags, Kept, MailboxId, MessageReader, Outlined, ReadError, Row, Sight, Snapshot, Store,
+    TOGETHER_MAX, Uid,
 };
 use tokio::task::JoinHandle;
 
@@ -164,60 +169,58 @@ pub(super) struct Ahead {
     batch: Arc<Batch>,
     /// The first of them.
     from: usize,
+    /// Those that were asked for and are not answered yet.
+    uids: NumberSet,
     /// `None` where they are most likely in memory, so that there is nothing to be done before they are asked for.
     looking: Option<JoinHandle<Result<Looked, ReadError>>>,
 }
 
 impl Ahead {
     /// Whether this is what is wanted now, or begins it, of the mailbox as it is.
-    fn is_of(&self, wanted: &Batch) -> bool {
-        let rest = &self.batch.wanted[self.from..];
-        let begins = |some: &[Row]| some.iter().map(|row| row.uid).eq(rest.iter().map(|row| row.uid));
-        Arc::ptr_eq(&self.batch.now, &wanted.now)
-            && self.batch.items == wanted.items
-            && wanted.wanted.get(..rest.len()).is_some_and(begins)
+    fn is_of(&self, fetch: &Fetch, now: &Arc<Snapshot>) -> bool {
+        let behind = |last: u32| last.checked_add(1).map_or(NumberSet::new(), |next| NumberSet::range(next, u32::MAX));
+        let begins = |last| fetch.uids.difference(&behind(last)) == self.uids;
+        Arc::ptr_eq(&self.batch.now, now)
+            && self.batch.items == fetch.items
+            && self.batch.changed_since == fetch.changed_since
+            && self.uids.last().is_some_and(begins)
     }
 }
 
 impl Desk {
     pub(super) async fn fetch(&mut self, fetch: Fetch) -> Verdict<Fetched> {
         let (mailbox, now) = self.now()?;
-        let changed = |row: &&Row| fetch.changed_since.is_none_or(|since| row.modseq > kept_modseq(since));
-        let wanted = rows(&now, &fetch.uids).filter(changed).copied().collect();
-        let depth = fetch.items.iter().map(depth).max().unwrap_or(Depth::Row);
-        let (seen_now, kept) = (Vec::new(), OnceLock::new());
-        let mut batch = Batch { mailbox, now, wanted, seen_now, items: fetch.items, depth, kept };
-        let (batch, looked) = match self.ahead.take() {
-            Some(ahead) if ahead.is_of(&batch) => {
-                let is_all = batch.wanted.len() == ahead.batch.wanted.len() - ahead.from;
+        let (batch, uids, looked) = match self.ahead.take() {
+            Some(ahead) if ahead.is_of(&fetch, &now) => {
                 let mut looked = self.looked(&ahead.batch, ahead.from, ahead.looking).await?;
-                if !is_all {
+                if ahead.uids != fetch.uids {
                     // The session asks for the others again.
-                    let last = ahead.batch.wanted.last().map(|row| row.uid.0);
-                    looked.fetched.looked_until = looked.fetched.looked_until.or(last);
+                    looked.fetched.looked_until = looked.fetched.looked_until.or(ahead.uids.last());
                 }
-                (ahead.batch, looked)
+                (ahead.batch, ahead.uids, looked)
             }
             ahead => {
+                let mut batch = Batch::new(mailbox, now, &fetch);
                 if fetch.mark_seen {
                     // Of some that were marked before it was not told yet.
                     let untold = ahead.map_or(Vec::new(), |ahead| ahead.batch.seen_now.clone());
                     self.mark(&mut batch, untold).await?;
                 }
-                if depth == Depth::Row {
+                if batch.depth == Depth::Row {
                     return Ok(batch.rows());
                 }
                 let batch = Arc::new(batch);
                 let looking = self.look(&batch, 0);
                 let looked = self.looked(&batch, 0, Some(looking)).await?;
-                (batch, looked)
+                (batch, fetch.uids, looked)
             }
         };
         let Looked { fetched, readers, next, at_hand } = looked;
         self.readers = readers;
         if next < batch.wanted.len() {
             let looking = (!at_hand).then(|| self.look(&batch, next));
-            self.ahead = Some(Ahead { batch, from: next, looking });
+            let uids = uids.difference(&NumberSet::range(1, fetched.looked_until.unwrap_or(0)));
+            self.ahead = Some(Ahead { batch, from: next, uids, looking });
         }
         Ok(fetched)
     }
@@ -275,7 +278,10 @@ struct Batch {
     wanted: Vec<Row>,
     seen_now: Vec<Uid>,
     items: Vec<Item>,
+    changed_since: Option<u64>,
     depth: Depth,
+    /// Whether the whole of each is wanted, and nothing else of it that has to be read.
+    whole: bool,
     /// What stands in their rows, looked up once where that is all there is to be looked up.
     kept: OnceLock<Vec<Kept>>,
 }
@@ -301,7 +307,8 @@ struct Found<'a> {
 /// Where that is.
 #[derive(Clone, Copy)]
 enum Known<'a> {
-    Kept(&'a Kept),
+    /// The first of these; the others come behind it.
+    Kept(&'a [Kept]),
     Sight(&'a Sight<'a>),
 }
 
@@ -312,7 +319,8 @@ impl<'a> Found<'a> {
 
     fn kept(&self) -> Result<&Kept, ReadError> {
         match (self.known, self.kept.get()) {
-            (Known::Kept(kept), _) | (_, Some(kept)) => Ok(kept),
+            (Known::Kept(kept), _) => kept.first().ok_or(ReadError::NotFound),
+            (_, Some(kept)) => Ok(kept),
             (Known::Sight(sight), None) => {
                 let kept = sight.kept()?;
                 Ok(self.kept.get_or_init(|| kept))
@@ -329,6 +337,16 @@ impl<'a> Found<'a> {
 }
 
 impl Batch {
+    fn new(mailbox: MailboxId, now: Arc<Snapshot>, fetch: &Fetch) -> Self {
+        let Fetch { uids, items, changed_since, .. } = fetch.clone();
+        let changed = |row: &&Row| changed_since.is_none_or(|since| row.modseq > kept_modseq(since));
+        let wanted = rows(&now, &uids).filter(changed).copied().collect();
+        let depth = items.iter().map(depth).max().unwrap_or(Depth::Row);
+        let read = items.iter().filter(|item| matches!(item, Item::Section(_) | Item::BinarySize(_))).count();
+        let whole = depth == Depth::Kept && read == 1;
+        Batch { mailbox, now, wanted, seen_now: Vec::new(), items, changed_since, depth, whole, kept: OnceLock::new() }
+    }
+
     /// What is in memory.
     fn rows(&self) -> Fetched {
         Fetched { messages: self.wanted.iter().map(|row| self.message(row)).collect(), ..Fetched::default() }
@@ -348,13 +366,14 @@ impl Batch {
 
     /// The same with what has to be looked up.
     fn look(&self, from: usize, store: &Store, reading: Reading) -> Result<Looked, ReadError> {
-        let mut progress = Progress::new(store, reading, self.depth, self.wanted.len() - from);
+        let mut progress = Progress::new(store, reading, self, self.wanted.len() - from);
         let (looked_until, next) = match self.depth {
             Depth::Outline => self.look_at_outlines(from, &mut progress)?,
             Depth::Kept | Depth::Row => self.look_at_rows(from, &mut progress)?,
         };
-        let readers = progress.readers.into_iter().map(Arc::new).collect();
-        let fetched = Fetched { messages: progress.messages, octets: progress.octets, looked_until };
+        let readers = std::mem::take(&mut progress.readers).into_iter().map(Arc::new).collect();
+        let Progress { messages, octets, apart, .. } = progress;
+        let fetched = Fetched { messages, octets, apart, looked_until };
         // Where the first had to be waited for nobody knows yet of the others; where later ones had to, the others most likely have to.
         let at_hand = self.kept.get().is_some() && (reading == Reading::AtHand || from == 0);
         Ok(Looked { fetched, readers: Readers { sources: readers, attached: None }, next, at_hand })
@@ -400,7 +419,7 @@ impl Batch {
         };
         for (at, row) in self.wanted.iter().enumerate().skip(from) {
             let Ok(kept) = all.binary_search_by_key(&row.uid, |kept| kept.uid) else { continue };
-            progress.add(self, &Found::new(*row, Known::Kept(&all[kept])))?;
+            progress.add(self, &Found::new(*row, Known::Kept(&all[kept..])))?;
             if progress.is_enough() {
                 return Ok((Some(row.uid.0), at + 1));
             }
@@ -416,21 +435,60 @@ struct Progress<'a> {
     readers: Vec<Source>,
     /// What of the messages is sent as it is.
     octets: Vec<u8>,
+    /// What of that has buffers of its own.
+    apart: Vec<Vec<u8>>,
+    /// Octets in those.
+    apart_octets: usize,
+    /// The next messages, which were read with one before them.
+    together: VecDeque<(Uid, Vec<u8>)>,
     /// For headers from which fields are taken.
     header: Vec<u8>,
 }
 
 impl<'a> Progress<'a> {
     /// With so many messages before it, though perhaps not to be passed at once. What grows by and by takes new memory each time.
-    fn new(store: &'a Store, reading: Reading, depth: Depth, count: usize) -> Self {
-        let octets = Vec::with_capacity((count * FORMED_USUAL).min(FETCH_OCTETS_WISHED + AT_ONCE as usize));
-        let usual = if depth == Depth::Outline { FETCH_OCTETS_WISHED / FORMED_LEAST } else { READERS_MAX };
+    fn new(store: &'a Store, reading: Reading, batch: &Batch, count: usize) -> Self {
+        let octets = match batch.whole {
+            true => Vec::new(),
+            false => Vec::with_capacity((count * FORMED_USUAL).min(FETCH_OCTETS_WISHED + AT_ONCE as usize)),
+        };
+        let usual = if batch.depth == Depth::Outline { FETCH_OCTETS_WISHED / FORMED_LEAST } else { READERS_MAX };
         let messages = Vec::with_capacity(count.min(usual));
-        Progress { store, reading, messages, readers: Vec::new(), octets, header: Vec::new() }
+        let (readers, apart, together, header) = (Vec::new(), Vec::new(), VecDeque::new(), Vec::new());
+        Progress { store, reading, messages, readers, octets, apart, apart_octets: 0, together, header }
+    }
+
+    fn held(&self) -> usize {
+        self.octets.len() + self.apart_octets
     }
 
     fn is_enough(&self) -> bool {
-        self.octets.len() >= FETCH_OCTETS_WISHED || self.readers.len() >= READERS_MAX
+        self.held() >= FETCH_OCTETS_WISHED || self.readers.len() >= READERS_MAX
+    }
+
+    fn put_apart(&mut self, octets: Vec<u8>) -> Content {
+        self.apart_octets += octets.len();
+        self.apart.push(octets);
+        Content::Apart(self.apart.len() as u32 - 1)
+    }
+
+    /// The first of these messages, whole. Those behind it are read with it, for they are asked for next.
+    fn whole(&mut self, kept: &[Kept]) -> Result<Content, ReadError> {
+        let first = kept.first().ok_or(ReadError::NotFound)?.uid;
+        if self.together.front().is_none_or(|(uid, _)| *uid != first) {
+            let small = kept.iter().take(TOGETHER_MAX).take_while(|kept| kept.size <= AT_ONCE).count();
+            let (small, wished) = (&kept[..small], FETCH_OCTETS_WISHED.saturating_sub(self.held()) as u64);
+            let read = match self.reading {
+                Reading::Waits => self.store.read_together(small, wished)?,
+                Reading::AtHand => {
+                    let cached = self.store.read_together_cached(small, wished);
+                    cached.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock))?
+                }
+            };
+            self.together = small.iter().map(|kept| kept.uid).zip(read).collect();
+        }
+        let (_, octets) = self.together.pop_front().ok_or(ReadError::NotFound)?;
+        Ok(self.put_apart(octets))
     }
 
     /// One more message, unless it was expunged meanwhile.
@@ -446,7 +504,8 @@ impl<'a> Progress<'a> {
     fn message(&mut self, batch: &Batch, found: &Found<'_>) -> Result<Message, ReadError> {
         let mut message = batch.message(&found.row);
         let outlined = found.outlined();
-        let mut sections = Sections { progress: self, found, outline: OnceCell::new(), source: None, number: None };
+        let (whole, outline) = (batch.whole, OnceCell::new());
+        let mut sections = Sections { progress: self, found, whole, outline, source: None, number: None };
         for item in &batch.items {
             match item {
                 Item::EmailId => message.email_id = Some(convert::email_id(found.kept()?.email)),
@@ -476,6 +535,8 @@ impl<'a> Progress<'a> {
 struct Sections<'a, 'b> {
     progress: &'a mut Progress<'b>,
     found: &'a Found<'a>,
+    /// Whether all of it is wanted, and nothing else.
+    whole: bool,
     /// Taken apart once a section is asked for that needs it.
     outline: OnceCell<Outline>,
     /// The message, open, until it is among the readers that stay.
@@ -536,12 +597,23 @@ impl Sections<'_, '_> {
     }
 
     fn stretch(&mut self, range: Range<u64>) -> Result<Content, ReadError> {
-        if range.end - range.start <= AT_ONCE {
-            let mut octets = std::mem::take(&mut self.progress.octets);
-            let start = octets.len();
-            let read = self.read(range, &mut octets);
-            self.progress.octets = octets;
-            return read.map(|()| Content::Octets(Excerpt::since(start, &self.progress.octets)));
+        let length = range.end - range.start;
+        match self.found.known {
+            Known::Kept(kept) if self.whole && length == self.found.kept()?.size && length <= AT_ONCE => {
+                return self.progress.whole(kept);
+            }
+            _ if length < APART_MIN as u64 => {
+                let mut octets = std::mem::take(&mut self.progress.octets);
+                let start = octets.len();
+                let read = self.read(range, &mut octets);
+                self.progress.octets = octets;
+                return read.map(|()| Content::Octets(Excerpt::since(start, &self.progress.octets)));
+            }
+            _ if length <= AT_ONCE => {
+                let octets = self.octets(range)?;
+                return Ok(self.progress.put_apart(octets));
+            }
+            _ => {}
         }
         let number = match self.number {
             Some(number) => number,
@@ -555,8 +627,11 @@ impl Sections<'_, '_> {
         Ok(Content::Stretch { reader: number as u64, from: range.start, to: range.end })
     }
 
-    fn at_hand(&mut self, octets: &[u8]) -> Content {
-        Content::Octets(self.excerpt(|_, out| out.extend_from_slice(octets)))
+    fn at_hand(&mut self, octets: Vec<u8>) -> Content {
+        match octets.len() < APART_MIN {
+            true => Content::Octets(self.excerpt(|_, out| out.extend_from_slice(&octets))),
+            false => self.progress.put_apart(octets),
+        }
     }
 
     /// A part without its encoding: in memory where it is small, in a draft of the store otherwise.
@@ -568,7 +643,7 @@ impl Sections<'_, '_> {
     ) -> Result<Content, ReadError> {
         if range.end - range.start <= AT_ONCE {
             let octets = encoding.decode(&self.octets(range)?);
-            return Ok(self.at_hand(&section::cut_octets(octets, partial)));
+            return Ok(self.at_hand(section::cut_octets(octets, partial)));
         }
         let mut draft = self.progress.store.draft();
         self.decode(range, encoding, |piece| draft.append(piece))?;

@@ -314,6 +314,8 @@ pub struct Fetched {
     pub messages: Vec<Message>,
     /// What of all of them is sent as it is.
     pub octets: Vec<u8>,
+    /// What of it came in buffers of its own.
+    pub apart: Vec<Vec<u8>>,
     /// All UIDs asked for up to this one were looked at; none means all of them. At least one must be.
     pub looked_until: Option<u32>,
 }
@@ -378,6 +380,9 @@ pub struct Message {
 pub enum Content {
     /// These octets: for what is small.
     Octets(Excerpt),
+    /// The octets of this number among those that came [apart](Fetched::apart): for what goes to the client without being copied.
+    /// Each is named once.
+    Apart(u32),
     /// Octets `from` until `to` of what the desk keeps open under this number, until the next question that is no
     /// [`Ask::Read`]. Its length is said before the first of them is read, so it must not change.
     Stretch {
