@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::secure::{Records, SecureLine};
 use super::send::STRETCH;
-use super::wait::{processors, write_all};
+use super::wait::write_all;
 use super::wire::{Broken, DataLine, Wire, away};
 
 /// So many pieces of a file are sealed ahead on another thread, of [`STRETCH`] each. That there are few such transfers at a time
@@ -60,20 +60,26 @@ impl DataLine {
 }
 
 /// Files that are on their way under TLS just now.
-static BUSY: AtomicUsize = AtomicUsize::new(0);
+pub(super) static UNDER_TLS: AtomicUsize = AtomicUsize::new(0);
 
-/// One of them.
-pub(super) struct Busy;
+/// One of them, until it is dropped.
+pub(super) struct Busy(&'static AtomicUsize);
 
 impl Busy {
-    pub(super) fn begin() -> Self {
-        BUSY.fetch_add(1, Ordering::Relaxed);
-        Busy
+    pub(super) fn begin(count: &'static AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Busy(count)
     }
 
     /// Whether each of them can have a second processor. If not, changing threads would only cost time.
-    pub(super) fn leaves_room() -> bool {
-        2 * BUSY.load(Ordering::Relaxed) <= processors()
+    pub(super) fn leaves_room(&self, processors: usize) -> bool {
+        2 * self.0.load(Ordering::Relaxed) <= processors
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -157,5 +163,21 @@ impl Sealing {
             Sealing::Running(running) => running.await.map_err(|_| away())?,
             Sealing::Resting(sealer) => Ok(sealer),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_done_leaves_room_again() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let one = Busy::begin(&COUNT);
+        assert!(one.leaves_room(2));
+        let other = Busy::begin(&COUNT);
+        assert!(!one.leaves_room(2) && one.leaves_room(4));
+        drop(other);
+        assert!(one.leaves_room(2));
     }
 }

@@ -26,8 +26,8 @@ use rustix::net::sockopt::set_tcp_cork;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use super::seal::Busy;
-use super::wait::{in_time, is_ready_soon, writable, write_all};
+use super::seal::{Busy, UNDER_TLS};
+use super::wait::{in_time, is_ready_soon, processors, writable, write_all};
 use super::wire::{Broken, DataLine, Wire, away, not_now};
 use crate::lent;
 
@@ -102,10 +102,10 @@ impl DataLine {
         if !matches!(self.wire, Wire::Tls(_)) {
             return self.send_straight(file, at, until, sent).await;
         }
-        let (_busy, mut buffer) = (Busy::begin(), Vec::new());
+        let (busy, mut buffer) = (Busy::begin(&UNDER_TLS), Vec::new());
         while at < until {
             let run = (until - at).min(RUN);
-            if run > STRETCH as u64 && self.throttle.is_open() && Busy::leaves_room() {
+            if run > STRETCH as u64 && self.throttle.is_open() && busy.leaves_room(processors()) {
                 self.send_sealed(file, at, at + run, &sent).await?;
                 at += run;
                 continue;
