@@ -14,6 +14,7 @@
 //! is what quota and disk have room for (files).
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+use zlib_rs::adler32::adler32;
 
 /// So much is unfolded at once, in octets. Deflate makes at most 1,032 octets of one.
 const UNFOLDED_OCTETS: usize = 64 * 1024;
@@ -39,6 +40,9 @@ const STORED_MAX: usize = 65_535;
 /// RFC 1950 §2.2: deflate, a window of 32 KiB, no dictionary, fast.
 const HEADER: [u8; 2] = [0x78, 0x01];
 
+/// RFC 1950 §2.2: where the sum begins.
+const SUM_OF_NOTHING: u32 = 1;
+
 /// Not a zlib stream, or not whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadStream;
@@ -48,7 +52,8 @@ pub struct BadStream;
 pub struct Deflater {
     /// Without the frame of RFC 1950, so that what is stored can stand between what it makes.
     stream: Compress,
-    sum: Adler,
+    /// RFC 1950 §2.2: what stands at the end.
+    sum: u32,
     begun: bool,
     course: Course,
     /// So many octets more, then we look again.
@@ -70,13 +75,13 @@ impl Deflater {
     pub fn new(level: u8) -> Self {
         let stream = Compress::new(Compression::new(u32::from(level.clamp(1, 9))), false);
         let (course, left) = if level == 0 { (Course::Stored, u64::MAX) } else { (Course::Folded, SAMPLE_OCTETS) };
-        Deflater { stream, sum: Adler::default(), begun: false, course, left, before: (0, 0) }
+        Deflater { stream, sum: SUM_OF_NOTHING, begun: false, course, left, before: (0, 0) }
     }
 
     /// Appends to `wire` what these octets become; some may come later.
     pub fn put(&mut self, mut octets: &[u8], wire: &mut Vec<u8>) {
         self.begin(wire);
-        self.sum.put(octets);
+        self.sum = adler32(self.sum, octets);
         while !octets.is_empty() {
             let (now, later) = octets.split_at(usize::try_from(self.left).unwrap_or(usize::MAX).min(octets.len()));
             match self.course {
@@ -95,7 +100,7 @@ impl Deflater {
     pub fn end(&mut self, wire: &mut Vec<u8>) {
         self.begin(wire);
         self.fold(b"", FlushCompress::Finish, wire);
-        wire.extend_from_slice(&self.sum.octets());
+        wire.extend_from_slice(&self.sum.to_be_bytes());
     }
 
     fn begin(&mut self, wire: &mut Vec<u8>) {
@@ -148,34 +153,6 @@ fn store(octets: &[u8], wire: &mut Vec<u8>) {
         wire.extend_from_slice(&length);
         wire.extend(length.map(|octet| !octet));
         wire.extend_from_slice(block);
-    }
-}
-
-/// RFC 1950 §2.2: the sum at the end.
-#[derive(Debug)]
-struct Adler(u32, u32);
-
-impl Default for Adler {
-    fn default() -> Self {
-        Adler(1, 0)
-    }
-}
-
-impl Adler {
-    fn put(&mut self, octets: &[u8]) {
-        // More at once would not fit into 32 bits.
-        for some in octets.chunks(5552) {
-            for octet in some {
-                self.0 += u32::from(*octet);
-                self.1 += self.0;
-            }
-            self.0 %= 65521;
-            self.1 %= 65521;
-        }
-    }
-
-    fn octets(&self) -> [u8; 4] {
-        (self.1 << 16 | self.0).to_be_bytes()
     }
 }
 
