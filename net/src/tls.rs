@@ -100,7 +100,11 @@ fn explain(reason: &CertificateError) -> String {
         }
         CertificateError::BadEncoding => "it cannot be read".into(),
         CertificateError::BadSignature => "its signature is wrong".into(),
-        CertificateError::Other(why) => why.0.to_string(),
+        CertificateError::Other(why) => match why.0.to_string() {
+            // What OpenSSL makes by default, for whoever wants a certificate of his own.
+            text if text == "CaUsedAsEndEntity" => "it is that of an authority, not of a server".into(),
+            text => text,
+        },
         other => other.to_string(),
     }
 }

@@ -182,6 +182,19 @@ async fn other_protocols_are_refused_and_none_is_welcome() {
     assert!(matches!(theirs, Err(TlsError::Refused(reason)) if reason.contains("another protocol")));
 }
 
+#[tokio::test]
+async fn an_authority_that_shows_itself_as_a_server_is_told_so() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(["one.example.org".to_owned()]).expect("a name");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let own = params.self_signed(&key).expect("a certificate");
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let one = Identity::from_der(vec![own.der().clone()], key).expect("an identity");
+    let client = ClientTls::verifying(trusting(&[&one])).expect("roots");
+    let reason = untrusted(shake(&server(&[&one]), &client, "one.example.org").await.1);
+    assert_eq!(reason, "it is that of an authority, not of a server");
+}
+
 /// An authority, and a certificate of its for these addresses, as a client shows it.
 fn certified(names: &[&str]) -> (rcgen::Certificate, Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let authority_key = rcgen::KeyPair::generate().expect("a key");
