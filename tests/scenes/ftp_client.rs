@@ -267,6 +267,63 @@ fn pieces_that_were_killed_are_no_file_and_are_gone_on_with() {
 }
 
 #[test]
+fn programs_are_told_what_happens_in_objects_and_nobody_in_a_pipe_is_shown_bars() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    std::fs::write(folder.path().join("menu.bin"), content()).expect("written");
+    let told = |arguments: &[&str]| {
+        let output = run(folder.path(), &more, arguments);
+        let text = [output.stdout.as_slice(), &output.stderr].concat();
+        assert!(!text.iter().any(|octet| matches!(octet, 0x1b | b'\r')), "{arguments:?}: {}", text.escape_ascii());
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let events = |arguments: &[&str]| {
+        let (code, text) = told(&[arguments, &["--json"]].concat());
+        let values: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let kinds = values.iter().map(|value| value["event"].as_str().expect("an event").to_owned());
+        (code, kinds.collect::<Vec<_>>(), values)
+    };
+    let (code, kinds, values) = events(&["put", "menu.bin", &url]);
+    assert_eq!((code, &kinds[..]), (Some(0), &["begun".into(), "done".into(), "summary".to_owned()][..]));
+    assert_eq!((&values[1]["file"], &values[1]["octets"]), (&"menu.bin".into(), &700_001.into()));
+    assert_eq!((&values[2]["files"], &values[2]["failed"]), (&1.into(), &0.into()));
+    let (code, kinds, values) = events(&["get", &format!("{url}none"), &format!("{url}menu.bin")]);
+    assert_eq!(code, Some(1), "some of it: not all of it is missing");
+    assert!(
+        ["begun", "failed", "done", "summary"].iter().all(|kind| kinds.iter().any(|known| known == kind)),
+        "{kinds:?}"
+    );
+    let failed = values.iter().find(|value| value["event"] == "failed").expect("one");
+    assert_eq!(failed["file"], "none");
+    assert!(failed["why"].as_str().is_some_and(|why| why.contains("550")), "{failed}");
+    for arguments in [&["get", "--show-dialogue"][..], &["get"], &["get", "--verify", "-c"]] {
+        assert_eq!(told(&[arguments, &[&format!("{url}menu.bin")]].concat()).0, Some(0));
+    }
+}
+
+#[test]
+fn who_we_are_may_stand_in_netrc() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let netrc = folder.path().join(".netrc");
+    std::fs::write(&netrc, "machine localhost\n login bob@hamburger.test password hungry\n").expect("written");
+    let url = format!("ftp://localhost:{}/", server.address("ftp").port());
+    for (mode, warns) in [(0o600, false), (0o644, true)] {
+        std::fs::set_permissions(&netrc, std::fs::Permissions::from_mode(mode)).expect("changed");
+        let mut command = Command::new(BINARY);
+        command.args(["ftp", "ls", "--no-tls", &url]).env("HOME", folder.path());
+        let output = command.env_remove("PACKETBOAT_FTP_PASSWORD").stdin(Stdio::null()).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "readme.txt\nrecipes/\nshared/\n");
+        assert_eq!(said.contains("can be read by others"), warns, "{said}");
+    }
+}
+
+#[test]
 fn what_is_not_there_or_not_safe_has_its_exit_code() {
     let server = dev();
     let folder = tempfile::tempdir().expect("a folder");

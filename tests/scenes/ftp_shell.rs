@@ -277,6 +277,23 @@ fn aliases_settings_bookmarks_and_what_stands_in_ftprc() {
 }
 
 #[test]
+fn files_of_the_shell_are_where_the_environment_wants_them() {
+    let scene = Scene::new();
+    let run = |lines: &str| {
+        let mut command = scene.command();
+        command.env("XDG_CONFIG_HOME", scene.path("conf")).env("XDG_STATE_HOME", "not/absolute");
+        command.arg("--ca-file").arg(scene.server.certificate()).arg(scene.url());
+        fed(command, lines)
+    };
+    std::fs::create_dir_all(scene.path("conf/packetboat")).expect("made");
+    scene.write("conf/packetboat/ftprc", "alias hello '!echo hello'\n");
+    let said = run("hello\nbookmark add here");
+    assert_eq!(String::from_utf8_lossy(&said.stdout).lines().next(), Some("hello"), "{said:?}");
+    assert!(scene.read("conf/packetboat/ftp-bookmarks").starts_with("here "));
+    assert!(!scene.path(".config").exists() && !scene.path("not").exists());
+}
+
+#[test]
 fn the_dialogue_is_shown_without_the_password() {
     let scene = Scene::new();
     let said = |lines: &str| String::from_utf8_lossy(&scene.say(lines).stderr).into_owned();

@@ -94,7 +94,7 @@ impl Connection {
         size: Option<u64>,
     ) -> Result<(Arc<File>, Fetched), Error> {
         let local = |why| Error::local(part, why);
-        let (file, there) = open(part).map_err(local)?;
+        let (file, there) = open(part).map_err(|why| unopened(part, why))?;
         let mut begun = if wishes.resume { there } else { 0 };
         if begun > 0 && !self.features().rest || size.is_some_and(|size| begun > size) {
             begun = 0;
@@ -210,6 +210,12 @@ pub(crate) fn open(part: &Path) -> io::Result<(Arc<File>, u64)> {
     let file = options.open(part)?;
     let there = file.metadata()?.len();
     Ok((Arc::new(file), there))
+}
+
+/// Why there is no part. Where it is for want of a directory, nobody knows the part's name.
+pub(crate) fn unopened(part: &Path, why: io::Error) -> Error {
+    let folder = part.parent().filter(|folder| why.kind() == io::ErrorKind::NotFound && !folder.as_os_str().is_empty());
+    Error::local(folder.unwrap_or(part), why)
 }
 
 pub(crate) fn last_octets(file: &File, from: u64, until: u64) -> io::Result<Vec<u8>> {

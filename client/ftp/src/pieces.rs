@@ -17,7 +17,7 @@
 use crate::connection::{Connection, wire_path};
 use crate::directory::shown;
 use crate::error::Error;
-use crate::fetch::{COMPARED_OCTETS, Fetch, Fetched, beside, finish, last_octets, open};
+use crate::fetch::{COMPARED_OCTETS, Fetch, Fetched, beside, finish, last_octets, open, unopened};
 use crate::fill::{Stretch, Until, into_file};
 use crate::pump::Counter;
 use ftp::client::Start;
@@ -124,7 +124,7 @@ impl Whole {
         let About { size, time, told } = *about;
         let part = beside(target, Some(size), time)?;
         let local = |why| Error::local(&part, why);
-        let (file, there) = open(&part).map_err(local)?;
+        let (file, there) = open(&part).map_err(|why| unopened(&part, why))?;
         let begun = if resume { there } else { 0 };
         let found = if begun > size { read_pieces(&file, size).unwrap_or_default() } else { Vec::new() };
         let ranges = match (found.is_empty(), begun) {

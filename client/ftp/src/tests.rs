@@ -429,6 +429,15 @@ async fn a_size_that_is_not_that_of_what_came_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_not_here_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(Habits::default(), &[("menu", b"good")]).await;
+    let missing = folder.path().join("menus");
+    let error = fetch(&server, &missing.join("menu"), &Fetch::default()).await.expect_err("not there");
+    assert!(error.to_string().starts_with(&format!("{}: ", missing.display())), "{error}");
+}
+
+#[tokio::test]
 async fn what_was_begun_is_gone_on_with_if_it_is_the_same_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let (target, content) = (folder.path().join("menu"), content(300_000));
@@ -572,6 +581,27 @@ async fn names_in_another_charset_are_ours_here_and_theirs_there() {
     let mut connection = Connection::open(&site).await.expect("open");
     let error = connection.remove_file("\u{65e5}".as_bytes()).await.expect_err("no such letter");
     assert!(matches!(error, Error::Name(_)), "{error}");
+}
+
+#[tokio::test]
+async fn times_of_a_server_with_list_alone_are_told_in_utc_wherever_it_is() {
+    // MDTM says 10:18:33 of what this lists.
+    for (listed, zone_hours) in [("07-10-26  12:18PM", 2), ("07-10-26  04:48AM", -5), ("07-10-26  10:18AM", 0)] {
+        let listing = format!("{listed}  4 menu\r\n07-09-26  11:59PM  4 old\r\n");
+        let habits = Habits { listing: Some(listing.into()), vague: true, features: " MDTM\r\n", ..Habits::default() };
+        let server = Server::start(habits, &[("menu", b"good")]).await;
+        let mut connection = Connection::open(&server.site()).await.expect("open");
+        for _ in 0..2 {
+            let listing = connection.list(b"").await.expect("a listing");
+            let times: Vec<_> = listing.entries.iter().filter_map(|found| found.modified).collect();
+            assert!(times.iter().all(|stamp| stamp.utc), "{times:?}");
+            let secs: Vec<_> = times.iter().map(|stamp| stamp.moment.unix_secs()).collect();
+            // Half an hour of the zone stays where there is one.
+            let half = if zone_hours < 0 { -30 * 60 } else { 0 };
+            assert_eq!(secs, [1_783_678_680, 1_783_641_540 - zone_hours * 3600 - half], "{listed}");
+        }
+        assert_eq!(server.heard("MDTM").len(), 1, "it is asked once");
+    }
 }
 
 #[tokio::test]

@@ -99,8 +99,11 @@ impl Show {
     pub fn reveal(&self) {
         let files = self.bars.files();
         self.bars.shown.store(true, Ordering::Relaxed);
+        // The window may have become narrower meanwhile.
+        self.bars.total.set_style(style(true));
         self.bars.seat_total();
         for bar in files.values() {
+            bar.set_style(style(false));
             self.bars.seat(bar.clone());
         }
     }
