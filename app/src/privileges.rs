@@ -24,7 +24,7 @@ pub fn drop_to(user: Option<&str>, data_dir: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let become_user = || -> Result<(), Box<dyn std::error::Error>> {
-        std::fs::create_dir_all(data_dir)?;
+        store::privacy::make_dir(data_dir)?;
         chown(data_dir, Some(user.uid), Some(user.gid))?;
         initgroups(&CString::new(name)?, user.gid)?;
         setgid(user.gid)?;

@@ -26,6 +26,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use store::privacy;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error, info, warn};
@@ -38,6 +39,7 @@ const SWEEP_ROUNDS: u64 = 6;
 
 /// The certificate that [`self_signed`] makes, beside its key.
 const SELF_SIGNED: &str = "self-signed.pem";
+const SELF_SIGNED_KEY: &str = "self-signed.key";
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -104,9 +106,10 @@ fn identity(settings: &Settings) -> Result<(Identity, PathBuf), StartError> {
     if let Some(CertificateFiles { certificate, key }) = &settings.certificate {
         return Ok((Identity::from_pem_files(certificate, key)?, certificate.clone()));
     }
-    std::fs::create_dir_all(&settings.data_dir)?;
+    privacy::make_dir(&settings.data_dir)?;
     let names = [settings.host_name.clone(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
     let identity = self_signed(&names, &settings.data_dir)?;
+    privacy::tighten(&settings.data_dir.join(SELF_SIGNED_KEY));
     Ok((identity, settings.data_dir.join(SELF_SIGNED)))
 }
 

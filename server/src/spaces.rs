@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
-use store::AccountId;
+use store::{AccountId, privacy};
 use tracing::{info, warn};
 
 /// The directory in the data directory that holds what is each account's own.
@@ -92,8 +92,9 @@ pub struct Holding {
 }
 
 impl Spaces {
-    /// Those of a data directory. Nothing is made yet.
+    /// Those of a data directory. Nothing is made yet; what others may look into of what is above them is closed to others.
     pub fn new(data_dir: &Path, syncs: Syncs) -> Self {
+        [OWN, SHARED, KEPT].iter().for_each(|name| privacy::tighten(&data_dir.join(name)));
         Spaces { data_dir: data_dir.to_path_buf(), syncs, slots: Mutex::default(), leaving: AtomicBool::new(false) }
     }
 
@@ -208,7 +209,7 @@ impl Spaces {
         }
         if keep {
             let aside = self.data_dir.join(KEPT).join(format!("{name}-{}", account.0));
-            std::fs::create_dir_all(self.data_dir.join(KEPT))?;
+            privacy::make_dir(&self.data_dir.join(KEPT))?;
             std::fs::rename(&place, &aside)?;
             return Ok(Some(aside));
         }
@@ -307,9 +308,18 @@ impl Spaces {
             }
             return Ok(Arc::clone(volume));
         }
+        self.make_above(path).map_err(|source| OpenError::Io { path: path.into(), source })?;
         let volume = Volume::open(path, terms)?;
         *open = Some(Arc::clone(&volume));
         Ok(volume)
+    }
+
+    /// What is above a directory of ours is nobody else's business: a space has its modes, the rest has none to give.
+    fn make_above(&self, path: &Path) -> io::Result<()> {
+        match path.parent() {
+            Some(above) if above.starts_with(&self.data_dir) => privacy::make_dir(above),
+            _ => Ok(()),
+        }
     }
 
     fn open_shared(&self, space: &SpaceSettings) -> Result<Arc<Volume>, OpenError> {

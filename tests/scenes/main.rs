@@ -18,6 +18,7 @@ mod imap;
 mod imap_sessions;
 mod imap_sharing;
 mod imap_urls;
+mod privacy;
 mod receiving;
 mod relaying;
 mod spaces;

@@ -9,6 +9,7 @@ use crate::output;
 use serde_json::json;
 use server::Settings;
 use server::control::{Answer, Request};
+use store::privacy::{Exposed, exposed};
 
 /// Runs the command.
 pub fn run(command: ConfigCommand) -> Result<(), Failure> {
@@ -25,13 +26,14 @@ fn check(config: &ConfigFile, as_json: bool) -> Result<(), Failure> {
     match checked {
         Ok(settings) if as_json => {
             let (ftp, files) = (advice::on_ftp(&settings, advice::Machine::this()), on_files(&settings));
-            let advice = json!({ "ftp": ftp, "files": files });
+            let advice = json!({ "ftp": ftp, "files": files, "data": on_data(&settings) });
             output::json(&json!({ "ok": true, "host_name": settings.host_name, "advice": advice }))
         }
         Ok(settings) => {
             output::say(&format!("{} is fine", config.config.display()))?;
             advise("FTP", &advice::on_ftp(&settings, advice::Machine::this()))?;
-            advise("Files", &on_files(&settings))
+            advise("Files", &on_files(&settings))?;
+            advise("Data", &on_data(&settings))
         }
         Err(Failure::Config { complaints, .. }) if as_json => {
             let complaints: Vec<_> =
@@ -75,6 +77,18 @@ fn known(settings: &Settings) -> Option<spaces::Known> {
 
 fn on_files(settings: &Settings) -> Vec<String> {
     spaces::advice(&settings.files, settings.ftp.guests.as_ref())
+}
+
+/// So much of what others may look into is named; there may be more.
+const EXPOSED_NAMED: usize = 20;
+
+/// What of the data directory others may look into.
+fn on_data(settings: &Settings) -> Vec<String> {
+    let sentence = |found: &Exposed| match found.obstacle {
+        Some(_) => format!("{found}."),
+        None => format!("{found}; the next start takes that from them."),
+    };
+    exposed(&settings.data_dir).iter().take(EXPOSED_NAMED).map(sentence).collect()
 }
 
 fn advise(of: &str, advice: &[String]) -> Result<(), Failure> {

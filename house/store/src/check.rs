@@ -26,6 +26,7 @@ use crate::disk::RealDisk;
 use crate::error::{OpenError, ReadError};
 use crate::index::{self, SegmentRow};
 use crate::names::BodyId;
+use crate::privacy::{self, Exposed};
 use crate::read::body_span;
 use crate::record::{HEADER_LEN, Header};
 use crate::segment::{SEGMENT_HEADER_LEN, SegmentFile, SegmentFiles, Span, is_header_of, segment_number};
@@ -89,9 +90,11 @@ impl std::fmt::Display for Problem {
 /// Checks a store that is not running; [`OpenError::InUse`] where it is. Blocks for long.
 pub fn check(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
     let dir = dir.as_ref();
+    let exposed = privacy::exposed(dir);
     let (_lock, conn) = open_alone(dir)?;
     let files = SegmentFiles::new(dir.join(SEGMENTS));
     let mut report = check_all(&conn, &files).map_err(unreadable)?;
+    name_exposed(&exposed, &mut report);
     for path in strays(dir, &conn)? {
         report.add(format!("{} is known to no row", path.display()), Some("removed when the store is opened"));
     }
@@ -102,6 +105,7 @@ pub fn check(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
 /// Blocks for long.
 pub fn repair(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
     let dir = dir.as_ref();
+    let exposed = privacy::exposed(dir);
     if dir.join(DATABASE).exists()
         && let Ok(store) = crate::Store::open(dir, crate::Options::default())
     {
@@ -111,6 +115,7 @@ pub fn repair(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
     let (_lock, mut conn) = open_alone(dir)?;
     let files = SegmentFiles::new(dir.join(SEGMENTS));
     let mut report = Report::default();
+    name_exposed(&exposed, &mut report);
     if !check_database(&conn, &mut report).map_err(unreadable)? {
         return Ok(report);
     }
@@ -149,7 +154,17 @@ pub fn repair(dir: impl AsRef<Path>) -> Result<Report, OpenError> {
 
 /// Checks a store while it runs: rows in one snapshot, octets beside the traffic.
 pub(crate) fn check_running(shared: &Shared) -> Result<Report, ReadError> {
-    shared.readers.with(|conn| check_all(conn, &shared.segments))
+    let mut report = shared.readers.with(|conn| check_all(conn, &shared.segments))?;
+    name_exposed(&privacy::exposed(&shared.dir), &mut report);
+    Ok(report)
+}
+
+/// What others may look into.
+fn name_exposed(exposed: &[Exposed], report: &mut Report) {
+    for found in exposed {
+        let mending = found.obstacle.is_none().then_some("taken from others when the store is opened");
+        report.add(found.to_string(), mending);
+    }
 }
 
 fn check_all(conn: &Connection, files: &SegmentFiles) -> Result<Report, ReadError> {

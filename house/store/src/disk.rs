@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FallocateFlags;
 
-/// Mail is nobody's business but its owner's.
-const FILE_MODE: u32 = 0o600;
+use crate::privacy::FILE_MODE;
 
 /// A moment in the life of a commit that is not an operation on a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

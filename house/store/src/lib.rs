@@ -38,7 +38,8 @@
 //! index of segments alone.
 //!
 //! Invariants: a commit that was answered survives a power cut; all of its orders happened, or none; UIDs and modseqs
-//! never go back; changes are published after the commit, in commit order; no row points at octets that are not synced.
+//! never go back; changes are published after the commit, in commit order; no row points at octets that are not synced;
+//! nobody but the owner can read what is kept.
 //! Not here: who people are (directory), what a message says (message), when to retry (server's courier). No SQLite type
 //! crosses this border: the same doors are to open on other backends.
 
@@ -74,16 +75,17 @@ mod writer;
 
 mod check;
 mod compact;
+pub mod privacy;
 mod rebuild;
 mod register;
 
 #[cfg(test)]
 mod tests;
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -563,19 +565,22 @@ const WALKED_AT_ONCE: usize = 1_000;
 const DATABASE: &str = "store.db";
 const SEGMENTS: &str = "seg";
 const DRAFTS: &str = "tmp";
+const TEXTS: &str = "search.db";
 const LOCK: &str = "store.lock";
 
 /// Makes the directories and locks the store. A directory made here is on disk before anything is promised in it.
 fn prepare_dir(dir: &Path, disk: &dyn Disk) -> Result<File, OpenError> {
     let made: Vec<_> = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     for path in [dir.to_path_buf(), dir.join(SEGMENTS), dir.join(DRAFTS)] {
-        DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(OpenError::io(path))?;
+        privacy::make_dir(&path).map_err(OpenError::io(path))?;
     }
     for parent in made.iter().filter_map(|path| path.parent()) {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         disk.sync_dir(parent).map_err(OpenError::io(parent))?;
     }
-    lock_dir(dir)
+    let lock = lock_dir(dir)?;
+    privacy::tighten_all(dir);
+    Ok(lock)
 }
 
 /// Locks a store, or says who has it.
@@ -586,7 +591,7 @@ fn lock_dir(dir: &Path) -> Result<File, OpenError> {
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o600)
+        .mode(privacy::FILE_MODE)
         .open(&path)
         .map_err(OpenError::io(&path))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {

@@ -21,8 +21,6 @@ mod salvage;
 mod scan;
 
 use std::collections::HashSet;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,13 +30,16 @@ use tracing::info;
 use crate::disk::{Disk, RealDisk};
 use crate::error::OpenError;
 use crate::segment::{SegmentFiles, segment_number, segment_path};
-use crate::{DATABASE, Options, SEGMENTS, Shared, files_in, index, lock_dir};
+use crate::{DATABASE, Options, SEGMENTS, Shared, TEXTS, files_in, index, lock_dir, privacy};
 use enter::Entering;
 use finds::Finds;
 pub(crate) use salvage::SALVAGED;
 
 /// Where the new index is made.
-const BESIDE: &str = "rebuild";
+pub(crate) const BESIDE: &str = "rebuild";
+
+/// What the name of the directory begins with that the old index goes to.
+pub(crate) const BEFORE: &str = "before-rebuild-";
 
 /// How a store is rebuilt.
 #[derive(Debug, Clone)]
@@ -115,7 +116,7 @@ pub fn rebuild(dir: impl AsRef<Path>, order: &Rebuilding, mut tell: impl FnMut(S
         return Err(OpenError::NotNeeded { path: dir.join(DATABASE) });
     }
     let beside = dir.join(BESIDE);
-    DirBuilder::new().recursive(true).mode(0o700).create(&beside).map_err(OpenError::io(&beside))?;
+    privacy::make_dir(&beside).map_err(OpenError::io(&beside))?;
 
     let mut finds = Finds::open(&beside)?;
     let files = SegmentFiles::new(dir.join(SEGMENTS));
@@ -199,8 +200,8 @@ fn database_files(dir: &Path) -> [PathBuf; 3] {
 
 /// The old index aside, the new one in its place. Gives where that is, if there is something.
 fn put_in_place(dir: &Path, beside: &Path, damaged: &HashSet<i64>, now: i64) -> Result<Option<PathBuf>, OpenError> {
-    let kept = dir.join(format!("before-rebuild-{now}"));
-    DirBuilder::new().recursive(true).mode(0o700).create(&kept).map_err(OpenError::io(&kept))?;
+    let kept = dir.join(format!("{BEFORE}{now}"));
+    privacy::make_dir(&kept).map_err(OpenError::io(&kept))?;
     for segment in damaged {
         // A second name for the same file: compacting may remove the first one. Where it cannot be given, the report is all there is.
         let _ = std::fs::hard_link(segment_path(&dir.join(SEGMENTS), *segment), segment_path(&kept, *segment));
@@ -208,7 +209,7 @@ fn put_in_place(dir: &Path, beside: &Path, damaged: &HashSet<i64>, now: i64) -> 
     let made = beside.join(DATABASE);
     let sync = std::fs::File::open(&made).and_then(|file| file.sync_all());
     sync.map_err(OpenError::io(&made))?;
-    let texts = ["-wal", "-shm", ""].map(|end| dir.join(format!("search.db{end}")));
+    let texts = ["-wal", "-shm", ""].map(|end| dir.join(format!("{TEXTS}{end}")));
     for path in texts.into_iter().chain(database_files(dir)).filter(|path| path.exists()) {
         let target = kept.join(path.file_name().unwrap_or_default());
         // The database itself stays until the new one takes its name: whoever is stopped here has not lost what can be read of it.

@@ -12,7 +12,7 @@ use rusqlite::{Connection, params};
 use tracing::warn;
 
 use crate::rebuild::SALVAGED;
-use crate::{DATABASE, Shared};
+use crate::{DATABASE, Shared, privacy};
 
 /// Its name beside the index.
 pub(crate) const REGISTER: &str = "register.db";
@@ -38,6 +38,7 @@ pub(crate) fn keep_at_the_end(shared: &Shared) {
 fn write(shared: &Shared) -> Result<(), Box<dyn std::error::Error>> {
     let (made, index) = (shared.tmp_dir().join(REGISTER), shared.dir.join(DATABASE));
     let _ = std::fs::remove_file(&made);
+    privacy::make_file(&made)?;
     copy(&Connection::open(&made)?, index.to_str().ok_or("the name of its directory is no text")?)?;
     let file = shared.disk.open(&made)?;
     shared.disk.sync(&file)?;

@@ -25,13 +25,11 @@ use message::outline::Outline;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use tracing::warn;
 
-use crate::Shared;
 use crate::error::ReadError;
 use crate::essence::fetch;
 use crate::names::BodyId;
 use crate::read;
-
-const DATABASE: &str = "search.db";
+use crate::{Shared, TEXTS, privacy};
 
 /// "PBSE"
 const APPLICATION_ID: i32 = 0x5042_5345;
@@ -96,7 +94,7 @@ impl Narrowed {
 impl Texts {
     /// Forgets what is left of a store that has gone back in time.
     pub(crate) fn new(shared: Arc<Shared>, next_body: i64) -> Texts {
-        let path = shared.dir.join(DATABASE);
+        let path = shared.dir.join(TEXTS);
         if path.exists() && !is_of_the_past(&path, next_body) {
             remove(&path);
         }
@@ -339,6 +337,8 @@ fn open(path: &Path) -> Result<Connection, ReadError> {
 }
 
 fn try_open(path: &Path) -> rusqlite::Result<Option<Connection>> {
+    // Where it cannot be made SQLite says why.
+    let _ = privacy::make_file(path);
     let conn = Connection::open(path)?;
     conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     // A power cut may take the last entries along, and they will be made again.

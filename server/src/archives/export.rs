@@ -4,7 +4,7 @@
 //! writes only what is not there yet. An mbox is written as a whole and never over another file.
 //!
 //! Invariants: a file appears under its name only when it is on disk; nothing that was there is changed, except that names
-//! are added to `subscriptions` and `dovecot-keywords`.
+//! are added to `subscriptions` and `dovecot-keywords`; what is written is its owner's alone.
 //! Not here: how names and states are spelled (archive).
 
 use super::{Format, Progress, Stopped, Summary, Tell, tell, to_marks};
@@ -13,10 +13,12 @@ use archive::maildir::{self, Keywords};
 use archive::{mbox, names, survey};
 use rustix::fs::{RenameFlags, renameat_with, syncfs};
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use store::privacy::make_dir;
 use store::{AccountId, Kept, MailboxRow, ReadError, Store, Uid};
 
 /// Messages that are listed, written and synced together.
@@ -83,7 +85,7 @@ fn chosen(store: &Store, account: AccountId, names: &[String]) -> Result<Vec<Mai
 /// The target is new, empty, or of the same sort: mail is not strewn among other things.
 fn prepare(path: &Path, format: Format) -> Result<(), Stopped> {
     let at = Stopped::at(path);
-    fs::create_dir_all(path).map_err(&at)?;
+    make_dir(path).map_err(&at)?;
     let is_empty = fs::read_dir(path).map_err(&at)?.next().is_none();
     let is_maildir = survey::is_maildir(path);
     match format {
@@ -128,11 +130,11 @@ impl Exporter<'_> {
         let folder = self.folder(row);
         let at = Stopped::at(&folder);
         for sub in ["tmp", "new", "cur"] {
-            fs::create_dir_all(folder.join(sub)).map_err(&at)?;
+            make_dir(&folder.join(sub)).map_err(&at)?;
         }
         if folder != self.order.path && self.order.format == Format::MaildirPlus {
             // Courier and others know a folder by this file.
-            File::create(folder.join("maildirfolder")).map_err(&at)?;
+            create(&folder.join("maildirfolder")).map_err(&at)?;
         }
         let there = bases(&folder).map_err(&at)?;
         let mut keywords = survey::read_text(&folder.join(Keywords::FILE))
@@ -159,7 +161,7 @@ impl Exporter<'_> {
                 continue;
             }
             let temporary = folder.join("tmp").join(&base);
-            let mut file = File::create(&temporary).map_err(&at)?;
+            let mut file = create(&temporary).map_err(&at)?;
             match self.copy(kept, |octets| file.write_all(octets)) {
                 Ok(()) => {}
                 Err(Copy::Unreadable(why)) => {
@@ -213,9 +215,9 @@ impl Exporter<'_> {
         if target.exists() {
             return Err(at(io::Error::other("there is a file of that name already; it was left as it is")));
         }
-        fs::create_dir_all(&folder).map_err(&at)?;
+        make_dir(&folder).map_err(&at)?;
         let temporary = temporary_beside(&target);
-        let file = BufWriter::with_capacity(PIECE, File::create(&temporary).map_err(&at)?);
+        let file = BufWriter::with_capacity(PIECE, create(&temporary).map_err(&at)?);
         let mut writer = mbox::Writer::new(file);
         let (mut messages, mut octets) = (0, 0);
         let result = self.each_batch(row, |this, batch| {
@@ -335,6 +337,11 @@ fn temporary_beside(target: &Path) -> PathBuf {
     target.with_file_name(format!(".{name}.{}", std::process::id()))
 }
 
+/// Makes a file that its owner alone can read.
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
 /// Gives a file its name, and never takes another's.
 fn rename_new(temporary: &Path, target: &Path) -> io::Result<()> {
     renameat_with(rustix::fs::CWD, temporary, rustix::fs::CWD, target, RenameFlags::NOREPLACE)?;
@@ -348,7 +355,7 @@ fn sync_above(target: &Path) -> io::Result<()> {
 /// Puts a small file in its place.
 fn write_whole(target: &Path, octets: &[u8]) -> io::Result<()> {
     let temporary = temporary_beside(target);
-    let mut file = File::create(&temporary)?;
+    let mut file = create(&temporary)?;
     file.write_all(octets)?;
     file.sync_all()?;
     fs::rename(&temporary, target)?;

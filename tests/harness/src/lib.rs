@@ -14,7 +14,7 @@ mod template;
 pub use letterbox::{Letter, Letterbox};
 pub use peer::Peer;
 pub use replica::{Missed, Replica};
-pub use server::{Server, command_on, unused_port};
+pub use server::{Server, command_on, unmasked, unused_port};
 pub use speaker::Speaker;
 
 use std::time::{Duration, Instant};

@@ -37,7 +37,15 @@ impl Server {
 
     /// Starts `dev` on free ports in a data directory, with more arguments.
     pub fn dev_in(binary: &str, data: &Path, arguments: &[&str]) -> Server {
-        let mut command = Command::new(binary);
+        Server::dev_by(binary, Command::new(binary), data, arguments)
+    }
+
+    /// The same under a umask that takes nothing from anybody.
+    pub fn dev_unmasked(binary: &str, data: &Path) -> Server {
+        Server::dev_by(binary, unmasked(binary), data, &[])
+    }
+
+    fn dev_by(binary: &str, mut command: Command, data: &Path, arguments: &[&str]) -> Server {
         command.args(["dev", "--json", "--port-offset", "any", "--data"]).arg(data).args(arguments);
         command.env("PACKETBOAT_LOG", "warn");
         Server::start(binary, command)
@@ -50,6 +58,11 @@ impl Server {
         let mut command = Command::new(binary);
         command.args(["serve", "--json", "--config"]).arg(file);
         Server::start(binary, command)
+    }
+
+    /// The same under a umask that takes nothing from anybody, and what it logs goes into a file.
+    pub fn serve_unmasked(binary: &str, folder: &Path, configuration: &str, log: &Path) -> Server {
+        Server::serve_by(binary, unmasked(binary), folder, configuration, log)
     }
 
     /// Starts `serve` for files, and mailboxes that nobody fills, at this address of loopback, with these lines of configuration, and with an account:
@@ -71,10 +84,13 @@ impl Server {
 
     /// The same, and what it logs goes into a file.
     pub fn serve_logging_in(binary: &str, folder: &Path, configuration: &str, log: &Path) -> Server {
+        Server::serve_by(binary, Command::new(binary), folder, configuration, log)
+    }
+
+    fn serve_by(binary: &str, mut command: Command, folder: &Path, configuration: &str, log: &Path) -> Server {
         let file = folder.join("packetboat.toml");
         std::fs::write(&file, configuration).expect("a configuration file");
         let log = std::fs::File::create(log).expect("a file for the log");
-        let mut command = Command::new(binary);
         command.args(["serve", "--json", "--config"]).arg(file).stderr(log);
         Server::start(binary, command)
     }
@@ -154,6 +170,13 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The binary by way of a shell, under the widest umask there is.
+pub fn unmasked(binary: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "umask 000; exec \"$0\" \"$@\"", binary]);
+    shell
 }
 
 /// Runs a command of the binary on a data directory, with so much on its standard input.

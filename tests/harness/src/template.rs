@@ -61,7 +61,7 @@ impl Template {
 
     /// Writes it there, where nothing is yet, or an empty directory.
     pub(crate) fn write(&self, data: &Path) {
-        fs::create_dir_all(data).expect("a directory");
+        DirBuilder::new().recursive(true).mode(0o700).create(data).expect("a directory");
         for Entry { path, mode, content } in &self.0 {
             let path = data.join(path);
             match content {

@@ -14,7 +14,7 @@
 //! Invariants: nobody else can read what is written here; a file is replaced whole.
 
 use std::env::var_os;
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -44,13 +44,16 @@ fn place(variable: &str, usual: &str, name: &str) -> Option<PathBuf> {
 pub fn write(file: &Path, text: &str) -> io::Result<()> {
     make_folder(file)?;
     let new = file.with_extension(format!("{}.new", std::process::id()));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let written = options.open(&new).and_then(|mut opened| {
+    let written = make(&new).and_then(|mut opened| {
         opened.write_all(text.as_bytes())?;
         opened.sync_all()
     });
     written.and_then(|()| fs::rename(&new, file)).inspect_err(|_| drop(fs::remove_file(&new)))
+}
+
+/// A file without anything in it.
+pub fn make(file: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)
 }
 
 /// Writes a line behind the others.

@@ -5,6 +5,7 @@
 //! Invariants: what is written is what is read; no password is in it; a path of a file that leads out of its tree is refused.
 //! Not here: making a plan and doing what it says (the client library).
 
+use super::places;
 use super::show::counted;
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
@@ -63,7 +64,7 @@ pub fn lines(plan: &Plan) -> impl Iterator<Item = String> {
 /// Keeps it.
 pub fn write(file: &Path, source: &str, target: &str, plan: Plan) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", file.display()));
-    let mut writing = BufWriter::new(File::create(file).map_err(failed)?);
+    let mut writing = BufWriter::new(places::make(file).map_err(failed)?);
     // A URL is written without its password; a directory as one that is found from anywhere.
     let shown = |tree: &str| match tree.parse::<Url>() {
         Ok(url) => url.to_string(),

@@ -42,6 +42,7 @@ use crate::feed::Change;
 use crate::journal::Numbers;
 use crate::names::{BodyId, MailboxId, RecipientId};
 use crate::op::{Committed, Op, Outcome};
+use crate::privacy;
 use crate::writer::{SegmentNote, Work, Written};
 
 pub(crate) use accounts::INBOX;
@@ -79,7 +80,8 @@ const LOG_KEPT_OCTETS: i64 = 64 * 1024 * 1024;
 
 /// Opens the database for writing, and brings it to the present format.
 pub(crate) fn open_for_writing(path: &Path, disk: &dyn Disk) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    privacy::make_file(path).map_err(OpenError::io(path))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(path, flags)?;
     keep_statements(&conn)?;
     conn.busy_timeout(PATIENCE)?;

@@ -16,6 +16,7 @@ use crate::essence::Essence;
 use crate::journal::Told;
 use crate::names::{AccountId, BodyId};
 use crate::op::{MailboxRef, Op};
+use crate::privacy;
 use crate::record::orders_of;
 use crate::segment::Span;
 
@@ -92,7 +93,9 @@ pub(super) struct Found {
 
 impl Finds {
     pub(super) fn open(beside: &Path) -> Result<Finds, OpenError> {
-        let conn = Connection::open(beside.join("found.db"))?;
+        let path = beside.join("found.db");
+        privacy::make_file(&path).map_err(OpenError::io(&path))?;
+        let conn = Connection::open(path)?;
         conn.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
         let layout: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if layout != LAYOUT {

@@ -124,6 +124,7 @@ impl FaultyDisk {
     /// A copy of the store as a power cut would leave it now. The store is at rest; what it has not synced of its log is lost.
     pub(crate) fn image(&self, dir: &Path) -> tempfile::TempDir {
         let image = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(image.path(), std::fs::metadata(dir).unwrap().permissions()).unwrap();
         super::copy(dir, image.path());
         let (log, length) = self.state().log_synced.clone().unwrap();
         let log = image.path().join(log.file_name().unwrap());

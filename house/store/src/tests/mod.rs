@@ -15,6 +15,7 @@ mod mailboxes;
 mod migrating;
 mod model;
 mod moving;
+mod privacy;
 mod rebuilding;
 mod searching;
 mod spool;
@@ -136,7 +137,7 @@ pub(crate) fn copy(source: &Path, target: &Path) {
     for entry in std::fs::read_dir(source).unwrap().map(Result::unwrap) {
         let path = target.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir_all(&path).unwrap();
+            crate::privacy::make_dir(&path).unwrap();
             copy(&entry.path(), &path);
         } else if entry.file_name() != "store.db-shm" {
             // A prepared segment may be renamed or removed under our eyes.
