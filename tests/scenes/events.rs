@@ -5,7 +5,6 @@ use super::ftp::{connect, get, passive, put};
 use harness::{Letterbox, Server, Speaker, command_on};
 use serde_json::Value;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -76,8 +75,7 @@ fn serve(folder: &Path, configuration: &str) -> Server {
 /// An executable file.
 fn program(folder: &Path, name: &str, script: &str) -> PathBuf {
     let file = folder.join(name);
-    std::fs::write(&file, script).expect("a script");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    harness::write_script(&file, script);
     file
 }
 
@@ -176,12 +174,12 @@ fn a_command_that_hangs_is_ended_and_tried_again_when_told_to() {
     let hang_once = format!("#!/bin/sh\n[ -e {0} ] && exit 0\necho $$ > {0}\nexec sleep 1000\n", once.display());
     program(folder.path(), "script", &hang_once);
     let boat = Boat::set_sail(&format!(
-        "[[hook]]\nname = 'slow'\ncommand = ['{}']\ntimeout_secs = 1\nretry_first_secs = 86400\n",
+        "[[hook]]\nname = 'slow'\ncommand = ['{}']\ntimeout_secs = 5\nretry_first_secs = 86400\n",
         script.display()
     ));
     assert!(put(&mut boat.joe(), "STOR letter", b"Dear Alice").starts_with("226"));
     let why = harness::eventually("it is ended", || boat.waiting().first()?["reason"].as_str().map(str::to_string));
-    assert!(why.contains("longer than 1 s"), "{why}");
+    assert!(why.contains("longer than 5 s"), "{why}");
     let pid = std::fs::read_to_string(&once).expect("its number");
     let process = format!("/proc/{}", pid.trim());
     harness::until("it is gone", || !Path::new(&process).exists());

@@ -13,14 +13,14 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const EACH: usize = 1000;
 
 /// Directories of a tree that is large, and of one that is not.
-const MANY: usize = 200;
-const FEW: usize = 20;
+const MANY: usize = 100;
+const FEW: usize = 10;
 
 /// A plan of all that the large tree has more would be twice as large, in KiB.
-const MORE_MAX_KIB: u64 = 16 * 1024;
+const MORE_MAX_KIB: u64 = 8 * 1024;
 
 /// One directory is compared whole: some 500 octets an entry, and what the process itself needs.
-const IN_ONE_MAX_KIB: u64 = 192 * 1024;
+const IN_ONE_MAX_KIB: u64 = 96 * 1024;
 
 fn links(count: usize) -> String {
     (0..count).fold(String::new(), |mut listing, number| {

@@ -502,7 +502,7 @@ async fn who_loses_what_is_said_while_a_file_comes_is_told_one_command_at_a_time
     let experience =
         Experience::of(Learnt::default(), move |learnt| heard.lock().expect("not poisoned").push(learnt.one_by_one));
     // Short, because the server's waits are not those of a test's clock.
-    let site = Site { experience, reply_limit: Duration::from_millis(300), ..server.site() };
+    let site = Site { experience, reply_limit: Duration::from_secs(5), ..server.site() };
     assert_eq!(send_several(&server, site.clone()).await.failed, 0);
     assert_eq!(server.heard("USER").len(), 2, "the second connection is better");
     assert_eq!(learnt.lock().expect("not poisoned").last(), Some(&true));

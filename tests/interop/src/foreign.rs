@@ -4,7 +4,7 @@ use harness::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
@@ -70,8 +70,8 @@ impl Foreign {
 
     /// Writes a shell script and gives its path.
     pub fn script(&self, name: &str, text: &str) -> String {
-        let path = self.write(name, text);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("permissions");
+        let path = self.path(name);
+        harness::write_script(Path::new(&path), text);
         path
     }
 
