@@ -12,8 +12,9 @@
 
 use std::fs::File;
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroU64;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +24,7 @@ use rustix::event::PollFlags;
 use rustix::fs::{Advice, fadvise, sendfile};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::net::sockopt::set_tcp_cork;
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -46,6 +48,9 @@ pub(super) const TURN: u64 = 32 * 1024 * 1024;
 
 /// So much of a file is sealed ahead, in octets, before we look again whether there is a processor for that.
 const RUN: u64 = 128 * 1024 * 1024;
+
+/// Every system has it, and whoever likes may choose it.
+const UNPACED: &[u8] = b"reno";
 
 impl DataLine {
     /// Sends octets; `sent` hears of those that went.
@@ -87,6 +92,9 @@ impl DataLine {
         if until.saturating_sub(from) > STRETCH as u64 {
             // No more than a hint.
             let _ = fadvise(file, from, NonZeroU64::new(until - from), Advice::Sequential);
+        }
+        if until.saturating_sub(from) > AT_ONCE {
+            let _ = self.wire.socket().map(cease_pacing_at_home);
         }
         let mut at = from;
         if let Wire::Fresh(socket) = &self.wire
@@ -175,6 +183,25 @@ impl DataLine {
         let want = usize::try_from(until - at).unwrap_or(STRETCH).min(STRETCH);
         read_at(file, buffer, want, at).await.map_err(Broken::File)
     }
+}
+
+/// Has the system not pace what does not leave the machine: there is no network to be spared, and where the system paces (BBR)
+/// it sets a timer for each segment, which costs more than to send it. What leaves the machine goes as the system has it.
+///
+/// # Errors
+/// What the system says. It is no more than a hint.
+fn cease_pacing_at_home(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let socket = SockRef::from(&socket);
+    let (ours, theirs) = (socket.local_addr()?.as_socket(), socket.peer_addr()?.as_socket());
+    if ours.zip(theirs).is_some_and(|(ours, theirs)| is_at_home(ours.ip(), theirs.ip())) {
+        socket.set_tcp_congestion(UNPACED)?;
+    }
+    Ok(())
+}
+
+/// Whether what goes from us to them stays on this machine.
+fn is_at_home(ours: IpAddr, theirs: IpAddr) -> bool {
+    theirs.to_canonical().is_loopback() || theirs == ours
 }
 
 /// Writes what the socket takes at once.
@@ -293,4 +320,21 @@ async fn read_at(file: &File, mut buffer: Vec<u8>, want: usize, at: u64) -> io::
     }
     buffer.truncate(read);
     Ok(buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_our_address_or_one_of_the_loopback_is_at_home() {
+        let is_at_home = |ours: &str, theirs: &str| {
+            is_at_home(ours.parse().expect("an address"), theirs.parse().expect("an address"))
+        };
+        for (ours, theirs) in [("127.0.0.1", "127.0.0.9"), ("::1", "::1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1")] {
+            assert!(is_at_home(ours, theirs), "{theirs}");
+        }
+        assert!(is_at_home("192.0.2.1", "192.0.2.1"));
+        assert!(!is_at_home("192.0.2.1", "192.0.2.2") && !is_at_home("2001:db8::1", "2001:db8::2"));
+    }
 }

@@ -16,6 +16,7 @@
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,16 @@ impl Wire {
             same => *self = same,
         }
         Ok(())
+    }
+
+    /// The socket, unless it is away.
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Wire::Fresh(socket) => Some(socket.as_fd()),
+            Wire::Clear(stream) => Some(stream.as_fd()),
+            Wire::Tls(line) => Some(line.socket.as_fd()),
+            Wire::Away => None,
+        }
     }
 
     /// Takes the socket from the reactor and out of here, in clear.
