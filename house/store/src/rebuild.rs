@@ -24,7 +24,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use tracing::info;
 
 use crate::disk::{Disk, RealDisk};
@@ -106,8 +106,17 @@ pub struct RebuiltAccount {
 }
 
 /// Makes the index of a store that is not running anew. `tell` hears how far it has come. Blocks for long.
-pub fn rebuild(dir: impl AsRef<Path>, order: &Rebuilding, mut tell: impl FnMut(Step)) -> Result<Rebuilt, OpenError> {
-    let dir = dir.as_ref();
+pub fn rebuild(dir: impl AsRef<Path>, order: &Rebuilding, tell: impl FnMut(Step)) -> Result<Rebuilt, OpenError> {
+    rebuild_on(dir.as_ref(), order, &RealDisk, tell)
+}
+
+/// The same, with its last step on this disk.
+pub(crate) fn rebuild_on(
+    dir: &Path,
+    order: &Rebuilding,
+    disk: &dyn Disk,
+    mut tell: impl FnMut(Step),
+) -> Result<Rebuilt, OpenError> {
     if !dir.join(SEGMENTS).is_dir() {
         return Err(OpenError::NotAStore { path: dir.into() });
     }
@@ -135,7 +144,7 @@ pub fn rebuild(dir: impl AsRef<Path>, order: &Rebuilding, mut tell: impl FnMut(S
     rebuilt.damage.extend(flaws.into_iter().map(|(_, what)| what));
     rebuilt.damage.truncate(crate::PROBLEMS_MAX);
     if !order.dry_run {
-        rebuilt.kept = put_in_place(dir, &beside, &damaged, (order.clock)())?;
+        rebuilt.kept = put_in_place(dir, &beside, &damaged, (order.clock)(), disk)?;
         info!("the index in {} is made anew: {} messages", dir.display(), rebuilt.messages);
     }
     Ok(rebuilt)
@@ -199,7 +208,13 @@ fn database_files(dir: &Path) -> [PathBuf; 3] {
 }
 
 /// The old index aside, the new one in its place. Gives where that is, if there is something.
-fn put_in_place(dir: &Path, beside: &Path, damaged: &HashSet<i64>, now: i64) -> Result<Option<PathBuf>, OpenError> {
+fn put_in_place(
+    dir: &Path,
+    beside: &Path,
+    damaged: &HashSet<i64>,
+    now: i64,
+    disk: &dyn Disk,
+) -> Result<Option<PathBuf>, OpenError> {
     let kept = dir.join(format!("{BEFORE}{now}"));
     privacy::make_dir(&kept).map_err(OpenError::io(&kept))?;
     for segment in damaged {
@@ -209,20 +224,31 @@ fn put_in_place(dir: &Path, beside: &Path, damaged: &HashSet<i64>, now: i64) -> 
     let made = beside.join(DATABASE);
     let sync = std::fs::File::open(&made).and_then(|file| file.sync_all());
     sync.map_err(OpenError::io(&made))?;
+    bring_log_home(&dir.join(DATABASE));
     let texts = ["-wal", "-shm", ""].map(|end| dir.join(format!("{TEXTS}{end}")));
     for path in texts.into_iter().chain(database_files(dir)).filter(|path| path.exists()) {
         let target = kept.join(path.file_name().unwrap_or_default());
         // The database itself stays until the new one takes its name: whoever is stopped here has not lost what can be read of it.
         let is_linked = path == dir.join(DATABASE) && std::fs::hard_link(&path, &target).is_ok();
         if !is_linked {
-            std::fs::rename(&path, &target).map_err(OpenError::io(&path))?;
+            disk.rename(&path, &target).map_err(OpenError::io(&path))?;
         }
     }
-    RealDisk.sync_dir(&kept).map_err(OpenError::io(&kept))?;
-    std::fs::rename(&made, dir.join(DATABASE)).map_err(OpenError::io(&made))?;
-    RealDisk.sync_dir(dir).map_err(OpenError::io(dir))?;
+    disk.sync_dir(&kept).map_err(OpenError::io(&kept))?;
+    disk.rename(&made, &dir.join(DATABASE)).map_err(OpenError::io(&made))?;
+    disk.sync_dir(dir).map_err(OpenError::io(dir))?;
     std::fs::remove_dir_all(beside).map_err(OpenError::io(beside))?;
     // Only where it is empty.
     let is_empty = std::fs::remove_dir(&kept).is_ok();
     Ok((!is_empty).then_some(kept))
+}
+
+/// What the old index has in its log goes into it, where it can be opened at all: whoever is stopped between the two would find the one
+/// without the other, and take it for all there was.
+fn bring_log_home(database: &Path) {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if let Ok(conn) = Connection::open_with_flags(database, flags) {
+        // Where that fails, the log is moved as it is.
+        let _ = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    }
 }

@@ -303,6 +303,46 @@ fn whoever_is_interrupted_begins_again_where_he_was() {
 }
 
 #[test]
+fn whoever_is_stopped_while_the_old_index_is_moved_has_it_or_the_new_one() {
+    let prepared = tempfile::tempdir().unwrap();
+    let store = open(prepared.path());
+    let bob = make_account(&store, "bob");
+    deliver(&store, &[bob], b"hungry").unwrap();
+    // What is in the log alone: the store is not closed.
+    let carol = make_account(&store, "carol");
+    deliver(&store, &[carol], b"thirsty").unwrap();
+    let expected = [inbox(&store, bob), inbox(&store, carol)];
+    let mut cuts = 0;
+    for step in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        copy(prepared.path(), dir.path());
+        assert!(std::fs::metadata(dir.path().join("store.db-wal")).unwrap().len() > 0);
+        let disk = FaultyDisk::failing_at(step, faulty::Fault::Stop);
+        let stopped = crate::rebuild::rebuild_on(dir.path(), &Rebuilding { force: true, ..order() }, &disk, |_| ());
+        assert_eq!(stopped.is_err(), disk.has_failed());
+        // Whatever has a name now is whole: it is not an index without its log.
+        let opened = tempfile::tempdir().unwrap();
+        copy(dir.path(), opened.path());
+        let after = open(opened.path());
+        assert!([inbox(&after, bob), inbox(&after, carol)] == expected, "stopped at {}", disk.failed_at());
+        after.close();
+        assert_sound(opened.path());
+        if stopped.is_ok() {
+            break;
+        }
+        cuts += 1;
+        rebuild(dir.path(), &Rebuilding { force: true, ..order() }, |_| ()).unwrap();
+        let after = open(dir.path());
+        assert_eq!(
+            after.accounts().unwrap().iter().map(|account| account.name.as_str()).collect::<Vec<_>>(),
+            ["bob", "carol"]
+        );
+        assert!([inbox(&after, bob), inbox(&after, carol)] == expected, "begun again after {}", disk.failed_at());
+    }
+    assert!(cuts >= 3, "it was moved in {cuts} steps");
+}
+
+#[test]
 fn a_dry_run_says_the_same_and_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
