@@ -229,7 +229,7 @@ where
     D: Desk<S>,
 {
     let gate = conversation::Gate::new();
-    let close = gate.close(setup.leaving.clone(), setup.pace.leaving);
+    let close = gate.close(setup);
     let mut conversation = Conversation::new(session, desk, stream, setup, &gate);
     let ended = tokio::select! {
         biased;

@@ -487,3 +487,21 @@ fn ftp_settings(settings: &Settings, peer: SocketAddr) -> ftp::Settings {
         ..ftp::Settings::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn weight<A, F: Future>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn who_idles_in_ftp_fits_into_two_kibibytes() {
+        let session = |(serving, purpose, caller, visitor): (Arc<Serving>, Purpose, Caller, Visitor)| {
+            serving.ftp(purpose, caller, visitor)
+        };
+        // Allocators have nothing between this and 2,560.
+        assert!(weight(session) <= 2048, "{}", weight(session));
+    }
+}

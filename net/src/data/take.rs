@@ -5,8 +5,8 @@
 //! ready ─→ take_in      the peer's octets for a file, in large stretches; on a thread that may wait for the disk
 //! ```
 //!
-//! Invariants: what came is given away before an end or a break is told; whoever waits for the peer, for longer than a moment, holds
-//! neither a thread nor a buffer; what came is paid for before more is awaited.
+//! Invariants: what came is given away before an end or a break is told; whoever waits for the peer, for longer than a moment, holds no
+//! thread; what came is paid for before more is awaited.
 //! Not here: what becomes of the octets.
 
 use std::cell::RefCell;

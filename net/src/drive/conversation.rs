@@ -14,11 +14,9 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use line::{Exposure, Session, Step};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::post::Post;
@@ -40,12 +38,12 @@ impl Gate {
         Gate { leaving: AtomicBool::new(false), received: AtomicU64::new(0), sent: AtomicU64::new(0) }
     }
 
-    /// Ends when the conversation may go on no longer: `limit` after `leaving` turned true.
-    pub(super) async fn close(&self, leaving: watch::Receiver<bool>, limit: Duration) {
-        left(leaving).await;
+    /// Ends when the conversation may go on no longer: a while after the house began to close.
+    pub(super) async fn close(&self, setup: &Setup) {
+        left(setup.leaving.clone()).await;
         self.leaving.store(true, Relaxed);
         // Boxed: who idles should not carry a timer for the day on which the house closes.
-        Box::pin(tokio::time::sleep(limit)).await;
+        Box::pin(tokio::time::sleep(setup.pace.leaving)).await;
     }
 
     pub(super) fn note_received(&self, octets: usize) {
@@ -115,7 +113,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
             match step {
                 Step::Send => self.send().await,
                 Step::Keep => self.keep().await,
-                Step::Ask(ask) => self.ask(ask).await,
+                Step::Ask(ask) => Box::pin(self.ask(ask)).await,
                 Step::Secure => {
                     self.secure().await;
                     // A session that waits for TLS wants nothing else until it hears that there will be none.
@@ -160,7 +158,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
             match step {
                 Step::Send => self.send().await,
                 Step::Keep => self.keep().await,
-                Step::Ask(ask) => self.ask(ask).await,
+                Step::Ask(ask) => Box::pin(self.ask(ask)).await,
                 Step::Wait { until } if !lent::is_over() => {
                     if self.wait(until.into()).await.is_break() {
                         return step;
@@ -174,7 +172,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     }
 
     async fn keep(&mut self) {
-        self.post.attend(Box::pin(self.desk.keep(&mut self.said))).await;
+        self.post.attend(Box::pin(self.desk.keep(&mut self.said)).as_mut()).await;
     }
 
     fn ended(&mut self) -> Ended {
@@ -198,8 +196,9 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
         }
     }
 
+    /// To be boxed: a desk's large futures, its questions and its answers must not make every idle connection large.
     async fn ask(&mut self, ask: S::Ask) {
-        let answer = self.post.attend(Box::pin(self.desk.answer(ask))).await;
+        let answer = self.post.attend(pin!(self.desk.answer(ask))).await;
         if let Some(attachment) = self.desk.attached() {
             Box::pin(self.send_attached(attachment)).await;
         }

@@ -238,8 +238,7 @@ impl<'a> Post<'a> {
     }
 
     /// Waits for the house, and lets the peer have what was said so far if the house does not answer at once.
-    /// It is boxed, so that a desk's large futures do not make every idle connection large.
-    pub(super) async fn attend<T>(&mut self, mut house: Pin<Box<impl Future<Output = T>>>) -> T {
+    pub(super) async fn attend<T>(&mut self, mut house: Pin<&mut impl Future<Output = T>>) -> T {
         poll_fn(|cx| {
             let answer = house.as_mut().poll(cx);
             if answer.is_pending() {

@@ -30,8 +30,8 @@ pub(super) enum Wire {
     Clear(TcpStream),
     /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
-    /// In clear again; the peer may not have said its last under TLS.
-    Cleared(TcpStream, Tail),
+    /// In clear again; the peer may not have said its last under TLS. Boxed, for it is rare and who idles has a wire.
+    Cleared(TcpStream, Box<Tail>),
     /// In clear, while its thread is lent: the reactor does not know it.
     Lent(Arc<std::net::TcpStream>),
     /// Between two of them, and after a handshake that failed.
@@ -106,7 +106,7 @@ impl Wire {
                 TlsStream::Server(stream) => stream.into_inner().0,
                 TlsStream::Client(stream) => stream.into_inner().0,
             };
-            *self = Wire::Cleared(stream, Tail::default());
+            *self = Wire::Cleared(stream, Box::default());
         }
         Poll::Ready(Ok(()))
     }

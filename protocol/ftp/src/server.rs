@@ -121,7 +121,7 @@ impl Default for Wishes {
 /// What comes behind the words.
 #[derive(Debug)]
 enum Then {
-    Ask(Ask),
+    Ask(Box<Ask>),
     Secure,
     Clear,
     Close,
@@ -346,7 +346,7 @@ impl Server {
     }
 
     fn ask(&mut self, ask: Ask) {
-        self.then = Some(Then::Ask(ask));
+        self.then = Some(Then::Ask(Box::new(ask)));
     }
 
     /// A last word.
@@ -505,7 +505,7 @@ impl Session for Server {
                 return Step::Send;
             }
             match self.then.take() {
-                Some(Then::Ask(ask)) => return Step::Ask(ask),
+                Some(Then::Ask(ask)) => return Step::Ask(*ask),
                 Some(Then::Secure) => return Step::Secure,
                 Some(Then::Clear) => return Step::Clear,
                 Some(Then::Close) => {

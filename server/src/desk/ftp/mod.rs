@@ -82,8 +82,8 @@ pub struct Desk {
 enum DataEnd {
     #[default]
     Nothing,
-    /// The client will come here.
-    Port(DataPort),
+    /// The client will come here. Boxed, for it is seldom there, and who idles has a desk.
+    Port(Box<DataPort>),
     /// We will dial there.
     Dial(SocketAddr),
     /// The client has come, just now.
@@ -139,7 +139,7 @@ impl Desk {
         match DataPort::open(self.line.local, self.settings.ftp.passive_ports, client, number) {
             Ok(port) => {
                 let number = port.address().port();
-                self.data = DataEnd::Port(port);
+                self.data = DataEnd::Port(Box::new(port));
                 let (configured, peer) = (self.settings.ftp.public_address, self.caller.peer.ip());
                 let shown = shown::address(configured, self.line.dialled, peer, &self.line.own_name).await;
                 Answer::Listening(SocketAddr::new(shown, number))
