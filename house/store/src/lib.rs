@@ -59,6 +59,7 @@ mod ranks;
 mod read;
 mod search;
 mod sight;
+mod snapshot;
 mod texts;
 mod together;
 
@@ -101,7 +102,7 @@ pub use draft::{Draft, SPILL_AT};
 pub use error::{CommitError, OpenError, ReadError};
 pub use feed::{Arrival, Change, FEED_MAX, MailboxChange};
 pub use kin::{KIN_OCTETS_MAX, Kin, Letter};
-pub use live::{ACCOUNT_FEED_MAX, Difference, OpenMailbox, ROWS_KEPT, Row, Snapshot};
+pub use live::{ACCOUNT_FEED_MAX, OpenMailbox, ROWS_KEPT};
 pub use migrate::FORMAT;
 pub use names::{
     AccountId, EmailId, MAILBOX_LEVELS_MAX, MAILBOX_NAME_MAX, MailId, MailboxId, MailboxName, ModSeq, RecipientId,
@@ -121,6 +122,7 @@ pub use read::{AccountRow, FileSpan, Holding, Kept, Listed, MailboxRow, Maildrop
 pub use rebuild::{Rebuilding, Rebuilt, RebuiltAccount, Step, rebuild};
 pub use search::{People, Query, Search};
 pub use sight::{Breadth, Outlined, Sight};
+pub use snapshot::{Difference, Row, Snapshot};
 pub use together::TOGETHER_MAX;
 pub use writer::{CHANNEL_MAX, WAITING_MAX};
 
@@ -271,7 +273,7 @@ impl Store {
     /// Opens a mailbox: its rows are in memory from now on, shared with everybody who has it open. Blocks where they are not
     /// there yet.
     pub fn open_mailbox(&self, mailbox: MailboxId) -> Result<OpenMailbox, ReadError> {
-        self.running.shared.live.open(mailbox, || self.read(|conn| live::load(conn, mailbox)))
+        self.running.shared.live.open(mailbox, || self.read(|conn| snapshot::load(conn, mailbox)))
     }
 
     /// A number that is another one whenever a mailbox or an account was made, removed, renamed or shared, before whoever ordered

@@ -25,10 +25,10 @@ use message::outline::glance::{Address, Addresses, MailboxGlance};
 use crate::Store;
 use crate::error::ReadError;
 use crate::essence::fetch;
-use crate::live::{Row, Snapshot};
 use crate::names::{EmailId, ModSeq, ThreadId, Uid};
 use crate::read::{self, Bodied, Kept};
 use crate::sight::{Breadth, Outlined};
+use crate::snapshot::{Row, Snapshot};
 use crate::texts::Narrowed;
 
 /// How many messages are taken out of the index at once.
