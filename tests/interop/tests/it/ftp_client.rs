@@ -344,8 +344,23 @@ fn assert_vast(path: &Path) {
 }
 
 #[test]
-fn a_tree_of_ten_thousand_files_goes_both_ways() {
+fn a_tree_of_ten_thousand_files_goes_to_vsftpd_and_back() {
     ten_thousand(Ftpd::Vsftpd);
+}
+
+#[test]
+fn a_tree_of_ten_thousand_files_goes_to_proftpd_and_back() {
+    ten_thousand(Ftpd::Proftpd);
+}
+
+#[test]
+fn a_tree_of_ten_thousand_files_goes_to_pureftpd_and_back() {
+    ten_thousand(Ftpd::Pureftpd);
+}
+
+#[test]
+fn a_tree_of_ten_thousand_files_goes_to_pyftpdlib_and_back() {
+    ten_thousand(Ftpd::Pyftpdlib);
 }
 
 #[test]
