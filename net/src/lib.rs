@@ -17,6 +17,7 @@
 //! Not here: what is said (protocol), what is known (house), who is let in and why (server).
 
 pub mod drive;
+mod home;
 pub mod lent;
 pub mod tap;
 

@@ -12,9 +12,8 @@
 
 use std::fs::File;
 use std::io;
-use std::net::IpAddr;
 use std::num::NonZeroU64;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,14 +23,13 @@ use rustix::event::PollFlags;
 use rustix::fs::{Advice, fadvise, sendfile};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::net::sockopt::set_tcp_cork;
-use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::seal::{Busy, UNDER_TLS};
 use super::wait::{in_time, is_ready_soon, processors, writable, write_all};
 use super::wire::{Broken, DataLine, Wire, away, not_now};
-use crate::lent;
+use crate::{home, lent};
 
 /// So much of a file is read at once for TLS, in octets: sixteen records, and a read that the disk has ready.
 pub(super) const STRETCH: usize = 256 * 1024;
@@ -48,9 +46,6 @@ pub(super) const TURN: u64 = 32 * 1024 * 1024;
 
 /// So much of a file is sealed ahead, in octets, before we look again whether there is a processor for that.
 const RUN: u64 = 128 * 1024 * 1024;
-
-/// Every system has it, and whoever likes may choose it.
-const UNPACED: &[u8] = b"reno";
 
 impl DataLine {
     /// Sends octets; `sent` hears of those that went.
@@ -94,7 +89,7 @@ impl DataLine {
             let _ = fadvise(file, from, NonZeroU64::new(until - from), Advice::Sequential);
         }
         if until.saturating_sub(from) > AT_ONCE {
-            let _ = self.wire.socket().map(cease_pacing_at_home);
+            let _ = self.wire.socket().map(|socket| home::cease_pacing(&socket));
         }
         let mut at = from;
         if let Wire::Fresh(socket) = &self.wire
@@ -183,25 +178,6 @@ impl DataLine {
         let want = usize::try_from(until - at).unwrap_or(STRETCH).min(STRETCH);
         read_at(file, buffer, want, at).await.map_err(Broken::File)
     }
-}
-
-/// Has the system not pace what does not leave the machine: there is no network to be spared, and where the system paces (BBR)
-/// it sets a timer for each segment, which costs more than to send it. What leaves the machine goes as the system has it.
-///
-/// # Errors
-/// What the system says. It is no more than a hint.
-fn cease_pacing_at_home(socket: BorrowedFd<'_>) -> io::Result<()> {
-    let socket = SockRef::from(&socket);
-    let (ours, theirs) = (socket.local_addr()?.as_socket(), socket.peer_addr()?.as_socket());
-    if ours.zip(theirs).is_some_and(|(ours, theirs)| is_at_home(ours.ip(), theirs.ip())) {
-        socket.set_tcp_congestion(UNPACED)?;
-    }
-    Ok(())
-}
-
-/// Whether what goes from us to them stays on this machine.
-fn is_at_home(ours: IpAddr, theirs: IpAddr) -> bool {
-    theirs.to_canonical().is_loopback() || theirs == ours
 }
 
 /// Writes what the socket takes at once.
@@ -320,21 +296,4 @@ async fn read_at(file: &File, mut buffer: Vec<u8>, want: usize, at: u64) -> io::
     }
     buffer.truncate(read);
     Ok(buffer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_has_our_address_or_one_of_the_loopback_is_at_home() {
-        let is_at_home = |ours: &str, theirs: &str| {
-            is_at_home(ours.parse().expect("an address"), theirs.parse().expect("an address"))
-        };
-        for (ours, theirs) in [("127.0.0.1", "127.0.0.9"), ("::1", "::1"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1")] {
-            assert!(is_at_home(ours, theirs), "{theirs}");
-        }
-        assert!(is_at_home("192.0.2.1", "192.0.2.1"));
-        assert!(!is_at_home("192.0.2.1", "192.0.2.2") && !is_at_home("2001:db8::1", "2001:db8::2"));
-    }
 }

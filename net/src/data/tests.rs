@@ -140,24 +140,6 @@ async fn what_is_small_goes_at_once_and_what_is_not_goes_on() {
 }
 
 #[tokio::test]
-async fn a_large_file_that_stays_on_the_machine_is_not_paced() {
-    let content = octets(2_000_000);
-    let (mut theirs, ours) = pair().await;
-    let (file, mut data, mut heard) = (file_of(&content), DataLine::clear(ours, LIMIT), Vec::new());
-    let sending = async {
-        data.send_file(&file, 0, 2_000_000, |_| ()).await.expect("sent");
-        let socket = data.wire.socket().expect("it is back").try_clone_to_owned().expect("another handle");
-        data.finish().await.expect("finished");
-        socket2::Socket::from(socket).tcp_congestion().expect("it is TCP")
-    };
-    let (control, read) = tokio::join!(sending, theirs.read_to_end(&mut heard));
-    read.expect("read");
-    assert!(heard == content);
-    // The system pads the name.
-    assert!(control.starts_with(b"reno"), "{}", control.escape_ascii());
-}
-
-#[tokio::test]
 async fn who_reads_late_is_waited_for() {
     let content = octets(30_000_000);
     let (mut theirs, ours) = pair().await;

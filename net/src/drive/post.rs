@@ -24,6 +24,7 @@ use super::fold::{self, Fold};
 use super::outbox::Outbox;
 use super::wire::Wire;
 use super::{Attachment, GATHER_MAX, KEEP_MAX, LINGER_OCTETS, READ_AHEAD_MAX, STALL_OCTETS, Why};
+use crate::home;
 
 /// Above this what is dressed is not copied behind what is gathered but written by itself, in octets.
 const COPY_MAX: usize = 32 * 1024;
@@ -416,42 +417,6 @@ fn set_options(stream: &TcpStream) -> io::Result<()> {
     // Answers are gathered by us; Nagle would only hold back the last one.
     stream.set_nodelay(true)?;
     #[cfg(target_os = "linux")]
-    {
-        let socket = socket2::SockRef::from(stream);
-        socket.set_tcp_notsent_lowat(UNSENT_MAX)?;
-        if stream.peer_addr()?.ip().to_canonical().is_loopback() {
-            unpace(&socket)?;
-        }
-    }
-    Ok(())
-}
-
-/// Within one machine (webmail, a proxy) there is no bottleneck to be found and spared; the timers by which BBR spreads over
-/// time what is sent cost a quarter of sending it there.
-#[cfg(target_os = "linux")]
-fn unpace(socket: &socket2::Socket) -> io::Result<()> {
-    if socket.tcp_congestion()?.starts_with(b"bbr") {
-        // Every system has it, and lets everybody choose it.
-        socket.set_tcp_congestion(b"reno")?;
-    }
-    Ok(())
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn what_stays_in_the_machine_is_not_paced() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let stream = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connected");
-        let socket = socket2::SockRef::from(&stream);
-        if let Err(error) = socket.set_tcp_congestion(b"bbr") {
-            println!("SKIPPED: this system has no BBR ({error})");
-            return;
-        }
-        set_options(&stream).expect("a socket takes options");
-        let way = socket.tcp_congestion().expect("a socket has a way");
-        assert!(way.starts_with(b"reno"), "{}", String::from_utf8_lossy(&way));
-    }
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_MAX)?;
+    home::cease_pacing(stream)
 }
