@@ -11,14 +11,14 @@
 //!
 //! Invariants: content in one answer is bounded; large sections are read when they are sent; a message that is gone is
 //! left out.
-//! Not here: where a section is (section), how an envelope is written (imap).
+//! Not here: where a section is (section), what is read of it later (readers), how an envelope is written (imap).
 
 use super::convert::{self, kept_modseq, modseq, rows, told_flags};
+use super::readers::{Readers, Reading, Source};
 use super::section::{self, Place};
 use super::{Desk, Verdict};
 use imap::fetch::{Form, Item, Partial, Section, SectionText};
 use imap::moment::Moment;
-use imap::server::Answer;
 use imap::server::ask::{
     APART_MIN, Content, Excerpt, FETCH_OCTETS_WISHED, Fetch, Fetched, Message, READ_OCTETS_WISHED, Refusal,
 };
@@ -26,17 +26,13 @@ use imap::set::NumberSet;
 use imap::structure::{write_body, write_body_structure};
 use message::mime::transfer::{Decoder, Encoding};
 use message::outline::Outline;
-use net::Attachment;
 use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow::{Break, Continue};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
-use store::{
-    Breadth, Draft, Flags, Kept, MailboxId, MessageReader, Outlined, ReadError, Row, Sight, Snapshot, Store,
-    TOGETHER_MAX, Uid,
-};
+use store::{Breadth, Flags, Kept, MailboxId, Outlined, ReadError, Row, Sight, Snapshot, Store, TOGETHER_MAX, Uid};
 use tokio::task::JoinHandle;
 
 /// Sections up to so many octets are read at once; larger ones when they are sent.
@@ -50,95 +46,6 @@ const FORMED_USUAL: usize = 512;
 
 /// It seldom needs less than this.
 const FORMED_LEAST: usize = 256;
-
-/// What stays open between a FETCH and what is read of it.
-#[derive(Debug, Default)]
-pub(super) struct Readers {
-    sources: Vec<Arc<Source>>,
-    /// What goes to the client by itself.
-    attached: Option<Attachment>,
-}
-
-/// Octets that can be read in stretches.
-#[derive(Debug)]
-enum Source {
-    Message(MessageReader),
-    /// A part without its transfer encoding.
-    Decoded(Draft),
-}
-
-impl Source {
-    fn read(&self, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Source::Message(reader) => reader.read(at, buffer),
-            Source::Decoded(draft) => draft.read(at, buffer),
-        }
-    }
-
-    fn read_as(&self, reading: Reading, at: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        match (self, reading) {
-            (Source::Message(reader), Reading::AtHand) => {
-                reader.read_cached(at, buffer).ok_or_else(|| io::ErrorKind::WouldBlock.into())
-            }
-            _ => self.read(at, buffer),
-        }
-    }
-
-    /// A stretch that stands in a file as it is, with its length; `None` where that is not worth a visit to the socket.
-    fn attach(&self, stretch: Range<u64>) -> Option<(Attachment, u64)> {
-        let Source::Message(message) = self else { return None };
-        let (in_memory, span) = message.span(stretch);
-        if !in_memory.is_empty() || span.length <= READ_OCTETS_WISHED as u64 {
-            return None;
-        }
-        // Without a handle it is read.
-        let attachment = Attachment::new(&span, span.offset..span.offset + span.length).ok()?;
-        Some((attachment, span.length))
-    }
-}
-
-impl Readers {
-    /// One message, which has number 0.
-    pub(super) fn of(reader: MessageReader) -> Self {
-        Readers { sources: vec![Arc::new(Source::Message(reader))], attached: None }
-    }
-
-    pub(super) fn clear(&mut self) {
-        if !self.sources.is_empty() {
-            // An idle connection keeps no table.
-            self.sources = Vec::new();
-        }
-    }
-
-    /// What goes to the client behind the answer that was just given.
-    pub(super) fn take_attached(&mut self) -> Option<Attachment> {
-        self.attached.take()
-    }
-
-    /// The next octets of a stretch.
-    pub(super) async fn read(&mut self, reader: u64, from: u64, to: u64) -> Result<Answer, ReadError> {
-        let source = usize::try_from(reader).ok().and_then(|at| self.sources.get(at)).ok_or(ReadError::NotFound)?;
-        if let Some((attachment, octets)) = source.attach(from..to) {
-            self.attached = Some(attachment);
-            return Ok(Answer::Sent(octets));
-        }
-        let wanted = usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX).min(READ_OCTETS_WISHED);
-        let mut octets = vec![0; wanted];
-        if let Source::Message(message) = &**source
-            && let Some(read) = message.read_cached(from, &mut octets)
-        {
-            octets.truncate(read);
-            return Ok(Answer::Octets(octets));
-        }
-        let source = Arc::clone(source);
-        let read = tokio::task::spawn_blocking(move || {
-            let read = source.read(from, &mut octets)?;
-            octets.truncate(read);
-            Ok(Answer::Octets(octets))
-        });
-        read.await.unwrap_or(Err(ReadError::Closed))
-    }
-}
 
 /// How much has to be known of each message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -262,15 +169,6 @@ impl Desk {
     }
 }
 
-/// How octets are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// Waiting for the disk.
-    Waits,
-    /// As far as they are in memory, on a thread that may not wait: an error of the kind `WouldBlock` where they are not.
-    AtHand,
-}
-
 /// Messages, and what is wanted of each.
 struct Batch {
     mailbox: MailboxId,
@@ -371,12 +269,12 @@ impl Batch {
             Depth::Outline => self.look_at_outlines(from, &mut progress)?,
             Depth::Kept | Depth::Row => self.look_at_rows(from, &mut progress)?,
         };
-        let readers = std::mem::take(&mut progress.readers).into_iter().map(Arc::new).collect();
+        let readers = Readers::new(std::mem::take(&mut progress.readers));
         let Progress { messages, octets, apart, .. } = progress;
         let fetched = Fetched { messages, octets, apart, looked_until };
         // Where the first had to be waited for nobody knows yet of the others; where later ones had to, the others most likely have to.
         let at_hand = self.kept.get().is_some() && (reading == Reading::AtHand || from == 0);
-        Ok(Looked { fetched, readers: Readers { sources: readers, attached: None }, next, at_hand })
+        Ok(Looked { fetched, readers, next, at_hand })
     }
 
     /// Up to where, and the first behind. Blocks.

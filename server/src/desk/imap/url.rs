@@ -10,8 +10,8 @@
 //! same time whether or not there is such a mailbox; a key leaves this file as tokens only.
 //! Not here: how a URL is written (imap).
 
-use super::fetch::Readers;
 use super::part::Source;
+use super::readers::Readers;
 use super::sharing::Place;
 use super::{Desk, Verdict};
 use aws_lc_rs::{hmac, rand};
