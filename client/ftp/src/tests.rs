@@ -17,7 +17,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use wire::Life;
 
 /// How it misbehaves.
 #[derive(Clone, Default)]
@@ -67,6 +68,7 @@ struct Server {
     said: Arc<Mutex<usize>>,
     stalled: Arc<Notify>,
     heard: Heard,
+    _life: watch::Sender<()>,
 }
 
 /// What it was told, line by line.
@@ -79,11 +81,17 @@ impl Server {
         let files: Files =
             Arc::new(Mutex::new(files.iter().map(|(name, octets)| ((*name).into(), octets.to_vec())).collect()));
         let (said, stalled) = (Arc::new(Mutex::new(0)), Arc::new(Notify::new()));
-        let heard = Heard::default();
-        let server =
-            Server { port, files: files.clone(), said: said.clone(), stalled: stalled.clone(), heard: heard.clone() };
+        let (heard, (life, kept)) = (Heard::default(), Life::begin());
+        let server = Server {
+            port,
+            files: files.clone(),
+            said: said.clone(),
+            stalled: stalled.clone(),
+            heard: heard.clone(),
+            _life: kept,
+        };
         let (present, hung_up) = (Arc::new(()), Arc::new(AtomicBool::new(false)));
-        tokio::spawn(async move {
+        life.clone().spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 // Else what it says second waits until the client has acknowledged the first.
                 stream.set_nodelay(true).expect("a socket option");
@@ -105,7 +113,7 @@ impl Server {
                     until: usize::MAX,
                     renaming: String::new(),
                 };
-                tokio::spawn(talk.hold(stream));
+                life.spawn(talk.hold(stream));
             }
         });
         server
