@@ -25,8 +25,9 @@
 #
 # Every round measures every server once, one after the other, so that a slow minute of the machine hurts all alike.
 # Needs root for the peers, as their scripts do. Everything stays on the loopback.
-# Most of the waiting for ports is saved in a network of its own that keeps few of those that have ended:
-#   unshare -n sh -c 'ip link set lo up; sysctl -qw net.ipv4.tcp_max_tw_buckets=2000; exec bench/run.sh ftpsmall'
+# Most of the waiting for ports is saved in a network of its own that keeps few of those that have ended. Where the system paces what it
+# sends (BBR), its timers are measured unless it ceases to (Packetboat has it cease on the loopback, the others do not):
+#   unshare -n sh -c 'ip link set lo up; sysctl -qw net.ipv4.tcp_max_tw_buckets=2000 net.ipv4.tcp_congestion_control=reno; exec bench/run.sh ftpsmall'
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROUNDS=${ROUNDS:-3} MESSAGES=${MESSAGES:-3000} SIZE=${SIZE:-4096} IDLERS=${IDLERS:-10000} SECONDS_EACH=${SECONDS_EACH:-5} QUIET_SECONDS=${QUIET_SECONDS:-30}

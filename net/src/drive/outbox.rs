@@ -27,9 +27,16 @@ pub(super) struct Outbox {
     first: Vec<u8>,
     /// How much of it is written.
     written: usize,
-    more: VecDeque<Vec<u8>>,
-    /// Octets in those.
-    more_len: usize,
+    /// Boxed, for who idles has none.
+    more: Option<Box<More>>,
+}
+
+/// What stands behind the first piece.
+#[derive(Default)]
+struct More {
+    pieces: VecDeque<Vec<u8>>,
+    /// Octets in them.
+    octets: usize,
 }
 
 impl Outbox {
@@ -45,7 +52,7 @@ impl Outbox {
 
     /// How much is not written yet.
     pub(super) fn unwritten(&self) -> usize {
-        self.first.len() - self.written + self.more_len
+        self.first.len() - self.written + self.more.as_ref().map_or(0, |more| more.octets)
     }
 
     /// Puts `said` behind what there is and leaves an empty buffer in its place.
@@ -53,19 +60,17 @@ impl Outbox {
         if self.is_empty() {
             return self.begin(said);
         }
-        let is_large = said.len() >= LARGE;
+        let is_small = said.len() < LARGE;
         let has_room = |last: &Vec<u8>| last.len() < LARGE || last.capacity() - last.len() >= said.len();
-        match self.more.back_mut() {
-            None if !is_large && has_room(&self.first) => self.first.extend_from_slice(said),
-            Some(last) if !is_large && has_room(last) => {
-                last.extend_from_slice(said);
-                self.more_len += said.len();
-            }
-            _ if said.is_empty() => {}
-            _ => {
-                self.more_len += said.len();
+        if is_small && self.is_alone() && has_room(&self.first) {
+            self.first.extend_from_slice(said);
+        } else if !said.is_empty() {
+            let more = self.more.get_or_insert_default();
+            more.octets += said.len();
+            match more.pieces.back_mut() {
+                Some(last) if is_small && has_room(last) => last.extend_from_slice(said),
                 // Whoever says little will need his buffer again.
-                self.more.push_back(if is_large { std::mem::take(said) } else { said.clone() });
+                _ => more.pieces.push_back(if is_small { said.clone() } else { std::mem::take(said) }),
             }
         }
         said.clear();
@@ -87,18 +92,18 @@ impl Outbox {
 
     /// The piece behind which may be written, where there are no others.
     pub(super) fn end(&mut self) -> &mut Vec<u8> {
-        debug_assert!(self.more.is_empty(), "either all are put whole, or none");
+        debug_assert!(self.is_alone(), "either all are put whole, or none");
         &mut self.first
     }
 
     /// Has some of it written, and says how much.
     pub(super) fn poll_write(&self, wire: &mut Wire, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let first = &self.first[self.written..];
-        if self.more.is_empty() {
+        let Some(more) = self.more.as_ref().filter(|more| !more.pieces.is_empty()) else {
             return wire.poll_write(cx, first);
-        }
+        };
         let mut slices = [IoSlice::new(&[]); PIECES_AT_ONCE];
-        let pieces = std::iter::once(first).chain(self.more.iter().map(Vec::as_slice));
+        let pieces = std::iter::once(first).chain(more.pieces.iter().map(Vec::as_slice));
         let count = slices.iter_mut().zip(pieces).map(|(slice, piece)| *slice = IoSlice::new(piece)).count();
         wire.poll_write_pieces(cx, &slices[..count])
     }
@@ -107,10 +112,11 @@ impl Outbox {
     pub(super) fn note_written(&mut self, octets: usize) {
         self.written += octets;
         while self.written >= self.first.len()
-            && let Some(next) = self.more.pop_front()
+            && let Some(more) = &mut self.more
+            && let Some(next) = more.pieces.pop_front()
         {
             self.written -= self.first.len();
-            self.more_len -= next.len();
+            more.octets -= next.len();
             self.first = next;
         }
     }
@@ -118,8 +124,16 @@ impl Outbox {
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.first.clear();
-        (self.written, self.more_len) = (0, 0);
-        self.more.clear();
+        self.written = 0;
+        if let Some(more) = &mut self.more {
+            more.pieces.clear();
+            more.octets = 0;
+        }
+    }
+
+    /// Whether nothing stands behind the first piece.
+    fn is_alone(&self) -> bool {
+        self.more.as_ref().is_none_or(|more| more.pieces.is_empty())
     }
 
     /// Gives memory back that who idles does not need.
@@ -128,7 +142,7 @@ impl Outbox {
             if self.first.capacity() > KEEP_MAX {
                 self.first = Vec::new();
             }
-            self.more = VecDeque::new();
+            self.more = None;
         }
     }
 }
@@ -140,7 +154,7 @@ mod tests {
 
     /// What it holds that is not written.
     fn left(outbox: &Outbox) -> Vec<u8> {
-        let more = outbox.more.iter().flatten();
+        let more = outbox.more.iter().flat_map(|more| &more.pieces).flatten();
         outbox.first[outbox.written..].iter().chain(more).copied().collect()
     }
 
@@ -152,8 +166,9 @@ mod tests {
         let place = large.as_ptr();
         outbox.put(&mut large);
         outbox.put(&mut b"tail".to_vec());
-        assert_eq!(outbox.more[0].as_ptr(), place);
-        assert_eq!((outbox.unwritten(), outbox.more.len()), (LARGE + 8, 2));
+        let pieces = &outbox.more.as_ref().expect("a large piece").pieces;
+        assert_eq!((pieces[0].as_ptr(), pieces.len()), (place, 2));
+        assert_eq!(outbox.unwritten(), LARGE + 8);
         outbox.note_written(LARGE + 8);
         assert!(outbox.is_written() && !outbox.is_empty());
     }
