@@ -359,6 +359,10 @@ fn an_order_is_right_again_after_mail_has_come_and_gone() {
     }
     imap.play("C: d SORT (REVERSE FROM SUBJECT) UTF-8 ALL\nS: * SORT 4 2 1 3\nS: d OK ~");
     imap.play("C: e SORT (REVERSE SUBJECT) UTF-8 ALL\nS: * SORT 1 3 2 4\nS: e OK ~");
+    imap.play(
+        "C: f SORT RETURN (ALL RELEVANCY) (RELEVANCY REVERSE SUBJECT) UTF-8 FUZZY ALL\n\
+         S: * ESEARCH (TAG \"f\") ALL 1,3,2,4 RELEVANCY (100 100 100 100)\nS: f OK ~",
+    );
     write(&server, "candy");
     imap.play("C: f NOOP\nS: * 5 EXISTS\nS: f OK ~\nC: g SORT (SUBJECT) UTF-8 ALL\nS: * SORT 4 5 2 1 3\nS: g OK ~");
     imap.play("C: h STORE 2 +FLAGS.SILENT (\\Deleted)\nS: h OK ~\nC: i EXPUNGE\nS: * 2 EXPUNGE\nS: i OK ~");

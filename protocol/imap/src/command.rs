@@ -335,6 +335,8 @@ pub struct Results {
     pub context: bool,
     /// `PARTIAL` (RFC 9394)
     pub partial: Option<Window>,
+    /// `RELEVANCY` (RFC 6203 §4)
+    pub relevancy: bool,
 }
 
 /// A stretch of results, `1:500` from the front or `-1:-100` from the end.

@@ -448,12 +448,13 @@ fn returned(scanner: &mut Scanner<'_>) -> Reading<(Option<Results>, Option<Vec<I
             b"COUNT" => results.count = true,
             b"SAVE" => results.save = true,
             b"CONTEXT" => results.context = true,
+            b"RELEVANCY" => results.relevancy = true,
             b"UPDATE" => update = Some(update_items(scanner)?),
             b"PARTIAL" => {
                 scanner.space()?;
                 results.partial = Some(window(scanner)?);
             }
-            _ => return Err(Misread("SEARCH returns MIN, MAX, ALL, COUNT, SAVE, PARTIAL, CONTEXT, UPDATE")),
+            _ => return Err(Misread("SEARCH returns MIN, MAX, ALL, COUNT, SAVE, PARTIAL, RELEVANCY, CONTEXT, UPDATE")),
         }
         Ok(())
     })?;
@@ -507,7 +508,7 @@ fn sort_keys(scanner: &mut Scanner<'_>) -> Reading<Vec<SortKey>> {
     if keys.is_empty() { Err(Misread("a criterion to sort by is missing")) } else { Ok(keys) }
 }
 
-pub(super) const SORT_NAMES: [(SortBy, &str); 9] = [
+pub(super) const SORT_NAMES: [(SortBy, &str); 10] = [
     (SortBy::Arrival, "ARRIVAL"),
     (SortBy::Cc, "CC"),
     (SortBy::Date, "DATE"),
@@ -517,6 +518,7 @@ pub(super) const SORT_NAMES: [(SortBy, &str); 9] = [
     (SortBy::To, "TO"),
     (SortBy::DisplayFrom, "DISPLAYFROM"),
     (SortBy::DisplayTo, "DISPLAYTO"),
+    (SortBy::Relevancy, "RELEVANCY"),
 ];
 
 fn algorithm(word: &[u8]) -> Reading<ThreadAlgorithm> {

@@ -326,6 +326,7 @@ impl Line<'_> {
             (results.count, "COUNT"),
             (results.save, "SAVE"),
             (results.context, "CONTEXT"),
+            (results.relevancy, "RELEVANCY"),
             (search.update.is_some(), "UPDATE"),
         ];
         let mut first = true;

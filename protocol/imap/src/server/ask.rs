@@ -338,7 +338,7 @@ pub struct SortKey {
     pub reverse: bool,
 }
 
-/// What SORT compares (RFC 5256 §3, RFC 5957 §3).
+/// What SORT compares (RFC 5256 §3, RFC 5957 §3, RFC 6203 §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortBy {
     /// ARRIVAL: the internal date.
@@ -359,6 +359,8 @@ pub enum SortBy {
     DisplayFrom,
     /// DISPLAYTO
     DisplayTo,
+    /// RELEVANCY (RFC 6203 §6): what is found is found exactly, so all are alike.
+    Relevancy,
 }
 
 /// How THREAD finds threads.

@@ -17,6 +17,11 @@ use crate::reply::{Code, Pen, Reply};
 use crate::search::{Key, Messages, Program};
 use crate::set::NumberSet;
 
+const NOT_FUZZY: &str = "nothing has a relevancy without FUZZY";
+
+/// How well a message fits that was found, of 1 to 100 (RFC 6203 §4): messages are found exactly or not at all.
+const RELEVANCY: u32 = 100;
+
 /// A search under way.
 #[derive(Debug)]
 pub(super) struct SearchWork {
@@ -54,6 +59,9 @@ impl Server {
         let display = keys.iter().any(|key| matches!(key.by, SortBy::DisplayFrom | SortBy::DisplayTo));
         if display && !self.offers(C::SortDisplay) || search.returned.is_some() && !self.offers(C::Esort) {
             return self.finish(member, turn, Reply::bad("SORT has no such option here"));
+        }
+        if keys.iter().any(|key| key.by == SortBy::Relevancy) && !is_fuzzy(&search.program) {
+            return self.finish(member, turn, Reply::bad(NOT_FUZZY));
         }
         self.look_for(member, turn, search, Order::Sorted(keys), Form::Sort, None)
     }
@@ -193,6 +201,9 @@ impl Server {
         if let Some(reply) = update.as_ref().and_then(|items| self.fetch_unknown(items, None, None)) {
             return Some(reply);
         }
+        if returned.is_some_and(|results| results.relevancy) && !is_fuzzy(program) {
+            return Some(Reply::bad(NOT_FUZZY));
+        }
         let uses = |wanted: fn(&Program) -> bool| program.any(&wanted);
         let numbers = uses(|key| matches!(key, Key::Among(Messages::Sequence(_))));
         if member.enabled.uid_only && turn.uid && numbers {
@@ -305,6 +316,11 @@ impl Server {
             }
         }
     }
+}
+
+/// RFC 6203 §4: only then messages have a relevancy.
+fn is_fuzzy(program: &Program) -> bool {
+    program.any(&|key| matches!(key, Key::Fuzzy(_)))
 }
 
 /// RFC 9051 §6.4.4.1: a search that fails empties what was saved.
@@ -486,10 +502,24 @@ fn write_results(
         }
         pen.word(")");
     }
+    if results.relevancy {
+        let scored = results.partial.map_or(told.count(), |window| told.window(window).count());
+        write_relevancies(pen, scored);
+    }
     if let Some(modseq) = modseq.filter(|_| !told.is_empty()) {
         pen.word(" MODSEQ ").number(modseq);
     }
     pen.end();
+}
+
+/// One for each of so many messages.
+fn write_relevancies(pen: &mut Pen<'_>, messages: u64) {
+    for number in 0..messages {
+        pen.word(if number == 0 { " RELEVANCY (" } else { " " }).number(RELEVANCY);
+    }
+    if messages > 0 {
+        pen.word(")");
+    }
 }
 
 /// The forest in the client's terms, without leaves that name no message.

@@ -88,7 +88,7 @@ pub(super) fn sort(store: &Store, snapshot: &Snapshot, uids: &[Uid], keys: &[Sor
 
 /// Whether nobody has to be asked for it.
 fn is_in_memory(by: SortBy) -> bool {
-    matches!(by, SortBy::Arrival | SortBy::Size)
+    matches!(by, SortBy::Arrival | SortBy::Size | SortBy::Relevancy)
 }
 
 /// The ranks of these messages by the one criterion of these that is not in memory, if somebody has put all of them in that order
@@ -128,6 +128,7 @@ fn word(by: SortBy) -> &'static str {
         SortBy::To => "TO",
         SortBy::DisplayFrom => "DISPLAYFROM",
         SortBy::DisplayTo => "DISPLAYTO",
+        SortBy::Relevancy => "RELEVANCY",
     }
 }
 
@@ -167,12 +168,16 @@ fn value(by: SortBy, row: &Row, told: &Told<'_>) -> Value {
     let glance = match (by, told) {
         (SortBy::Arrival, _) => return Value::Number(row.received_at),
         (SortBy::Size, _) => return Value::Number(row.size.into()),
+        // What is found is found exactly: all are alike.
+        (SortBy::Relevancy, _) => return Value::Number(0),
         (_, Told::Rank(rank)) => return Value::Number((*rank).into()),
         (_, Told::Outline(glance)) => glance,
     };
     let envelope = &glance.envelope;
     match by {
-        SortBy::Arrival | SortBy::Date | SortBy::Size => Value::Number(glance.sent.unwrap_or(row.received_at)),
+        SortBy::Arrival | SortBy::Date | SortBy::Size | SortBy::Relevancy => {
+            Value::Number(glance.sent.unwrap_or(row.received_at))
+        }
         SortBy::Subject => Value::text(folded(glance.base_subject)),
         SortBy::Cc => Value::text(address(envelope.cc)),
         SortBy::From => Value::text(address(envelope.from)),
