@@ -540,3 +540,18 @@ fn mail_is_there_after_the_server_was_stopped() {
     while !imap.hear().expect("an answer").starts_with("b OK") {}
     imap.play("C: c FETCH 1 (FLAGS BODY[])\nS: * 1 FETCH (FLAGS (\\Seen kept) BODY[] {5}\nS: hello)\nS: c OK ~");
 }
+
+/// RFC 6154 §4 and §5.4.
+#[test]
+fn what_a_mailbox_is_for_is_an_annotation_too() {
+    let server = dev();
+    let mut imap = bob(&server);
+    imap.play("C: a GETMETADATA Drafts /private/specialuse\nS: * METADATA Drafts (/private/specialuse \"\\\\Drafts\")\nS: a OK ~");
+    imap.play("C: b CREATE Saved\nS: b OK ~\nC: c SETMETADATA Saved (/private/specialuse \"\\\\Drafts\")\nS: c NO [USEATTR] ~");
+    imap.play("C: d SETMETADATA Saved (/private/specialuse \"\\\\Nonsense\")\nS: d NO [USEATTR] ~");
+    imap.play("C: e SETMETADATA Drafts (/private/specialuse NIL)\nS: e OK ~");
+    imap.play("C: f SETMETADATA Saved (/private/specialuse \"\\\\Drafts\" /private/comment \"x\")\nS: f OK ~");
+    imap.play("C: g LIST (SPECIAL-USE) \"\" \"Saved\"\nS: * LIST (\\HasNoChildren \\Drafts) \"/\" Saved\nS: g OK ~");
+    imap.play("C: h GETMETADATA Saved (/private/specialuse /private/comment)\nS: * METADATA Saved (/private/comment \"x\" /private/specialuse \"\\\\Drafts\")\nS: h OK ~");
+    imap.play("C: i GETMETADATA Drafts /private/specialuse\nS: * METADATA Drafts (/private/specialuse NIL)\nS: i OK ~");
+}

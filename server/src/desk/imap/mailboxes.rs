@@ -24,6 +24,9 @@ const QUOTA_ROOT: &str = "";
 /// Annotations that only who made them sees.
 const PRIVATE: &str = "/private/";
 
+/// RFC 6154 §4: what a mailbox is for, as LIST says it.
+const SPECIAL_USE: &str = "/private/specialuse";
+
 /// Annotations that all see who see the mailbox.
 const SHARED: &str = "/shared/";
 
@@ -169,11 +172,11 @@ impl Desk {
     }
 
     /// Whose annotations are meant, and of which mailbox.
-    async fn annotated(&self, mailbox: Option<&MailboxName>, rights: &str) -> Verdict<(AccountId, Option<MailboxId>)> {
+    async fn annotated(&self, mailbox: Option<&MailboxName>, rights: &str) -> Verdict<(AccountId, Option<MailboxRow>)> {
         match mailbox {
             Some(name) => {
                 let place = self.selectable(name, rights).await?;
-                Ok((place.access.owner, Some(place.row.id)))
+                Ok((place.access.owner, Some(place.row)))
             }
             None => Ok((self.account()?, None)),
         }
@@ -185,8 +188,12 @@ impl Desk {
         entries: &[String],
         depth: Depth,
     ) -> Verdict<Answer> {
-        let (account, mailbox) = self.annotated(mailbox, "lr").await?;
+        let (account, row) = self.annotated(mailbox, "lr").await?;
+        let mailbox = row.as_ref().map(|row| row.id);
         let mut all = self.read(move |store| store.metadata(account, mailbox)).await?;
+        if let Some(row) = row.filter(|row| !row.special_use.is_empty()) {
+            all.push((SPECIAL_USE.into(), row.special_use.join(" ").into_bytes()));
+        }
         if account != self.account()? {
             all.retain(|(name, _)| !name.starts_with(PRIVATE));
         }
@@ -219,12 +226,29 @@ impl Desk {
         if account != self.account()? && entries.iter().any(|(name, _)| name.starts_with(PRIVATE)) {
             return Err(Refusal::MetadataNoPrivate);
         }
-        let set = self.order(Op::SetMetadata { account, mailbox: mailbox.map(MailboxRef::Id), entries }).await;
+        let mailbox = mailbox.map(|row| MailboxRef::Id(row.id));
+        let is_use = |name: &str| mailbox.is_some() && name == SPECIAL_USE;
+        let (uses, entries): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(name, _)| is_use(name));
+        let mut ops = Vec::new();
+        if let (Some(mailbox), Some((_, value))) = (&mailbox, uses.into_iter().next_back()) {
+            let special_use = uses_of(&value.unwrap_or_default()).ok_or(Refusal::UseAttr)?;
+            ops.push(Op::SetSpecialUse { account, mailbox: mailbox.clone(), special_use });
+        }
+        if !entries.is_empty() {
+            ops.push(Op::SetMetadata { account, mailbox, entries });
+        }
+        let set = self.commit(Commit::of(ops)).await;
         set.map(|_| Answer::Done).map_err(|refusal| match refusal {
             Refusal::Limit => Refusal::MetadataTooMany,
             other => other,
         })
     }
+}
+
+/// What a mailbox is for, as an annotation says it; `None` where a word is no use that can be had.
+fn uses_of(value: &[u8]) -> Option<Vec<String>> {
+    let words = value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    words.map(|word| SpecialUse::parse(word).map(|it| it.name().to_owned())).collect()
 }
 
 /// RFC 5464 §4.2.2: an entry, and with a depth those below it.
