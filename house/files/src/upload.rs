@@ -41,9 +41,8 @@ const APPEND_TRIES: u32 = 20;
 const WRITE_OUT: u64 = 8 << 20;
 
 /// So much is written at once at most, in octets, up to a multiple of it. File systems lay out what is written in pieces of memory
-/// as large as the writes are, and the system has pieces of up to this size at hand for each processor; larger ones it must
-/// look for, and a virtual machine may have to ask its host for them.
-const WRITE: u64 = 32 * 1024;
+/// as large as the writes are: the larger, the less there is to do, until they are hard to find.
+const WRITE: u64 = 512 * 1024;
 
 /// A file that is arriving.
 ///

@@ -26,8 +26,9 @@ use super::wait::{in_time, is_ready_soon};
 use super::wire::{Broken, DataLine, Wire, away, not_now};
 use crate::lent;
 
-/// So much is gathered before it is given away, in octets: few visits to whoever takes it, and it stays in the processor's cache.
-const GATHER: usize = 256 * 1024;
+/// So much is gathered before it is given away, in octets: few visits to whoever takes it, who lays it out in large pieces of memory,
+/// and it stays in the processor's cache.
+const GATHER: usize = 512 * 1024;
 
 /// What came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
