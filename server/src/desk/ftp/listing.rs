@@ -2,9 +2,9 @@
 //!
 //! RFC 959 §4.1.3; RFC 1123 §4.1.2.7; RFC 3659 §7.
 //!
-//! Names are sorted as far as [`SORTED_MAX`] of them are in hand; a larger directory comes in sorted pieces, because
-//! nobody should wait, nor we remember, until the last name is read. Directories below are listed after the names of
-//! the one they are in; links are not followed down.
+//! A directory of up to [`SORTED_MAX`] names is sorted. A larger one comes in pieces, because nobody should wait, nor we
+//! remember, until the last name is read: pieces that are sorted, or of names alone as the disk has them. Directories below
+//! are listed after the names of the one they are in; links are not followed down.
 //!
 //! Invariants: the memory is a stretch, what is sorted together, and the names of directories still to come, of which there
 //! is a bound.
@@ -49,6 +49,8 @@ pub(super) struct Lister {
 struct Open {
     names: files::Listing,
     path: JailedPath,
+    /// It has more names than are sorted together.
+    is_large: bool,
     /// From the directory that was asked for to here: empty, or ending in a slash.
     way: Vec<u8>,
     below: Vec<Vec<u8>>,
@@ -120,7 +122,7 @@ impl Lister {
     fn enter(&mut self, path: JailedPath, way: Vec<u8>) -> Result<(), Refusal> {
         let detail = if matches!(self.form, ListForm::Names { .. }) { Detail::Names } else { Detail::Facts };
         let names = self.space.list(&path, detail).map_err(refusal)?;
-        self.open = Some(Open { names, path, way, below: Vec::new() });
+        self.open = Some(Open { names, path, is_large: false, way, below: Vec::new() });
         Ok(())
     }
 
@@ -148,11 +150,15 @@ impl Lister {
         let mut names = std::mem::take(&mut self.names);
         names.clear();
         let mut more = true;
-        while more && names.count() < SORTED_MAX {
+        while more && names.count() <= SORTED_MAX {
             more = open.names.next_names(&mut names).map_err(refusal)?;
         }
+        open.is_large |= more;
         let mut order: Vec<&[u8]> = names.iter().collect();
-        order.sort_unstable();
+        // Of a piece it would be an eighth of the work, and no order.
+        if !open.is_large {
+            order.sort_unstable();
+        }
         for name in order {
             if self.pattern.as_ref().is_none_or(|pattern| pattern.matches(name)) {
                 self.name(name, &open.way);
@@ -315,6 +321,24 @@ mod tests {
         // One stretch, and what the last batch brought: those that are sorted together, and one more piece of the disk.
         let most = STRETCH + (SORTED_MAX + 32 * 1024 / 24) * LINE;
         assert!(octets <= most && most < all.len() / 10, "{octets} of {} octets at once", all.len());
+    }
+
+    #[test]
+    fn names_are_sorted_as_long_as_they_are_few() {
+        let names = || ListForm::Names { inside: Vec::new(), beside: Vec::new() };
+        let folder = folder();
+        for number in 0..SORTED_MAX {
+            std::fs::File::create(folder.path().join(format!("{number:06}"))).expect("a file");
+        }
+        let wanted = |count| (0..count).map(|number| format!("{number:06}\r\n")).collect::<String>();
+        let (all, ..) = drained(lister(&folder, names(), false));
+        assert!(all == wanted(SORTED_MAX).as_bytes());
+
+        std::fs::File::create(folder.path().join(format!("{SORTED_MAX:06}"))).expect("a file");
+        let (all, ..) = drained(lister(&folder, names(), false));
+        let mut lines: Vec<&[u8]> = all.split_inclusive(|octet| *octet == b'\n').collect();
+        lines.sort_unstable();
+        assert!(lines.concat() == wanted(SORTED_MAX + 1).as_bytes());
     }
 
     #[test]
