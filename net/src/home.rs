@@ -24,9 +24,8 @@ const PACED: &[u8] = b"bbr";
 /// What the system says. It is no more than a hint.
 #[cfg(target_os = "linux")]
 pub(crate) fn cease_pacing(socket: &impl AsFd) -> io::Result<()> {
+    let is_home = is_home(socket)?;
     let socket = SockRef::from(socket);
-    let (ours, theirs) = (socket.local_addr()?.as_socket(), socket.peer_addr()?.as_socket());
-    let is_home = ours.zip(theirs).is_some_and(|(ours, theirs)| is_at_home(ours.ip(), theirs.ip()));
     if is_home && socket.tcp_congestion()?.starts_with(PACED) {
         socket.set_tcp_congestion(UNPACED)?;
     }
@@ -37,6 +36,16 @@ pub(crate) fn cease_pacing(socket: &impl AsFd) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn cease_pacing(_socket: &impl AsFd) -> io::Result<()> {
     Ok(())
+}
+
+/// Whether a connection stays on the machine.
+///
+/// # Errors
+/// What the system says, for instance when the peer is gone.
+pub(crate) fn is_home(socket: &impl AsFd) -> io::Result<bool> {
+    let socket = SockRef::from(socket);
+    let (ours, theirs) = (socket.local_addr()?.as_socket(), socket.peer_addr()?.as_socket());
+    Ok(ours.zip(theirs).is_some_and(|(ours, theirs)| is_at_home(ours.ip(), theirs.ip())))
 }
 
 /// Whether what goes from us to them stays on this machine.

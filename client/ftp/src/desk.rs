@@ -303,7 +303,7 @@ impl Link {
             _ => return Err(unconnected("nobody has made one".into())),
         };
         let line = match &self.tls {
-            None => DataLine::clear(stream, stall),
+            None => DataLine::clear(stream, stall).copying_at_home(),
             Some(tls) => {
                 let secured = DataLine::secure_as_client(stream, tls, &self.site.host, limit, stall).await;
                 secured.map_err(|error| unconnected(error.to_string()))?.0

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! send_file ─ small, and the reactor does not know the socket ─→ one sendfile
-//!           ├ in clear ─→ sendfile: as far as it is in memory here, else turn by turn on threads that may wait
+//!           ├ in clear ─→ sendfile: as far as it is in memory here, else turn by turn on threads that may wait;
+//!           │             there, to a peer on this machine, read and write
 //!           └ under TLS ─→ seal, or stretch by stretch where there is no processor to spare
 //! ```
 //!
-//! Invariants: a file goes out by `sendfile` where nothing has to be done to its octets; each wait for the peer ends after the
-//! stall limit, and none for a throttle counts as one; no thread that sessions live on waits for the disk.
+//! Invariants: a file goes out by `sendfile` where nothing has to be done to its octets and somebody has not said that copying
+//! them is better; each wait for the peer ends after the stall limit, and none for a throttle counts as one; no thread that
+//! sessions live on waits for the disk.
 //! Not here: how a file is sealed ahead (seal), who waits for a socket, and how (wait).
 
 use std::fs::File;
@@ -23,6 +25,7 @@ use rustix::event::PollFlags;
 use rustix::fs::{Advice, fadvise, sendfile};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::net::sockopt::set_tcp_cork;
+use rustix::net::{SendFlags, send};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -37,6 +40,9 @@ pub(super) const STRETCH: usize = 256 * 1024;
 /// So much is given to the kernel at once, in octets, before we look whether we are to stop: as much as it holds for a
 /// connection at most (`net.ipv4.tcp_wmem`), so that the end of a stretch is seldom what ends a call.
 const SENDFILE_STRETCH: u64 = 4 * 1024 * 1024;
+
+/// So much is read at once of a file that is copied on its way, in octets: it is still in a processor's cache when the peer reads it.
+const COPY_STRETCH: usize = 256 * 1024;
 
 /// Up to here, in octets, a file is sent in one call before the reactor knows of the socket.
 const AT_ONCE: u64 = 1024 * 1024;
@@ -149,7 +155,8 @@ impl DataLine {
         let socket = self.wire.take_socket().map_err(Broken::Lost)?;
         let stop = StopOnDrop::default();
         let file = file.try_clone().map_err(Broken::File)?;
-        let mut turn = SendTurn { socket, file, at: from, end, stop: Arc::clone(&stop.0) };
+        let copied = self.copies.then(Copied::default);
+        let mut turn = SendTurn { socket, file, at: from, end, copied, stop: Arc::clone(&stop.0) };
         // Only full segments leave: else each call ends with a small one, and wakes the peer for it. No more than a hint.
         let corked = end - from > AT_ONCE && set_tcp_cork(&turn.socket, true).is_ok();
         loop {
@@ -208,6 +215,8 @@ struct SendTurn {
     file: File,
     at: u64,
     end: u64,
+    /// What is on its way through us, if anything is.
+    copied: Option<Copied>,
     stop: Arc<AtomicBool>,
 }
 
@@ -216,8 +225,7 @@ impl SendTurn {
     fn take(mut self) -> Result<Self, Broken> {
         while self.at < self.end && !self.stop.load(Ordering::Relaxed) {
             let stretch = (self.end - self.at).min(SENDFILE_STRETCH);
-            // It moves the offset along.
-            match sendfile(&self.socket, &self.file, Some(&mut self.at), stretch as usize) {
+            match self.send(stretch)? {
                 // Somebody has cut the file.
                 Ok(0) => return Err(Broken::File(io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) | Err(Errno::INTR) => {}
@@ -227,6 +235,44 @@ impl SendTurn {
             }
         }
         Ok(self)
+    }
+
+    /// How much went; none at the end of the file.
+    fn send(&mut self, stretch: u64) -> Result<Result<usize, Errno>, Broken> {
+        let Some(copied) = &mut self.copied else {
+            // It moves the offset along.
+            return Ok(sendfile(&self.socket, &self.file, Some(&mut self.at), stretch as usize));
+        };
+        let octets = copied.next(&self.file, self.at, stretch).map_err(Broken::File)?;
+        if octets.is_empty() {
+            return Ok(Ok(0));
+        }
+        let written = send(&self.socket, octets, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        if let Ok(written) = written {
+            copied.sent += written;
+            self.at += written as u64;
+        }
+        Ok(written)
+    }
+}
+
+/// What was read of a file; from `sent` on it has not gone.
+#[derive(Default)]
+struct Copied {
+    octets: Vec<u8>,
+    sent: usize,
+}
+
+impl Copied {
+    /// What goes next, no more than `most`; nothing at the end of the file.
+    fn next(&mut self, file: &File, at: u64, most: u64) -> io::Result<&[u8]> {
+        if self.sent == self.octets.len() {
+            self.octets.resize(most.min(COPY_STRETCH as u64) as usize, 0);
+            let read = file.read_at(&mut self.octets, at)?;
+            self.octets.truncate(read);
+            self.sent = 0;
+        }
+        Ok(&self.octets[self.sent..])
     }
 }
 

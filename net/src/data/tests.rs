@@ -141,13 +141,23 @@ async fn what_is_small_goes_at_once_and_what_is_not_goes_on() {
 
 #[tokio::test]
 async fn who_reads_late_is_waited_for() {
+    wait_for_who_reads_late(|line| line).await;
+}
+
+#[tokio::test]
+async fn who_reads_late_on_this_machine_is_waited_for() {
+    wait_for_who_reads_late(DataLine::copying_at_home).await;
+}
+
+async fn wait_for_who_reads_late(way: impl FnOnce(DataLine) -> DataLine) {
     let content = octets(30_000_000);
     let (mut theirs, ours) = pair().await;
     let (file, sent, mut heard) = (file_of(&content), AtomicU64::new(0), Vec::new());
     let sending = async {
-        let mut data = DataLine::clear(ours, LIMIT);
+        let mut data = way(DataLine::clear(ours, LIMIT));
         let count = |octets| _ = sent.fetch_add(octets, Ordering::Relaxed);
-        data.send_file(&file, 0, 30_000_000, count).await.expect("sent");
+        // No stretch ends where the file does.
+        data.send_file(&file, 7, 30_000_000, count).await.expect("sent");
         data.finish().await.expect("finished");
     };
     let reading = async {
@@ -159,15 +169,32 @@ async fn who_reads_late_is_waited_for() {
     };
     let ((), read) = tokio::join!(sending, reading);
     read.expect("read");
-    assert!(heard == content);
-    assert_eq!(sent.into_inner(), 30_000_000);
+    assert!(heard == content[7..]);
+    assert_eq!(sent.into_inner(), 30_000_000 - 7);
 }
 
 #[tokio::test]
 async fn a_file_that_was_cut_meanwhile_is_an_error() {
-    let (_theirs, ours) = pair().await;
-    let sent = DataLine::clear(ours, LIMIT).send_file(&file_of(b"short"), 0, 100, |_| ()).await;
-    assert!(matches!(sent, Err(Broken::File(error)) if error.kind() == ErrorKind::UnexpectedEof));
+    for (length, end) in [(5, 100), (5, 3_000_000), (2_000_000, 3_000_000)] {
+        for copies in [false, true] {
+            let (mut theirs, ours) = pair().await;
+            let line = DataLine::clear(ours, LIMIT);
+            let mut line = if copies { line.copying_at_home() } else { line };
+            let file = file_of(&octets(length));
+            let sending = async {
+                let sent = line.send_file(&file, 0, end, |_| ()).await;
+                drop(line);
+                sent
+            };
+            let mut heard = Vec::new();
+            let (sent, _) = tokio::join!(sending, theirs.read_to_end(&mut heard));
+            assert!(
+                matches!(sent, Err(Broken::File(error)) if error.kind() == ErrorKind::UnexpectedEof),
+                "{length} {end}"
+            );
+            assert!(octets(length).starts_with(&heard));
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,8 +26,8 @@ use tokio::net::TcpStream;
 use super::secure::SecureLine;
 use super::throttle::Throttle;
 use super::wait::{in_time, write_all};
-use crate::lent;
 use crate::tls::{ClientTls, ServerTls, TlsError};
+use crate::{home, lent};
 
 /// How long we stay until the peer has taken in the end of a TLS connection.
 const LINGER: Duration = Duration::from_secs(10);
@@ -60,6 +60,8 @@ pub struct DataLine {
     pub(super) throttle: Throttle,
     /// Octets that came and are not paid for.
     pub(super) owed: u64,
+    /// Large files are read and written, and not sent by the kernel alone.
+    pub(super) copies: bool,
 }
 
 #[derive(Debug)]
@@ -112,12 +114,12 @@ impl DataLine {
     pub fn clear(stream: TcpStream, stall: Duration) -> Self {
         // What a listing or a small file ends with should not wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
-        DataLine { wire: Wire::Clear(stream), stall, throttle: Throttle::default(), owed: 0 }
+        DataLine { wire: Wire::Clear(stream), stall, throttle: Throttle::default(), owed: 0, copies: false }
     }
 
     /// The same, of one that came just now and does not block. What it can take at once costs least this way.
     pub fn fresh(socket: std::net::TcpStream, stall: Duration) -> Self {
-        DataLine { wire: Wire::Fresh(Arc::new(socket)), stall, throttle: Throttle::default(), owed: 0 }
+        DataLine { wire: Wire::Fresh(Arc::new(socket)), stall, throttle: Throttle::default(), owed: 0, copies: false }
     }
 
     /// Under TLS; we are its server whoever has dialled (RFC 4217 §7). Also says whether the peer has resumed a session of
@@ -159,7 +161,14 @@ impl DataLine {
         let shaken = Box::pin(tokio::time::timeout(limit, shake(stream))).await;
         let (line, resumed) = shaken.unwrap_or(Err(TlsError::TooSlow))?;
         let wire = Wire::Tls(line);
-        Ok((DataLine { wire, stall, throttle: Throttle::default(), owed: 0 }, resumed))
+        Ok((DataLine { wire, stall, throttle: Throttle::default(), owed: 0, copies: false }, resumed))
+    }
+
+    /// The same; large files go to a peer on this machine in clear by reading and writing them. Sendfile spares us a copy, but what it
+    /// passes on has been in no processor's cache: the peer's own copy then costs more than ours would.
+    pub fn copying_at_home(self) -> Self {
+        let copies = self.wire.socket().is_some_and(|socket| home::is_home(&socket).unwrap_or(false));
+        DataLine { copies, ..self }
     }
 
     /// The same, no faster than this allows.
