@@ -94,6 +94,10 @@ pub trait Desk<S: Session>: Send {
         None
     }
 
+    /// The session has ended, and its last words are about to go. The peer may take a while to close: what was held for it, and
+    /// others may want, is let go now.
+    fn over(&mut self) {}
+
     /// Whether the peer says one thing right after the other, so that a thread of its own would be worth it.
     fn is_in_haste(&self) -> bool {
         false

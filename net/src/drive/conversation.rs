@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! next ─Send→ gather   ─Keep→ desk.keep   ─Ask→ desk.answer   ─Secure→ handshake   ─Clear→ flush, close_notify
-//!      ─Deflate→ flush, compress from here on   ─Close→ flush, linger, end
+//!      ─Deflate→ flush, compress from here on   ─Close→ desk.over, flush, linger, end
 //!      ─Wait→ pipelined input first, then: flush, and wait for input | news | until | leaving
 //! ```
 //!
@@ -129,6 +129,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                     }
                 }
                 Step::Close => {
+                    self.desk.over();
                     self.post.close(self.setup.pace.linger).await;
                     break;
                 }
