@@ -78,7 +78,8 @@ impl Line<'_> {
         let direction = if self.direction == Direction::In { 'i' } else { 'o' };
         let access = if self.guest { 'a' } else { 'r' };
         line.extend(format!(" {kind} _ {direction} {access} ").bytes());
-        line.extend(plain(self.account.as_bytes()));
+        // Readers count the fields: a guest who gives no address leaves none empty.
+        line.extend(plain(if self.account.is_empty() { b"?" } else { self.account.as_bytes() }));
         line.extend(format!(" ftp 0 * {}\n", if self.complete { 'c' } else { 'i' }).bytes());
         line
     }
@@ -303,6 +304,8 @@ mod tests {
             text(&odd),
             "Sat Nov  1 12:26:40 2025 3 192.0.2.7 11 /a_b_c_d/é a _ o r joe@example.org ftp 0 * i\n"
         );
+        let silent = Line { account: "", guest: true, ..line(b"/menu") };
+        assert_eq!(text(&silent), "Fri Nov 28 04:12:30 2025 1 192.0.2.7 11 /menu b _ i a ? ftp 0 * c\n");
         let guest = Line { account: "me at home", guest: true, ..line(b"/menu") };
         assert_eq!(text(&guest), "Fri Nov 28 04:12:30 2025 1 192.0.2.7 11 /menu b _ i a me_at_home ftp 0 * c\n");
     }
