@@ -6,8 +6,11 @@
 //! Not here: what is wrong (settings).
 
 use net::PortRange;
+use server::hooks::{Hook, Target};
 use server::settings::{ListenAt, Purpose, Settings};
+use std::fs::Metadata;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// What is known of the machine.
@@ -49,7 +52,8 @@ pub fn on_ftp(settings: &Settings, machine: Machine) -> Vec<String> {
     let range = settings.ftp.passive_ports;
     let on_range = range.map(|range| [overlap(settings, range), too_few(settings, range)]);
     let others = [public_address(settings, &places, machine), certificate(settings), firewall(range, &places, machine)];
-    on_range.into_iter().flatten().chain(others).flatten().collect()
+    let advice = on_range.into_iter().flatten().chain(others).chain([transfer_log(settings)]).flatten();
+    advice.chain(settings.hooks.iter().filter_map(program)).collect()
 }
 
 fn overlap(settings: &Settings, range: PortRange) -> Option<String> {
@@ -136,6 +140,26 @@ fn firewall(range: Option<PortRange>, places: &[&ListenAt], machine: Machine) ->
     })
 }
 
+fn transfer_log(settings: &Settings) -> Option<String> {
+    let log = settings.ftp.transfer_log.as_deref()?;
+    let folder = log.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())?;
+    Some(format!(
+        "ftp.transfer_log {} cannot be written: there is no directory {}. Make it, for the server's user to write to.",
+        log.display(),
+        folder.display()
+    ))
+}
+
+/// A command that cannot be run would be tried in vain for each event.
+fn program(hook: &Hook) -> Option<String> {
+    let Target::Command(words) = &hook.target else { return None };
+    // One without a slash is looked for at the places of the server's PATH, which is not ours.
+    let program = words.first().filter(|program| program.contains('/'))?;
+    let can_run = |there: Metadata| there.is_file() && there.permissions().mode() & 0o111 != 0;
+    let is_there = std::fs::metadata(program).is_ok_and(can_run);
+    (!is_there).then(|| format!("hook {}: {program} is no program that can be run.", hook.name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,6 +203,17 @@ mod tests {
         assert!(collides[0].contains("50021 of listen.ftp"), "{collides:?}");
         let small = advice("[ftp]\npassive_ports = '50000-50009'", at([203, 0, 113, 5]));
         assert!(small[0].contains("sessions_per_account_max = 10"), "{small:?}");
+    }
+
+    #[test]
+    fn a_transfer_log_and_programs_of_hooks_that_cannot_be_are_named() {
+        let heard = advice("[ftp]\ntransfer_log = '/no/such/xferlog'", at([203, 0, 113, 5]));
+        assert!(heard[2].contains("no directory /no/such."), "{heard:?}");
+        let hook = |program: &str| {
+            advice(&format!("[[hook]]\nname = 'import'\ncommand = ['{program}']"), at([203, 0, 113, 5]))
+        };
+        assert!(hook("/no/such/import")[2].starts_with("hook import: /no/such/import is no program"));
+        assert_eq!((hook("/dev/null").len(), hook("/bin/sh").len(), hook("import").len()), (3, 2, 2));
     }
 
     #[test]
