@@ -165,7 +165,7 @@ impl Spaces {
     /// those that nobody uses. Blocks.
     pub fn sweep(&self, settings: &FileSettings, now: SystemTime) {
         for space in &settings.spaces {
-            if self.leaving.load(Ordering::Relaxed) {
+            if self.is_leaving() {
                 return;
             }
             let swept = self.open_shared(space).map_err(|error| error.to_string());
@@ -175,7 +175,7 @@ impl Spaces {
             );
         }
         for (place, account) in self.on_disk() {
-            if self.leaving.load(Ordering::Relaxed) {
+            if self.is_leaving() {
                 return;
             }
             match account {
@@ -195,6 +195,11 @@ impl Spaces {
     /// Ends a sweep after the directory it is at: the process waits for it.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the server is about to close.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
     }
 
     /// Takes the files of an account away: they are removed, or put aside where the answer says. Blocks.

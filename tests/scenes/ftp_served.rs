@@ -97,6 +97,37 @@ fn sessions_are_limited() {
     assert!(full.starts_with("421 Too many ") && strangers.len() <= 20, "{full}");
 }
 
+#[test]
+fn who_has_said_farewell_keeps_no_place_from_others() {
+    let server = serving("127.0.0.1", "[ftp]\nsessions_per_account_max = 1\n");
+    let mut first = bob(&server);
+    let meeting = by_pasv(&mut first);
+    first.play("C: QUIT\nS: 221 ~");
+    // Its client has not closed the connection, and may not for a while.
+    let mut second = bob(&server);
+    assert!(std::net::TcpStream::connect(meeting).is_err(), "nobody listens there any more");
+    second.play("C: NOOP\nS: 200 ~");
+    first.expect_close();
+}
+
+#[test]
+fn what_runs_comes_to_its_end_while_the_server_closes() {
+    let mut server = serving("127.0.0.1", "");
+    let (mut busy, mut idle) = (bob(&server), bob(&server));
+    let mut data = connect(by_pasv(&mut busy));
+    busy.play("C: STOR letter\nS: 125 ~");
+    data.write_all(b"Dear ").expect("the server takes the data");
+    server.reload();
+    let closed = std::thread::spawn(move || server.stop());
+    idle.play("S: 421 ~");
+    idle.expect_close();
+    data.write_all(b"Alice").expect("the server takes the data");
+    drop(data);
+    busy.play("S: 226 ~\nS: 421 ~");
+    busy.expect_close();
+    assert!(closed.join().expect("it ends").success());
+}
+
 /// Speaks as if from elsewhere, through a proxy that says so (PROXY protocol, version 1).
 fn from_afar(server: &Server, service: &str) -> Speaker {
     let mut speaker = server.speak(service);

@@ -44,6 +44,8 @@ pub enum Refusal {
     TooMany,
     /// The file system cannot do that.
     Unsupported,
+    /// A directory does not go into one of its own.
+    IntoItself,
     /// The two names lie in two spaces, and nothing is moved between those.
     OtherSpace,
     /// It would cost more than the operator allows.
@@ -71,6 +73,7 @@ impl Refusal {
             Refusal::Busy => (450, "In use. Try again later."),
             Refusal::TooMany => (450, "Too many transfers at once. Try again later."),
             Refusal::Unsupported => (504, "Not possible on this file system."),
+            Refusal::IntoItself => (553, "A directory cannot go into itself."),
             Refusal::OtherSpace => (504, "It is in another space: fetch it, and store it there."),
             Refusal::TooCostly => (556, "The file is too large for that."),
             Refusal::LocalError => (451, "Local error."),

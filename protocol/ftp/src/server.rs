@@ -44,7 +44,7 @@ use crate::telnet::{COMMAND_LINE_MAX_OCTETS, ControlLines, Look};
 use crate::words;
 use line::{Exposure, Secured, Session, Step};
 use queue::{Queue, Waiting};
-use stage::{Busy, Member, Stage};
+use stage::{Busy, Member, Stage, Stopped};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -69,8 +69,8 @@ pub struct Server {
     said: Vec<u8>,
     then: Option<Then>,
     exposure: Exposure,
-    /// The house closes as soon as nothing runs.
-    leaving: bool,
+    /// The house closes: when nothing runs any more, and what runs then is stopped.
+    leaving_by: Option<Instant>,
     /// The peer has said all it will; what waits is still obeyed.
     peer_closed: bool,
     now: Instant,
@@ -142,7 +142,7 @@ impl Server {
             said: Vec::new(),
             then: None,
             exposure: Exposure::Open,
-            leaving: false,
+            leaving_by: None,
             peer_closed: false,
             now,
             login_until,
@@ -180,10 +180,7 @@ impl Server {
     /// What is said while something runs.
     fn meanwhile(&mut self, busy: Busy, line: Waiting) -> Stage {
         match interruption(&line) {
-            Some(Verb::Abor) if !busy.aborting => {
-                self.ask(Ask::Abort);
-                return Stage::AwaitingStop(busy);
-            }
+            Some(Verb::Abor) if busy.stopped == Stopped::Not => return self.stop(busy, Stopped::ByClient),
             Some(Verb::Stat) => {
                 self.ask(Ask::Progress);
                 return Stage::AwaitingProgress(busy);
@@ -191,6 +188,11 @@ impl Server {
             _ => {}
         }
         if self.queue.push(line) { Stage::Busy(busy) } else { self.end(&words::TOO_MANY_WAITING) }
+    }
+
+    fn stop(&mut self, busy: Busy, stopped: Stopped) -> Stage {
+        self.ask(Ask::Abort);
+        Stage::AwaitingStop(Busy { stopped, ..busy })
     }
 
     fn obey_line(&mut self, mut stage: Stage, line: &Waiting) -> Stage {
@@ -321,7 +323,7 @@ impl Server {
             (Stage::AwaitingLogin { user }, Answer::Login(verdict)) => self.login_answered(user, verdict),
             (Stage::AwaitingLogout(after), _) => self.logged_out(after),
             (Stage::Awaiting { member, question }, answer) => self.member_answered(member, question, answer),
-            (Stage::AwaitingStop(busy), _) => Stage::Busy(Busy { aborting: true, ..busy }),
+            (Stage::AwaitingStop(busy), _) => Stage::Busy(busy),
             (Stage::AwaitingProgress(busy), answer) => self.progress(busy, answer),
             // The desk has answered something else than it was asked; the client must not wait for ever.
             (Stage::AwaitingHost { .. } | Stage::AwaitingLogin { .. }, _) => {
@@ -374,7 +376,10 @@ impl Server {
 
     /// When `tick` is due.
     fn until(&self) -> Instant {
-        match self.stage {
+        match &self.stage {
+            Stage::Busy(busy) if busy.stopped == Stopped::Not => {
+                self.leaving_by.map_or(self.idle_until, |by| by.min(self.idle_until))
+            }
             Stage::Member(_) | Stage::Busy(_) => self.idle_until,
             _ => self.idle_until.min(self.login_until),
         }
@@ -479,18 +484,26 @@ impl Session for Server {
 
     fn tick(&mut self, now: Instant) {
         self.now = now;
-        if self.is_busy() {
-            // RFC 1123 §4.1.3.2: while data move, nobody is idle. A pump that stands still ends by itself.
-            self.idle_until = now + self.settings.idle;
-        } else if now >= self.until() {
-            self.stage = self.end(&words::IDLE);
+        match std::mem::take(&mut self.stage) {
+            Stage::Busy(busy) => {
+                // RFC 1123 §4.1.3.2: while data move, nobody is idle. A pump that stands still ends by itself.
+                self.idle_until = now + self.settings.idle;
+                let is_late = self.leaving_by.is_some_and(|by| now >= by) && busy.stopped == Stopped::Not;
+                self.stage = if is_late { self.stop(busy, Stopped::ByHouse) } else { Stage::Busy(busy) };
+            }
+            stage => {
+                self.stage = stage;
+                if now >= self.until() {
+                    self.stage = self.end(&words::IDLE);
+                }
+            }
         }
     }
 
     fn leave(&mut self, now: Instant) {
         self.now = now;
         if self.is_busy() {
-            self.leaving = true;
+            self.leaving_by = Some(now + self.settings.leaving);
             self.queue.clear();
         } else {
             self.stage = self.end(&words::LEAVING);

@@ -34,6 +34,9 @@ pub struct Settings {
     pub idle: Duration,
     /// How long the login may take from the first greeting.
     pub login: Duration,
+    /// How long a transfer may go on when the house closes. Less than the driver waits for a conversation, or the client
+    /// would not hear what became of it.
+    pub leaving: Duration,
 }
 
 /// TLS, and who must use it.
@@ -65,6 +68,7 @@ impl Default for Settings {
             unknown_max: 10,
             idle: Duration::from_secs(300),
             login: Duration::from_secs(120),
+            leaving: Duration::from_secs(25),
         }
     }
 }

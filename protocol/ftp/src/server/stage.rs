@@ -38,7 +38,7 @@ pub enum Stage {
         member: Member,
         question: Question,
     },
-    /// ABOR was said; the pump is being stopped.
+    /// ABOR was said, or the house closes; the pump is being stopped.
     AwaitingStop(Busy),
     AwaitingProgress(Busy),
     /// 234 was said; the handshake is under way.
@@ -107,8 +107,17 @@ impl Span {
 pub struct Busy {
     pub member: Member,
     pub work: Work,
-    /// ABOR was said.
-    pub aborting: bool,
+    pub stopped: Stopped,
+}
+
+/// Whether what runs was told to stop, and by whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    Not,
+    /// By ABOR, which gets a reply of its own.
+    ByClient,
+    /// It closes, and this took too long.
+    ByHouse,
 }
 
 /// What runs.

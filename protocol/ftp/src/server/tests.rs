@@ -294,7 +294,9 @@ proptest! {
 fn what_waits_for_a_transfer_stays_bounded() {
     let mut play = Play::new(Tls::Absent, 1);
     play.server.stage = match std::mem::take(&mut play.server.stage) {
-        Stage::Member(member) => Stage::Busy(Busy { member, work: stage::Work::Combining, aborting: false }),
+        Stage::Member(member) => {
+            Stage::Busy(Busy { member, work: stage::Work::Combining, stopped: stage::Stopped::Not })
+        }
         _ => panic!("someone is in"),
     };
     let long = "x".repeat(1000);

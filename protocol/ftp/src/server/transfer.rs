@@ -13,7 +13,7 @@
 
 use super::Server;
 use super::ask::{Answer, Ask, Begun, Errand, ListForm, Listing, Place, Transfer};
-use super::stage::{Busy, DigestForm, Member, Question, Span, Stage, Work, stretch_of};
+use super::stage::{Busy, DigestForm, Member, Question, Span, Stage, Stopped, Work, stretch_of};
 use crate::command::{ListWish, Mode, Protection, Representation, Stretch};
 use crate::hash::{HashKind, hex};
 use crate::listing::Pattern;
@@ -163,7 +163,7 @@ impl Server {
             (Answer::Done, Work::Digesting { .. } | Work::Combining) => {}
             _ => return self.stay(Stage::Member(member), &words::CONFUSED),
         }
-        Stage::Busy(Busy { member, work, aborting: false })
+        Stage::Busy(Busy { member, work, stopped: Stopped::Not })
     }
 
     pub(super) fn progress(&mut self, busy: Busy, answer: Answer) -> Stage {
@@ -182,12 +182,12 @@ impl Server {
 
     /// It is over.
     pub(super) fn ended(&mut self, busy: Busy, outcome: Outcome) -> Stage {
-        let Busy { member, work, aborting } = busy;
+        let Busy { member, work, stopped } = busy;
         self.say(&work.ended(&outcome));
-        if aborting {
+        if stopped == Stopped::ByClient {
             self.say(&words::ABORTED);
         }
-        if self.leaving {
+        if self.leaving_by.is_some() {
             return self.end(&words::LEAVING);
         }
         Stage::Member(member)

@@ -428,6 +428,12 @@ impl net::Desk<Server> for Desk {
         News::Ended(outcome)
     }
 
+    /// Its port, its place among the sessions, and what still runs.
+    fn over(&mut self) {
+        self.log_out();
+        self.work = None;
+    }
+
     fn is_in_haste(&self) -> bool {
         self.haste.expects_more(Instant::now())
     }
@@ -513,7 +519,7 @@ fn refusal(error: Error) -> Refusal {
         // Who asks learns nothing of what is outside.
         Error::Outside | Error::TooManyLinks => Refusal::NotFound,
         Error::Reserved | Error::Path(_) => Refusal::NameNotAllowed,
-        Error::IntoItself => Refusal::Unsupported,
+        Error::IntoItself => Refusal::IntoItself,
         Error::AcrossMounts => Refusal::OtherSpace,
         Error::QuotaExceeded => Refusal::Quota,
         Error::DiskFull => Refusal::Full,

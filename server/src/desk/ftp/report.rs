@@ -217,7 +217,10 @@ impl Transfer {
     /// It has ended. What comes back is what the client hears: another outcome than that if hooks could not be told.
     pub(super) async fn ended(&self, outcome: Outcome, progress: &AtomicU64) -> Outcome {
         let (octets, secs) = (progress.load(Ordering::Relaxed), self.begun.elapsed().as_secs_f64());
-        let why = why(&outcome);
+        let why = match outcome {
+            Outcome::Aborted if self.reporter.house.spaces.is_leaving() => Some("the server closes".into()),
+            _ => why(&outcome),
+        };
         self.log(octets, secs, why.as_deref());
         let (path, from, done, broken, direction) = match &self.deed {
             Deed::Listing => return outcome,
@@ -327,6 +330,7 @@ fn words(refusal: Refusal) -> &'static str {
         Refusal::Busy => "another session is using it",
         Refusal::TooMany => "too many at once",
         Refusal::Unsupported => "the file system cannot do it",
+        Refusal::IntoItself => "it lies in the directory that was to go there",
         Refusal::OtherSpace => "the two names are in different spaces",
         Refusal::TooCostly => "it would cost too much",
         Refusal::LocalError => "the server failed",
