@@ -150,8 +150,9 @@ impl Spaces {
         }
     }
 
-    /// Lets the terms of all spaces hold at once that somebody has open. Blocks.
+    /// Lets the terms of all spaces hold at once that somebody has open, and what lies at their places now. Blocks.
     pub fn renew_shared(&self, settings: &FileSettings) {
+        self.let_go_of_moved();
         for space in &settings.spaces {
             if let Some(volume) = self.if_open(&self.place(space))
                 && let Err(error) = volume.change_terms(self.shared_terms(space))
@@ -164,6 +165,7 @@ impl Spaces {
     /// Removes from all directories what crashes have left and interrupted uploads that were kept long enough, and closes
     /// those that nobody uses. Blocks.
     pub fn sweep(&self, settings: &FileSettings, now: SystemTime) {
+        self.let_go_of_moved();
         for space in &settings.spaces {
             if self.is_leaving() {
                 return;
@@ -225,7 +227,7 @@ impl Spaces {
         Ok(None)
     }
 
-    /// What all directories hold, or the one of this account or space; counted anew if wished. Blocks.
+    /// What all directories hold, or the one of this account or space; counted anew if wished, and as they lie there now. Blocks.
     ///
     /// # Errors
     /// Says what could not be counted.
@@ -236,6 +238,9 @@ impl Spaces {
         only: Option<&str>,
         anew: bool,
     ) -> Result<Vec<Holding>, String> {
+        if anew {
+            self.let_go_of_moved();
+        }
         let wanted = |name: &str| only.is_none_or(|only| only.eq_ignore_ascii_case(name));
         let mut holdings = Vec::new();
         for space in settings.spaces.iter().filter(|space| wanted(&space.name)) {
@@ -370,6 +375,19 @@ impl Spaces {
 
     fn slot(&self, path: &Path) -> Slot {
         Arc::clone(lock(&self.slots).entry(path.to_path_buf()).or_default())
+    }
+
+    /// Forgets directories that are no longer where they were opened: a disk was mounted over one, a link leads elsewhere, a backup
+    /// was put in its place. Who comes from now on gets what is there; what is under way ends where it began.
+    fn let_go_of_moved(&self) {
+        let slots: Vec<_> = lock(&self.slots).iter().map(|(path, slot)| (path.clone(), Arc::clone(slot))).collect();
+        for (path, slot) in slots {
+            let is_moved = lock(&slot).as_ref().is_some_and(|volume| !volume.is_at(&path));
+            if is_moved {
+                warn!(place = %path.display(), "a directory is not where it was; what is there now takes its place");
+                lock(&self.slots).remove(&path);
+            }
+        }
     }
 
     /// Closes what nobody has: an open directory costs a handle, and there may be many accounts.

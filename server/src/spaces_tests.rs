@@ -56,6 +56,37 @@ fn store(space: &Space, at: &str, content: &str) -> Result<(), Error> {
 }
 
 #[test]
+fn what_is_put_in_a_directory_s_place_is_seen_when_the_server_is_told() {
+    let (data, disks) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    let place = disks.path().join("s");
+    std::fs::create_dir(&place).expect("made");
+    let settings = with(vec![SpaceSettings {
+        path: Some(place.clone()),
+        ..space("s", "/s", &[Whom::Accounts], Permissions::ALL)
+    }]);
+    let (spaces, alice) = (Spaces::new(data.path(), Syncs::Always), account(1, "alice@crepes.test"));
+    let sees = |at: &str| {
+        let space = spaces.of(&settings, Visitor::Account(&alice)).expect("opens").expect("a space");
+        space.stat(&path(at)).is_ok()
+    };
+    let in_use = spaces.of(&settings, Visitor::Account(&alice)).expect("opens").expect("a space");
+    store(&in_use, "/s/old", "menu").expect("stored");
+    std::fs::rename(&place, disks.path().join("elsewhere")).expect("moved");
+    spaces.renew_shared(&settings);
+    assert!(!sees("/s/old"), "nothing is there now");
+    std::fs::create_dir(&place).expect("made");
+    std::fs::write(place.join("new"), "menu").expect("written");
+    spaces.renew_shared(&settings);
+    assert!(sees("/s/new") && !sees("/s/old"));
+    // An account's own, as from a backup.
+    store(&in_use, "/mine", "menu").expect("stored");
+    let own = data.path().join("files/1");
+    std::fs::rename(&own, disks.path().join("own")).expect("moved");
+    spaces.sweep(&settings, SystemTime::now());
+    assert!(!sees("/mine"));
+}
+
+#[test]
 fn an_upload_that_broke_off_goes_with_its_day_whether_or_not_anybody_has_come_since() {
     let data = tempfile::tempdir().expect("a directory");
     let settings = with(vec![space("s", "/s", &[Whom::Accounts], Permissions::ALL)]);

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, OFlags, flock, fstat, stat};
 use rustix::io::Errno;
 
 use crate::confine::Confinement;
@@ -176,6 +176,15 @@ impl Volume {
     /// Where it is, all links resolved.
     pub fn place(&self) -> &Path {
         &self.place
+    }
+
+    /// Whether this path leads to it. Where that cannot be seen just now, nothing is known against it. Blocks.
+    pub fn is_at(&self, path: &Path) -> bool {
+        match (fstat(&self.root), stat(path)) {
+            (Ok(ours), Ok(there)) => (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino),
+            (_, Err(Errno::NOENT | Errno::NOTDIR)) => false,
+            _ => true,
+        }
     }
 
     /// Whether a sync failed, after which nothing is changed any more.
