@@ -79,7 +79,7 @@ fn guests(listen: IpAddr) -> Option<GuestSettings> {
 
 /// One directory for all accounts, and one for guests with a place to leave something in.
 fn spaces() -> Vec<SpaceSettings> {
-    let usual = FileSettings::default();
+    let (usual, terms) = (FileSettings::default(), files::Terms::default());
     let below = |name: &[u8]| JailedPath::root().join(name).unwrap_or_else(|_| JailedPath::root());
     let space = |name: &str, at, members, permissions| SpaceSettings {
         name: name.into(),
@@ -90,6 +90,8 @@ fn spaces() -> Vec<SpaceSettings> {
         rules: Vec::new(),
         quota: Quota::NONE,
         keep_interrupted: usual.keep_interrupted,
+        file_mode: terms.file_mode,
+        directory_mode: terms.directory_mode,
         first_files: &[],
     };
     let incoming = SpaceRule { at: below(b"incoming"), whom: Vec::new(), permissions: Permissions::DROP_BOX };

@@ -473,7 +473,9 @@ fn imap_settings(settings: &Settings, peer: SocketAddr) -> imap::server::Setting
 }
 
 fn ftp_settings(settings: &Settings, peer: SocketAddr) -> ftp::Settings {
+    let usual = ftp::Settings::default();
     ftp::Settings {
+        greeting: settings.ftp.greeting.clone().unwrap_or(usual.greeting),
         tls: match settings.ftp.require_tls {
             FtpTls::Always => ftp::server::Tls::Everybody,
             FtpTls::Login if !settings.login_in_clear.allows(peer.ip()) => ftp::server::Tls::Named,
@@ -484,7 +486,7 @@ fn ftp_settings(settings: &Settings, peer: SocketAddr) -> ftp::Settings {
         deflate: settings.ftp.compression,
         anonymous: settings.ftp.guests.is_some(),
         idle: settings.ftp.idle_limit,
-        ..ftp::Settings::default()
+        ..usual
     }
 }
 

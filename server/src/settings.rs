@@ -95,6 +95,8 @@ impl Default for DirectorySettings {
 /// What is particular to FTP.
 #[derive(Debug, Clone)]
 pub struct FtpSettings {
+    /// What clients hear first; LF parts lines. If `None`, what the dialogue says by itself.
+    pub greeting: Option<String>,
     /// Where clients may be told to come for their data; any free port if `None`.
     pub passive_ports: Option<net::PortRange>,
     /// What PASV shows to clients from public addresses, where the machine itself has another.
@@ -132,6 +134,7 @@ pub struct FtpSettings {
 impl Default for FtpSettings {
     fn default() -> Self {
         FtpSettings {
+            greeting: None,
             passive_ports: None,
             public_address: None,
             require_tls: FtpTls::Login,
@@ -200,6 +203,10 @@ pub struct SpaceSettings {
     pub quota: files::Quota,
     /// How long interrupted uploads are kept; zero: not at all.
     pub keep_interrupted: Duration,
+    /// Modes of new files, less the process's umask.
+    pub file_mode: u32,
+    /// Modes of new directories, less the process's umask.
+    pub directory_mode: u32,
     /// What lies there from the start, path and content: for `dev`.
     pub first_files: &'static [(&'static str, &'static str)],
 }

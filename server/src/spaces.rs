@@ -352,11 +352,12 @@ impl Spaces {
         Terms {
             quota: space.quota,
             keep_interrupted: space.keep_interrupted,
+            file_mode: space.file_mode,
+            directory_mode: space.directory_mode,
             // What rules are bound to stays in its place for those, too, whom the rule does not name.
             fixed: space.rules.iter().map(|rule| rule.at.clone()).filter(|at| !at.is_root()).collect(),
             make_missing: space.path.is_none(),
             syncs: self.syncs,
-            ..Terms::default()
         }
     }
 

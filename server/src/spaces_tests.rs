@@ -24,6 +24,8 @@ fn space(name: &str, at: &str, members: &[Whom], permissions: Permissions) -> Sp
         rules: Vec::new(),
         quota: Quota::NONE,
         keep_interrupted: Duration::from_secs(86_400),
+        file_mode: 0o640,
+        directory_mode: 0o750,
         first_files: &[],
     }
 }
@@ -53,6 +55,22 @@ fn store(space: &Space, at: &str, content: &str) -> Result<(), Error> {
     let mut upload = space.begin_upload(&path(at), Mode::Store)?;
     upload.write_all(content.as_bytes())?;
     upload.commit().map(drop)
+}
+
+#[test]
+fn what_is_made_in_a_space_has_the_modes_that_it_says() {
+    use std::os::unix::fs::PermissionsExt;
+    let data = tempfile::tempdir().expect("a directory");
+    let mut shared = space("s", "/s", &[Whom::Accounts], Permissions::ALL);
+    // Nobody's umask takes anything away of what is the owner's.
+    (shared.file_mode, shared.directory_mode) = (0o600, 0o700);
+    let settings = with(vec![shared]);
+    let (spaces, alice) = (Spaces::new(data.path(), Syncs::Always), account(1, "alice@crepes.test"));
+    let seen = spaces.of(&settings, Visitor::Account(&alice)).expect("opens").expect("a space");
+    store(&seen, "/s/menu", "crepes").expect("stored");
+    seen.make_directory(&path("/s/d")).expect("made");
+    let mode = |at: &str| data.path().join("spaces/s").join(at).metadata().expect("there").permissions().mode() & 0o777;
+    assert_eq!((mode("menu"), mode("d")), (0o600, 0o700));
 }
 
 #[test]

@@ -98,6 +98,12 @@ fn sessions_are_limited() {
 }
 
 #[test]
+fn the_operator_s_words_come_first() {
+    let server = serving("127.0.0.1", "[ftp]\ngreeting = '''\nFor staff only.\nAll is logged.'''\n");
+    server.speak("ftp").play("S: 220-For staff only.\nS: 220 All is logged.");
+}
+
+#[test]
 fn who_has_said_farewell_keeps_no_place_from_others() {
     let server = serving("127.0.0.1", "[ftp]\nsessions_per_account_max = 1\n");
     let mut first = bob(&server);

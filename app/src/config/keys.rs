@@ -270,6 +270,12 @@ pub const KEYS: &[Key] = &[
         "Accounts of submission servers: by IMAP they may use URLs that people have made for submission, `URLAUTH=submit+…` (RFC 4467).",
     ),
     key(
+        "ftp.greeting",
+        Kind::Text,
+        Fallback::Unset,
+        "What clients hear first, behind 220, as a notice of who may come in; several lines in `\"\"\"`. Names and versions of programs help attackers more than anybody else. Unset: `FTP server ready.`",
+    ),
+    key(
         "ftp.passive_ports",
         Kind::Text,
         Fallback::Text("50000-50999"),
@@ -573,6 +579,13 @@ pub const SPACE_KEYS: &[Key] = &[
         Fallback::Count(SECS_PER_DAY),
         "How long an upload that broke off is kept for its account to go on with; it counts in the quota. 0: not at all.",
     ),
+    key(
+        "file_mode",
+        Kind::Text,
+        Fallback::Text("0640"),
+        "Modes of new files, in octal digits, less what the server's umask takes away: `0644` lets other programs read them. A file that replaces another takes over its modes.",
+    ),
+    key("directory_mode", Kind::Text, Fallback::Text("0750"), "Modes of new directories, the same way."),
 ];
 
 /// The keys of each `[[space.rule]]` behind a `[[space]]`: what holds in one of its directories and all below.

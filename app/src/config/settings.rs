@@ -19,6 +19,9 @@ use std::time::Duration;
 /// The longest pause between two attempts to tell a hook.
 const HOOK_PAUSE_LONGEST_SECS: i64 = 3_600;
 
+/// A greeting is heard by everybody who knocks: some screens of words.
+const GREETING_MAX_OCTETS: usize = 4_096;
+
 /// Builds the settings.
 ///
 /// # Errors
@@ -190,6 +193,7 @@ impl Builder {
 
     fn ftp(&mut self, values: &Values) -> FtpSettings {
         FtpSettings {
+            greeting: self.greeting(values),
             passive_ports: self.passive_ports(values),
             public_address: self.public_address(values),
             require_tls: match values.text_of("ftp.require_tls").as_str() {
@@ -214,6 +218,16 @@ impl Builder {
             rate_per_account: NonZeroU64::new(values.count("ftp.rate_per_account_bytes")),
             guests: None,
         }
+    }
+
+    fn greeting(&mut self, values: &Values) -> Option<String> {
+        let text = values.text("ftp.greeting")?.trim_end().to_string();
+        let is_fit =
+            !text.is_empty() && text.len() <= GREETING_MAX_OCTETS && !text.chars().any(|c| c.is_control() && c != '\n');
+        if !is_fit {
+            self.complain(format!("ftp.greeting wants words and line ends, at most {GREETING_MAX_OCTETS} octets"));
+        }
+        Some(text)
     }
 
     fn passive_ports(&mut self, values: &Values) -> Option<net::PortRange> {
@@ -409,6 +423,16 @@ mod tests {
         let config = Config::read(text, Path::new("/")).unwrap();
         let settings = build(&config, Path::new("/packetboat.toml"));
         (config, settings)
+    }
+
+    #[test]
+    fn a_greeting_is_words() {
+        let greeting = |text: &str| built(&format!("host_name = 'a.test'\n[ftp]\ngreeting = {text}")).1;
+        let heard = greeting("\"\"\"\nFor staff only.\nAll is logged.\n\"\"\"").unwrap().ftp.greeting;
+        assert_eq!(heard.as_deref(), Some("For staff only.\nAll is logged."));
+        for wrong in ["''", "\"a\\tb\"", "\"a\\rb\"", &format!("'{}'", "x".repeat(5_000))] {
+            assert!(greeting(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

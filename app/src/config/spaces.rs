@@ -81,10 +81,14 @@ impl Builder<'_> {
         }
         let permissions = self.permissions(values, &of);
         let rules: Vec<Option<SpaceRule>> = rules.iter().map(|rule| self.rule(rule, &of)).collect();
+        let (file_mode, directory_mode) =
+            (self.mode(values, &of, "file_mode", 0o600), self.mode(values, &of, "directory_mode", 0o700));
         let most = |key| Some(values.count(key)).filter(|most| *most > 0);
         Some(SpaceSettings {
             quota: Quota { bytes_max: most("quota_bytes"), files_max: most("quota_files") },
             keep_interrupted: Duration::from_secs(values.count("keep_interrupted_secs")),
+            file_mode: file_mode?,
+            directory_mode: directory_mode?,
             name: name?,
             path,
             at: at?,
@@ -157,6 +161,19 @@ impl Builder<'_> {
                 self.complain(values, "permissions", message);
             })
             .ok()
+    }
+
+    /// The server must be able to use what it has made, so its owner has these at least.
+    fn mode(&mut self, values: &Values, space: &str, key: &'static str, owner: u32) -> Option<u32> {
+        let text = values.text_of(key);
+        let digits = matches!(text.len(), 3 | 4) && text.bytes().all(|digit| digit.is_ascii_digit());
+        let mode = u32::from_str_radix(&text, 8).ok().filter(|mode| digits && *mode <= 0o777 && mode & owner == owner);
+        if mode.is_none() {
+            let message =
+                format!("space {space}: {key}: {text} is no mode from {owner:04o} to 0777, as 0{:o}", owner | 0o44);
+            self.complain(values, key, message);
+        }
+        mode
     }
 
     fn rule(&mut self, values: &Values, space: &str) -> Option<SpaceRule> {
@@ -315,6 +332,24 @@ mod tests {
         let mut complaints = Vec::new();
         let (files, _) = build(&config, Path::new("/var/lib/packetboat"), &mut complaints);
         (files, complaints.iter().map(Complaint::to_string).collect())
+    }
+
+    #[test]
+    fn modes_are_octal_and_leave_the_server_what_it_needs() {
+        let with = |keys: &str| built(&format!("[[space]]\nname = 'a'\nat = '/a'\nfor = ['all']\n{keys}"));
+        let (files, complaints) = with("file_mode = '0664'\ndirectory_mode = '775'\n");
+        assert_eq!(complaints, Vec::<String>::new());
+        assert_eq!((files.spaces[0].file_mode, files.spaces[0].directory_mode), (0o664, 0o775));
+        for wrong in ["0400", "66", "0668", "4755", "+640", "rw-r--r--"] {
+            let (_, complaints) = with(&format!("file_mode = '{wrong}'\n"));
+            assert!(
+                complaints[0].contains(&format!("file_mode: {wrong} is no mode from 0600 to 0777")),
+                "{complaints:?}"
+            );
+        }
+        assert!(!with("directory_mode = '0644'\n").1.is_empty());
+        let (files, _) = with("");
+        assert_eq!((files.spaces[0].file_mode, files.spaces[0].directory_mode), (0o640, 0o750));
     }
 
     #[test]
