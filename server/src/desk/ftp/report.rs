@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+use store::CommitError;
 use tracing::{debug, error, info};
 
 /// Why something is not done: what the client hears, and what the log says.
@@ -105,7 +106,7 @@ impl Reporter {
         self.house.hooks.tell(&settings, &happening).await.map_err(|error| {
             let (session, account, event) = (self.caller.session, &*self.member.account, kind.name());
             error!(%session, account, event, %error, "it happened, but could not be kept for the hooks that want it");
-            Refusal::LocalError
+            unkept(&error)
         })
     }
 
@@ -334,5 +335,26 @@ fn words(refusal: Refusal) -> &'static str {
         Refusal::OtherSpace => "the two names are in different spaces",
         Refusal::TooCostly => "it would cost too much",
         Refusal::LocalError => "the server failed",
+    }
+}
+
+/// What the client hears where the store cannot keep what hooks are to be told.
+fn unkept(error: &CommitError) -> Refusal {
+    match error {
+        CommitError::Full => Refusal::Full,
+        CommitError::Busy => Refusal::Busy,
+        _ => Refusal::LocalError,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_without_room_is_a_full_disk_for_clients_too() {
+        assert_eq!(unkept(&CommitError::Full).reply().code(), 452);
+        assert_eq!(unkept(&CommitError::Busy).reply().code(), 450);
+        assert_eq!(unkept(&CommitError::Closed).reply().code(), 451);
     }
 }
