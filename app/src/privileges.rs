@@ -1,12 +1,13 @@
 //! Giving up root once the ports are open.
 
 use crate::failure::Failure;
-use nix::unistd::{User, chown, geteuid, initgroups, setgid, setuid};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{User, chown, fchownat, geteuid, initgroups, setgid, setuid};
 use std::ffi::CString;
 use std::path::Path;
 use tracing::warn;
 
-/// Becomes `user` if one is configured, and makes the data directory his. Threads started before change with us.
+/// Becomes `user` if one is configured, and makes the data directory his, with what was made in it to open the ports. Threads started before change with us.
 ///
 /// # Errors
 /// When there is no such user, or when we are not root and asked to become another.
@@ -26,6 +27,9 @@ pub fn drop_to(user: Option<&str>, data_dir: &Path) -> Result<(), Failure> {
     let become_user = || -> Result<(), Box<dyn std::error::Error>> {
         store::privacy::make_dir(data_dir)?;
         chown(data_dir, Some(user.uid), Some(user.gid))?;
+        for made in server::MADE_BEFORE.map(|name| data_dir.join(name)).iter().filter(|made| made.exists()) {
+            fchownat(AT_FDCWD, made, Some(user.uid), Some(user.gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+        }
         initgroups(&CString::new(name)?, user.gid)?;
         setgid(user.gid)?;
         Ok(setuid(user.uid)?)

@@ -32,5 +32,5 @@ mod throttles;
 pub mod transfer_log;
 mod url_keys;
 
-pub use serve::{Listening, Ports, Running, StartError, open_ports};
+pub use serve::{Listening, MADE_BEFORE, Ports, Running, StartError, open_ports};
 pub use settings::{Purpose, Settings};

@@ -40,6 +40,8 @@ const SWEEP_ROUNDS: u64 = 6;
 /// The certificate that [`self_signed`] makes, beside its key.
 const SELF_SIGNED: &str = "self-signed.pem";
 const SELF_SIGNED_KEY: &str = "self-signed.key";
+/// What [`open_ports`] may have made in the data directory, to be read again on SIGHUP by whom we are then.
+pub const MADE_BEFORE: [&str; 2] = [SELF_SIGNED, SELF_SIGNED_KEY];
 
 /// Why the server could not start.
 #[derive(Debug, thiserror::Error)]
