@@ -145,7 +145,7 @@ impl Default for FtpSettings {
             sessions_max: 10_000,
             sessions_per_account_max: 50,
             idle_limit: Duration::from_secs(300),
-            stall_limit: Duration::from_secs(120),
+            stall_limit: Duration::from_secs(300),
             transfer_log: None,
             syncs: FtpSyncs::Always,
             rate_per_session: None,

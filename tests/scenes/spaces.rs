@@ -213,7 +213,8 @@ fn a_closed_account_is_out_with_its_next_command_and_its_files_stay() {
     let server = dev();
     let mut bob_is_in = bob(&server);
     done(&server, &["account", "disable", "bob@hamburger.test"]);
-    bob_is_in.play("C: SIZE readme.txt\nS: 550 ~\nC: MKD new\nS: 550 ~");
+    bob_is_in.play("C: NOOP\nS: 200 ~\nC: SIZE readme.txt\nS: 421 ~");
+    bob_is_in.expect_close();
     server.speak("ftp").play("S: 220 ~\nC: USER bob@hamburger.test\nS: 331 ~\nC: PASS hungry\nS: 530 ~");
     done(&server, &["account", "enable", "bob@hamburger.test"]);
     bob(&server).play("C: SIZE readme.txt\nS: 213 60");

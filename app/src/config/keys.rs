@@ -338,8 +338,8 @@ pub const KEYS: &[Key] = &[
     key(
         "ftp.stall_limit_secs",
         Kind::Count { min: 10, max: 3_600 },
-        Fallback::Count(120),
-        "How long nothing may move in a transfer before it is given up.",
+        Fallback::Count(300),
+        "How long nothing may move in a transfer before it is given up. What fills the system's buffers moves in large steps: a client that reads 10 kB a second from 4 MB of them needs some minutes for one.",
     ),
     key(
         "ftp.transfer_log",

@@ -9,6 +9,7 @@
 //! Not here: refusals that need no house (words).
 
 use crate::reply::Reply;
+use crate::words;
 use std::time::Duration;
 
 /// Why the house does not do what it was asked.
@@ -48,6 +49,8 @@ pub enum Refusal {
     IntoItself,
     /// The two names lie in two spaces, and nothing is moved between those.
     OtherSpace,
+    /// The user may not be here any more: the session ends.
+    Dismissed,
     /// It would cost more than the operator allows.
     TooCostly,
     /// The world has failed: the log knows how.
@@ -75,6 +78,7 @@ impl Refusal {
             Refusal::Unsupported => (504, "Not possible on this file system."),
             Refusal::IntoItself => (553, "A directory cannot go into itself."),
             Refusal::OtherSpace => (504, "It is in another space: fetch it, and store it there."),
+            Refusal::Dismissed => return words::DISMISSED.clone(),
             Refusal::TooCostly => (556, "The file is too large for that."),
             Refusal::LocalError => (451, "Local error."),
         };

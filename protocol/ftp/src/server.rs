@@ -38,6 +38,7 @@ pub use settings::{Ends, Settings, Tls};
 
 use crate::command::{self, Command, Facts, Mistake, Protection};
 use crate::hash::HashKind;
+use crate::refusal::Refusal;
 use crate::reply::Reply;
 use crate::table::{InClear, Meanwhile, Row, Verb, Who, Word, look_up};
 use crate::telnet::{COMMAND_LINE_MAX_OCTETS, ControlLines, Look};
@@ -69,13 +70,13 @@ pub struct Server {
     said: Vec<u8>,
     then: Option<Then>,
     exposure: Exposure,
-    /// The house closes: when nothing runs any more, and what runs then is stopped.
-    leaving_by: Option<Instant>,
+    /// The house closes as soon as nothing runs.
+    leaving: bool,
     /// The peer has said all it will; what waits is still obeyed.
     peer_closed: bool,
     now: Instant,
-    /// When the login must be done.
-    login_until: Instant,
+    /// When the login must be done; when the house closes, what runs.
+    done_by: Instant,
     /// When something must be said.
     idle_until: Instant,
 }
@@ -130,7 +131,7 @@ enum Then {
 impl Server {
     /// A conversation that has not begun.
     pub fn new(settings: Arc<Settings>, ends: Ends, now: Instant) -> Self {
-        let (login_until, idle_until) = (now + settings.login, now + settings.idle);
+        let (done_by, idle_until) = (now + settings.login, now + settings.idle);
         Server {
             settings,
             ends,
@@ -142,10 +143,10 @@ impl Server {
             said: Vec::new(),
             then: None,
             exposure: Exposure::Open,
-            leaving_by: None,
+            leaving: false,
             peer_closed: false,
             now,
-            login_until,
+            done_by,
             idle_until,
         }
     }
@@ -322,6 +323,7 @@ impl Server {
             (Stage::AwaitingHost { name }, Answer::Host(verdict)) => self.host_answered(name, verdict),
             (Stage::AwaitingLogin { user }, Answer::Login(verdict)) => self.login_answered(user, verdict),
             (Stage::AwaitingLogout(after), _) => self.logged_out(after),
+            (Stage::Awaiting { .. }, Answer::Refused(Refusal::Dismissed)) => self.end(&words::DISMISSED),
             (Stage::Awaiting { member, question }, answer) => self.member_answered(member, question, answer),
             (Stage::AwaitingStop(busy), _) => Stage::Busy(busy),
             (Stage::AwaitingProgress(busy), answer) => self.progress(busy, answer),
@@ -377,11 +379,9 @@ impl Server {
     /// When `tick` is due.
     fn until(&self) -> Instant {
         match &self.stage {
-            Stage::Busy(busy) if busy.stopped == Stopped::Not => {
-                self.leaving_by.map_or(self.idle_until, |by| by.min(self.idle_until))
-            }
+            Stage::Busy(busy) if self.leaving && busy.stopped == Stopped::Not => self.idle_until.min(self.done_by),
             Stage::Member(_) | Stage::Busy(_) => self.idle_until,
-            _ => self.idle_until.min(self.login_until),
+            _ => self.idle_until.min(self.done_by),
         }
     }
 }
@@ -488,7 +488,7 @@ impl Session for Server {
             Stage::Busy(busy) => {
                 // RFC 1123 §4.1.3.2: while data move, nobody is idle. A pump that stands still ends by itself.
                 self.idle_until = now + self.settings.idle;
-                let is_late = self.leaving_by.is_some_and(|by| now >= by) && busy.stopped == Stopped::Not;
+                let is_late = self.leaving && now >= self.done_by && busy.stopped == Stopped::Not;
                 self.stage = if is_late { self.stop(busy, Stopped::ByHouse) } else { Stage::Busy(busy) };
             }
             stage => {
@@ -503,7 +503,8 @@ impl Session for Server {
     fn leave(&mut self, now: Instant) {
         self.now = now;
         if self.is_busy() {
-            self.leaving_by = Some(now + self.settings.leaving);
+            self.leaving = true;
+            self.done_by = now + self.settings.leaving;
             self.queue.clear();
         } else {
             self.stage = self.end(&words::LEAVING);

@@ -42,6 +42,7 @@ words! {
     // The session.
     FAREWELL = say(221, "Goodbye.");
     IDLE = say(421, "Nothing was said for too long. Goodbye.");
+    DISMISSED = say(421, "This account is closed. Goodbye.");
     LEAVING = say(421, "The server is closing. Goodbye.");
     TOO_MANY_WAITING = say(421, "Too many commands are waiting behind the transfer. Goodbye.");
     NOTHING_DONE = say(200, "Nothing done.");

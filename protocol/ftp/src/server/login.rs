@@ -117,7 +117,7 @@ impl Server {
     /// As right after the greeting; but failures are not forgotten, or REIN would be a way to guess on.
     fn begin_anew(&mut self) -> Stage {
         self.link = Link { failures: self.link.failures, unknown: self.link.unknown, ..Link::default() };
-        self.login_until = self.now + self.settings.login;
+        self.done_by = self.now + self.settings.login;
         self.stay(Stage::Stranger, &words::REINITIALIZED)
     }
 
@@ -127,7 +127,7 @@ impl Server {
     }
 
     pub(super) fn logged_out(&mut self, after: AfterLogout) -> Stage {
-        self.login_until = self.now + self.settings.login;
+        self.done_by = self.now + self.settings.login;
         match after {
             AfterLogout::User(name) => self.name(name),
             AfterLogout::Rein => self.begin_anew(),

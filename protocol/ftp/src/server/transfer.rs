@@ -187,7 +187,7 @@ impl Server {
         if stopped == Stopped::ByClient {
             self.say(&words::ABORTED);
         }
-        if self.leaving_by.is_some() {
+        if self.leaving {
             return self.end(&words::LEAVING);
         }
         Stage::Member(member)

@@ -307,6 +307,7 @@ fn refusal(name: &str) -> Option<Refusal> {
         "busy" => Refusal::Busy,
         "too-many" => Refusal::TooMany,
         "unsupported" => Refusal::Unsupported,
+        "dismissed" => Refusal::Dismissed,
         "into-itself" => Refusal::IntoItself,
         "other-space" => Refusal::OtherSpace,
         "too-costly" => Refusal::TooCostly,

@@ -134,14 +134,14 @@ impl Member {
         }
     }
 
-    /// The same member as it is now, if anything has changed; `None` if they may no longer be in.
-    pub(super) async fn renewed(self: &Arc<Self>, house: &Arc<House>, caller: &Caller) -> Option<Arc<Self>> {
+    /// The same member as it is now, if anything has changed.
+    pub(super) async fn renewed(self: &Arc<Self>, house: &Arc<House>, caller: &Caller) -> Result<Arc<Self>, NoSpace> {
         let (directory, settings) = (house.directory(), house.settings());
         if Arc::ptr_eq(&self.as_of.0, &directory) && Arc::ptr_eq(&self.as_of.1, &settings) {
-            return Some(Arc::clone(self));
+            return Ok(Arc::clone(self));
         }
-        let member = Member::put_together(house, caller, Arc::clone(&self.visit)).await.ok()?;
-        Some(Arc::new(member))
+        let member = Member::put_together(house, caller, Arc::clone(&self.visit)).await?;
+        Ok(Arc::new(member))
     }
 
     async fn put_together(house: &Arc<House>, caller: &Caller, visit: Arc<Visit>) -> Result<Self, NoSpace> {
@@ -201,7 +201,7 @@ impl Visitor<'_> {
 }
 
 /// Why there is no space.
-enum NoSpace {
+pub(super) enum NoSpace {
     /// There is nothing for them.
     Nothing,
     /// There may be.

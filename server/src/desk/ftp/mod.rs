@@ -35,14 +35,14 @@ use ftp::server::ask::{Denied, HostRefusal, Login, Transfer, Welcome};
 use ftp::server::{Answer, Ask, News, Server};
 use ftp::{Change, Moment, Outcome, Refusal};
 use haste::Haste;
-use member::Member;
+use member::{Member, NoSpace};
 use net::{DataPort, ServerTls};
 use report::{No, Reporter};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
-use tracing::warn;
+use tracing::{info, warn};
 use work::Work;
 
 pub use shown::OwnName;
@@ -329,7 +329,15 @@ impl Desk {
 
     async fn answer_member(&mut self, ask: Ask) -> Answer {
         if let Some(member) = &self.member {
-            self.member = member.renewed(&self.house, &self.caller).await;
+            match member.renewed(&self.house, &self.caller).await {
+                Ok(member) => self.member = Some(member),
+                Err(NoSpace::Nothing) => {
+                    let Caller { session, .. } = self.caller;
+                    info!(%session, account = member.account, "sent away: there is nothing here for it any more");
+                    return Answer::Refused(Refusal::Dismissed);
+                }
+                Err(NoSpace::Failed) => return Answer::Refused(Refusal::LocalError),
+            }
         }
         match ask {
             Ask::Begin(transfer) => self.begin(transfer).await,

@@ -333,6 +333,7 @@ fn words(refusal: Refusal) -> &'static str {
         Refusal::Unsupported => "the file system cannot do it",
         Refusal::IntoItself => "it lies in the directory that was to go there",
         Refusal::OtherSpace => "the two names are in different spaces",
+        Refusal::Dismissed => "the account is closed",
         Refusal::TooCostly => "it would cost too much",
         Refusal::LocalError => "the server failed",
     }
