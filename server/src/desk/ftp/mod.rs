@@ -145,7 +145,8 @@ impl Desk {
                 Answer::Listening(SocketAddr::new(shown, number))
             }
             Err(error) => {
-                warn!(session = %self.caller.session, %error, "no port for a data connection");
+                let ports = self.settings.ftp.passive_ports.map(|range| range.to_string());
+                warn!(session = %self.caller.session, ports, %error, "no port for a data connection; see ftp.passive_ports");
                 Answer::Refused(Refusal::LocalError)
             }
         }
