@@ -1,8 +1,9 @@
 //! FTP as an administrator may have it: what is off until it is configured, and the limits.
 
 use super::BINARY;
-use super::ftp::{by_pasv, connect};
+use super::ftp::{by_pasv, connect, on_disk};
 use harness::{Server, Speaker};
+use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
 
@@ -101,6 +102,27 @@ fn sessions_are_limited() {
 fn the_operator_s_words_come_first() {
     let server = serving("127.0.0.1", "[ftp]\ngreeting = '''\nFor staff only.\nAll is logged.'''\n");
     server.speak("ftp").play("S: 220-For staff only.\nS: 220 All is logged.");
+}
+
+#[test]
+fn a_limit_of_speed_holds_and_abor_is_heard_meanwhile() {
+    /// So many octets may move in a second; the sockets alone take a thousand times as many at once.
+    const RATE: usize = 2_000;
+    let server = serving("127.0.0.1", &format!("[ftp]\nrate_per_session_bytes = {RATE}\n"));
+    let mut control = bob(&server);
+    assert!(put_at(&mut control, "STOR film", b"film").starts_with("226"));
+    let film = File::options().write(true).open(on_disk(&server, "film").expect("it is there")).expect("it opens");
+    film.set_len(50_000_000).expect("room for a hole");
+    let _data = connect(by_pasv(&mut control));
+    control.play("C: RETR film\nS: 125 ~");
+    let first = harness::eventually("some of it has gone", || {
+        control.say("STAT");
+        let told = control.expect("213 Sending file /film (~ bytes)");
+        let octets = told.split(['(', ' ']).filter_map(|word| word.parse::<usize>().ok()).next_back();
+        octets.filter(|octets| *octets > 0)
+    });
+    assert!(first < 50 * RATE, "{first}");
+    control.play("C: ABOR\nS: 426 ~\nS: 226 ~");
 }
 
 #[test]
