@@ -7,7 +7,8 @@ use std::ffi::CString;
 use std::path::Path;
 use tracing::warn;
 
-/// Becomes `user` if one is configured, and makes the data directory his, with what was made in it to open the ports. Threads started before change with us.
+/// Becomes `user` if one is configured, and makes the data directory his, with what was made in it to open the ports. Threads
+/// started before change with us.
 ///
 /// # Errors
 /// When there is no such user, or when we are not root and asked to become another.
