@@ -42,7 +42,7 @@ pub async fn connect(address: SocketAddr, limit: Duration, source: Option<IpAddr
 }
 
 /// From which of its addresses the system would go there. To ask it by UDP sends nothing.
-fn usual_source(address: SocketAddr) -> Option<IpAddr> {
+pub fn usual_source(address: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let probe = UdpSocket::bind((any, 0)).ok()?;
     probe.connect(address).ok()?;

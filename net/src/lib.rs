@@ -35,7 +35,7 @@ pub mod http;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use connect::connect;
+pub use connect::{connect, usual_source};
 pub use data::{Arrival, Broken, Bucket, DataLine, DataPort, Fault, PortRange, Taken, Throttle};
 pub use dns::{Dns, DnsError, Mx, Resolver, Table};
 pub use drive::{Attachment, Begin, Desk, Ended, Pace, Security, Setup, Why, converse};

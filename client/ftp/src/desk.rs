@@ -42,6 +42,8 @@ pub struct Clerk {
     site: Arc<Site>,
     tls: ClientTls,
     local: IpAddr,
+    /// The same, if the system would not go there from it by itself.
+    source: Option<IpAddr>,
     peer: IpAddr,
     jobs: mpsc::Receiver<Job>,
     /// Whoever waits for the present order, or for the login.
@@ -73,11 +75,14 @@ impl Clerk {
         jobs: mpsc::Receiver<Job>,
         login: oneshot::Sender<Answered>,
     ) -> io::Result<Self> {
+        let (local, peer) = (stream.local_addr()?.ip(), stream.peer_addr()?);
         Ok(Clerk {
             site,
             tls,
-            local: stream.local_addr()?.ip(),
-            peer: stream.peer_addr()?.ip(),
+            local,
+            // Found out once: it would be a fifth of what the system is asked for each small file.
+            source: (net::usual_source(peer) != Some(local)).then_some(local),
+            peer: peer.ip(),
             jobs,
             pending: Some(login),
             private: false,
@@ -106,7 +111,11 @@ impl Clerk {
             // Who has gone away does not want to know.
             let _ = pending.send(Answered { outcome, fault });
         }
-        let Some(job) = self.jobs.recv().await else { return Answer::Order(Order::Quit) };
+        let Some(job) = self.jobs.recv().await else {
+            // pyftpdlib does not leave before a data connection that nobody needs has ended.
+            self.early = None;
+            return Answer::Order(Order::Quit);
+        };
         self.pending = Some(job.answer);
         self.pump = job.pump;
         self.private = job.private;
@@ -133,13 +142,14 @@ impl Clerk {
     }
 
     fn reach(&self, port: u16, told: Option<IpAddr>) -> impl Future<Output = io::Result<TcpStream>> + Send + use<> {
-        let (site, local, peer) = (self.site.clone(), self.local, self.peer);
+        let (site, local, source, peer) = (self.site.clone(), self.local, self.source, self.peer);
         async move {
             if let Some(proxy) = &site.proxy {
                 return proxy.connect(&site.host, port, site.connect_limit).await;
             }
             let host = told.filter(|_| site.trust_pasv_address).unwrap_or(peer);
-            net::connect(SocketAddr::new(host, port), site.connect_limit, Some(local)).await
+            let source = if host == peer { source } else { Some(local) };
+            net::connect(SocketAddr::new(host, port), site.connect_limit, source).await
         }
     }
 

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::part::part_name;
 use crate::pump::{Counter, from_file, into_hands};
 use ftp::client::{Start, Words};
+use ftp::dialect::Kind;
 use ftp::{Command, Moment, Reply, WirePath};
 use std::fs::File;
 use std::io;
@@ -107,29 +108,32 @@ impl Connection {
         let upload = Upload { file: &file, stretch: 0..octets, part: &part, step: &step };
         let begun = if wishes.resume { self.begun(&upload).await? } else { 0 };
         let sum = wishes.verify || begun > 0;
-        let heard = self.send_rest(&upload, begun, part != whole && !sum, wishes).await?;
+        let (begun, heard) = self.send_rest(&upload, begun, part != whole && !sum, wishes).await?;
         let verified = sum && self.compare(&upload).await?;
         let dated = self.finish(&part, &whole, Renaming::of(&heard), time.filter(|_| wishes.keep_time), &step).await?;
         Ok(Sent { octets, resumed_at: begun, verified, dated })
     }
 
-    /// Sends what is not there yet, and sees to it that all has arrived; begins to rename it if that is wished. The replies to
-    /// what was said behind it are given back.
+    /// Sends what is not there yet, and sees to it that all has arrived; begins to rename it if that is wished. Gives back how much
+    /// was gone on behind, and the replies to what was said behind it.
     pub(crate) async fn send_rest(
         &mut self,
         upload: &Upload<'_>,
         begun: u64,
         renames: bool,
         wishes: &Send,
-    ) -> Result<Vec<Reply>, Error> {
+    ) -> Result<(u64, Vec<Reply>), Error> {
         let octets = upload.octets();
         let behind = self.behind(upload.part, renames);
-        let heard = match begun < octets || octets == 0 {
-            true => self.send_from(upload, begun, behind, wishes).await?,
-            false => self.say(behind).await?,
+        let (begun, heard) = match self.send_from(upload, begun, behind.clone(), wishes).await {
+            // ProFTPD takes REST, and refuses STOR behind it unless its owner lets uploads be gone on with (AllowStoreRestart).
+            Err(Error::Refused { .. }) if begun > 0 && self.measure(upload.part).await?.0 == Some(begun) => {
+                (0, self.send_from(upload, 0, behind, wishes).await?)
+            }
+            heard => (begun, heard?),
         };
         has_arrived(heard.first(), octets, upload.step)?;
-        Ok(heard)
+        Ok((begun, heard))
     }
 
     async fn send_from(
@@ -140,6 +144,9 @@ impl Connection {
         wishes: &Send,
     ) -> Result<Vec<Reply>, Error> {
         let Upload { file, stretch, part, step } = upload;
+        if begun == upload.octets() && begun > 0 {
+            return self.say(behind).await;
+        }
         let counter = Counter::heard_by(wishes.heard.clone());
         let pump = from_file(Arc::clone(file), stretch.start + begun, stretch.end, counter);
         let start = if begun == 0 { Start::Beginning } else { Start::At(begun) };
@@ -249,7 +256,13 @@ impl Connection {
         if again[2].is_positive() {
             return Ok(again.get(3).is_some_and(Reply::is_positive));
         }
-        Err(Error::Refused { step: format!("{step}: rename"), reply: again.swap_remove(2) })
+        let reply = again.swap_remove(2);
+        if matches!(self.stat(whole.as_bytes()).await, Ok(about) if about.kind == Kind::Directory) {
+            // It can never be renamed to that.
+            let _ = self.say(vec![Command::Dele(part.clone()).into()]).await?;
+            return Err(Error::Differs { step: step.into(), why: "there is a directory of that name".into() });
+        }
+        Err(Error::Refused { step: format!("{step}: rename {}, which is all of it", shown(part.as_bytes())), reply })
     }
 }
 

@@ -145,7 +145,7 @@ impl Connection {
         let Shipment { file, step, .. } = shipment;
         let upload = Upload { file, stretch: piece.stretch.clone(), part: &piece.name, step };
         let begun = if wishes.resume { self.begun(&upload).await? } else { 0 };
-        self.send_rest(&upload, begun, false, wishes).await?;
+        let (begun, _) = self.send_rest(&upload, begun, false, wishes).await?;
         shipment.resumed_at.fetch_add(begun, Ordering::SeqCst);
         Ok(())
     }

@@ -45,7 +45,7 @@ pub struct Site {
     pub private_data: bool,
     /// Whose certificates are believed.
     pub tls: ClientTls,
-    /// Whether the server dials for data, instead of us.
+    /// Whether the server dials for data, if it can, instead of us.
     pub active: bool,
     /// Whether the address that PASV tells is dialled, and not that of the server.
     pub trust_pasv_address: bool,
@@ -214,11 +214,13 @@ impl Site {
 
     /// A server cannot dial us behind a proxy. What has worked before comes first.
     fn ways(&self, family: Family) -> Vec<Way> {
-        let mut ways = match (&self.proxy, self.active) {
-            (Some(_), _) => vec![Way::ExtendedPassive, Way::Passive],
-            (None, true) => Way::active(family),
-            (None, false) => Way::all(family),
+        let mut ways = match &self.proxy {
+            Some(_) => vec![Way::ExtendedPassive, Way::Passive],
+            None => Way::all(family),
         };
+        if self.active {
+            ways.sort_by_key(|way| !Way::active(family).contains(way));
+        }
         if let Some(proven) = self.experience.learnt().way {
             ways.sort_by_key(|way| *way != proven);
         }

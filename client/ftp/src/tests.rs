@@ -55,6 +55,10 @@ struct Habits {
     vague: bool,
     /// Loses what is said while a file comes.
     deaf: bool,
+    /// Takes REST, and refuses STOR behind it.
+    no_restart: bool,
+    /// Does not leave before a data connection has ended that it has listened for.
+    clings: bool,
     /// Hangs up when this is said, once, having done it.
     hangs_up_at: Option<&'static str>,
 }
@@ -186,10 +190,21 @@ impl Talk {
             let line: String =
                 std::mem::take(&mut line).trim_ascii_end().iter().map(|octet| char::from(*octet)).collect();
             self.heard.lock().expect("not poisoned").push(line.clone());
+            if line == "QUIT" && self.habits.clings {
+                self.wait_for_data().await;
+            }
             if self.answer(&mut writing, &line).await.is_none() || line == "QUIT" {
                 return;
             }
         }
+    }
+
+    /// The client has dialled for data, and said nothing of them: until it goes.
+    async fn wait_for_data(&mut self) {
+        let Some(listener) = self.data.take() else { return };
+        let (mut data, _) = listener.accept().await.expect("dialled ahead");
+        data.read_to_end(&mut Vec::new()).await.expect("nothing");
+        self.heard.lock().expect("not poisoned").push("data ended".into());
     }
 
     /// `None` when it hangs up.
@@ -226,6 +241,7 @@ impl Talk {
                 self.habits.features
             ),
             "EPSV" if self.habits.foreign_address => "500 what?".into(),
+            "EPRT" | "PORT" => "500 what?".into(),
             "EPSV" => format!("229 (|||{}|)", self.listen().await),
             "PASV" => {
                 let [high, low] = self.listen().await.to_be_bytes();
@@ -251,6 +267,7 @@ impl Talk {
                 self.renaming = name.into();
                 "350 and now?".into()
             }
+            "RNTO" if self.listing(name).is_some() => "550 is a directory".into(),
             "RNTO" => {
                 let mut files = self.files.lock().expect("not poisoned");
                 let moved = files.remove(&self.renaming).expect("what is renamed");
@@ -307,6 +324,10 @@ impl Talk {
     ) -> Option<()> {
         let (mut data, _) = self.data.take().expect("EPSV before").accept().await.ok()?;
         let (from, end) = (std::mem::take(&mut self.rest), std::mem::replace(&mut self.until, usize::MAX));
+        if verb == "STOR" && from > 0 && self.habits.no_restart {
+            drop(data);
+            return self.say(writing, "451 not permitted, try again\r\n").await;
+        }
         if verb == "STOR" {
             self.say(writing, "150 send\r\n").await?;
             let mut stored = file.unwrap_or_default();
@@ -346,6 +367,7 @@ impl Talk {
     }
 }
 
+mod grudging;
 mod mirrors;
 mod pieces;
 mod proxies;

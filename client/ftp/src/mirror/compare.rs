@@ -263,6 +263,10 @@ impl Look<'_> {
         for (name, node) in source {
             let path = join(&level.path, &name);
             let there = target.remove(&name);
+            // Neither it nor anything in it.
+            if there.is_none() && self.mirror.only == Only::Existing {
+                continue;
+            }
             let action = self.action(&path, &node, there.as_ref()).await?;
             self.note(path, &node, there, action, &mut found, tasks);
         }
@@ -283,7 +287,6 @@ impl Look<'_> {
                 Surplus::Kept => return Ok(Some(Action::Conflict)),
                 Surplus::Removed | Surplus::RemovedFirst => Some(Difference::Missing),
             },
-            None if self.mirror.only == Only::Existing && !node.directory => return Ok(None),
             None => Some(Difference::Missing),
             Some(_) if node.directory => return Ok(None),
             Some(there) => self.difference(path, node, there).await?,

@@ -29,6 +29,8 @@ const JOINS: Habits = Habits {
     vague: false,
     deaf: false,
     hangs_up_at: None,
+    no_restart: false,
+    clings: false,
 };
 
 const IN_PIECES: Send =
