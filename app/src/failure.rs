@@ -40,6 +40,18 @@ impl Failure {
         }
     }
 
+    /// The same, and what somebody might try.
+    #[must_use]
+    pub fn with_hint(self, hint: &str) -> Self {
+        let hinted = |why: String| format!("{why}\n  {hint}");
+        match self {
+            Failure::Missing(why) => Failure::Missing(hinted(why)),
+            Failure::Unconnected(why) => Failure::Unconnected(hinted(why)),
+            Failure::Failed(why) => Failure::Failed(hinted(why)),
+            other @ (Failure::Config { .. } | Failure::Told(_)) => other,
+        }
+    }
+
     /// The exit codes of the help text; clap gives 2 by itself.
     pub fn code(&self) -> u8 {
         match self {
@@ -91,7 +103,7 @@ fn hint(error: &ftp_client::Error) -> Option<&'static str> {
         Error::Tls { shown: Some(_), .. } => {
             Some("--ca-file FILE believes an authority of your own, --fingerprint SHA256 this one certificate")
         }
-        Error::NoWay { .. } => Some("--active lets the server dial, where a firewall stands before its ports"),
+        Error::NoWay { .. } => Some("a firewall may stand before the ports for data, here and there"),
         _ => None,
     }
 }

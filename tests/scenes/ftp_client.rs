@@ -120,7 +120,7 @@ fn links_are_made_both_ways_and_none_leads_out() {
     let down = ["mirror", "--make-links", &format!("{url}tree"), "back"];
     let told = run(folder.path(), &more, &up);
     assert!(told.status.success(), "{told:?}");
-    assert!(String::from_utf8_lossy(&told.stderr).contains("1 links lead out"), "{told:?}");
+    assert!(String::from_utf8_lossy(&told.stderr).contains("1 link leads out"), "{told:?}");
     done(folder.path(), &more, &down);
     let says = |link: &str| std::fs::read_link(back.join(link)).map(|says| says.display().to_string()).ok();
     for (link, expected) in [("a/today", "menu"), ("a/b/up", ".."), ("all", "a")] {

@@ -298,7 +298,8 @@ fn names_that_lead_elsewhere_are_passed_over() {
     std::fs::create_dir(&inside).expect("made");
     let output = run(port, &inside, &["mirror", "URL/", "here"]);
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("passed over"), "{told}");
+    assert!(told.contains("3 names or directories were passed over"), "{told}");
+    assert_eq!(output.status.code(), Some(1), "that is no success");
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
     assert_eq!(std::fs::read_dir(&inside).expect("a folder").count(), 1);
     assert_eq!(std::fs::read_dir(inside.join("here")).expect("a folder").count(), 0);

@@ -158,6 +158,10 @@ fn trees_are_mirrored_both_ways_and_compared() {
     let differences = "> 2  (only there)\n< 4  (only here)\n! a/1  (another size)\n";
     assert_eq!(scene.done("diff htdocs back"), differences);
     assert!(scene.done("diff htdocs/a/1 back/a/1").contains("-one\n"));
+    // Quoted or not, and in the order in which it is said.
+    let only_one = "mirror -n htdocs new --exclude-regex '.' --include a --include '1*'";
+    assert_eq!(scene.done(only_one), "make             a\ncopy             a/1  (missing)\n");
+    assert_eq!(scene.done("sync -n --only-existing --compare checksum htdocs new"), "");
     assert!(scene.done("sync -n -R back htdocs").contains("remove           2\n"));
     scene.done("sync -R back htdocs");
     assert_eq!(scene.done("cls htdocs; cat htdocs/a/1"), "4\na/\nlonger");
@@ -249,6 +253,12 @@ fn a_script_ends_at_what_fails_unless_it_is_told_otherwise() {
     assert_eq!(code("exit 7\nnonsense"), Some(7));
     assert_eq!(code("rm none\n"), Some(4));
     assert_eq!(code("rm -f none\n"), Some(0));
+    for refused in ["rm recipes", "rmdir recipes"] {
+        let told = String::from_utf8(scene.say(refused).stderr).expect("text");
+        assert!(told.contains("rm -r removes a directory with all that is in it"), "{told}");
+    }
+    let told = String::from_utf8(scene.say("rmdir none").stderr).expect("text");
+    assert!(!told.contains("rm -r"), "{told}");
     let unconnected = fed(scene.command(), "ls");
     assert_eq!(unconnected.status.code(), Some(5));
 }

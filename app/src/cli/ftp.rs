@@ -1,6 +1,7 @@
 //! What can be said behind `packetboat ftp`.
 
-use clap::{Args, Subcommand};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use ftp_client::{Regex, Selection};
 use std::path::PathBuf;
 
 /// Nobody means to wait longer than a month, and the clock has to know when that ends.
@@ -98,7 +99,7 @@ pub struct Access {
     /// Believe the certificate with this SHA-256 fingerprint, and no other.
     #[arg(long, value_name = "SHA256", help_heading = "Safety")]
     pub fingerprint: Option<String>,
-    /// Let the server dial for data, instead of us.
+    /// Let the server dial for data, if it can, instead of us.
     #[arg(long, help_heading = "Connection")]
     pub active: bool,
     /// Connect through this proxy, also for data: socks5://HOST:PORT or http://HOST:PORT (by CONNECT); none for none. Otherwise
@@ -280,7 +281,7 @@ pub enum Compare {
     Checksum,
 }
 
-/// Which files of a tree, and how.
+/// Two trees.
 #[derive(Debug, Args)]
 pub struct Trees {
     /// The tree that the other one is made like: a URL or a directory.
@@ -289,18 +290,25 @@ pub struct Trees {
     /// The other one. If both are URLs, files go from server to server through this machine.
     #[arg(required_unless_present = "apply")]
     pub target: Option<String>,
-    /// Only names like this; the last pattern that fits decides.
-    #[arg(long, value_name = "GLOB")]
-    pub include: Vec<String>,
-    /// No names like this. With a / in it, it is for the path below the tree's root; ** is any directories.
-    #[arg(long, value_name = "GLOB")]
-    pub exclude: Vec<String>,
-    /// Only paths below the root in which this is found.
-    #[arg(long, value_name = "REGEX")]
-    pub include_regex: Vec<ftp_client::Regex>,
-    /// No paths below the root in which this is found.
-    #[arg(long, value_name = "REGEX")]
-    pub exclude_regex: Vec<ftp_client::Regex>,
+    #[command(flatten)]
+    pub which: Which,
+    #[command(flatten)]
+    pub making: Making,
+    /// Write what would be done to a file, and do nothing.
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub plan: Option<PathBuf>,
+    /// Do what such a file says; neither tree is looked at again.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "source", "target"])]
+    pub apply: Option<PathBuf>,
+    #[command(flatten)]
+    pub access: Access,
+}
+
+/// Which files of two trees, and when they are the same; at the prompt, too.
+#[derive(Debug, Args)]
+pub struct Which {
+    #[command(flatten)]
+    pub patterns: Patterns,
     /// When two files are the same.
     #[arg(long, value_enum, value_name = "HOW", default_value_t = Compare::Time)]
     pub compare: Compare,
@@ -313,15 +321,23 @@ pub struct Trees {
     /// Only files that the target does not have, or that are newer in the source, whatever their sizes.
     #[arg(long, group = "only")]
     pub only_newer: bool,
-    /// Remove what is too much before anything is moved, where there is no room for both.
-    #[arg(long)]
-    pub delete_first: bool,
     /// Look at what links lead to; otherwise they are passed over.
     #[arg(long)]
     pub follow_links: bool,
     /// Make links in the target where the source has some; those that lead out of the tree are passed over.
     #[arg(long, conflicts_with = "follow_links")]
     pub make_links: bool,
+    /// A tree of more files and directories than these has no end.
+    #[arg(long, value_name = "N", default_value_t = ftp_client::mirror::TREE_ENTRIES_MAX)]
+    pub max_entries: u64,
+}
+
+/// How two trees are made alike; at the prompt, too.
+#[derive(Debug, Args)]
+pub struct Making {
+    /// Remove what is too much before anything is moved, where there is no room for both.
+    #[arg(long)]
+    pub delete_first: bool,
     /// Give files the modes that they have in the source.
     #[arg(long)]
     pub keep_modes: bool,
@@ -329,22 +345,79 @@ pub struct Trees {
     /// for that, and needs room for both.
     #[arg(long)]
     pub in_pieces: bool,
-    /// A tree of more files and directories than these has no end.
-    #[arg(long, value_name = "N", default_value_t = ftp_client::mirror::TREE_ENTRIES_MAX)]
-    pub max_entries: u64,
     /// Say what would be done, and do nothing.
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-    /// Write what would be done to a file, and do nothing.
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
-    pub plan: Option<PathBuf>,
-    /// Do what such a file says; neither tree is looked at again.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["plan", "source", "target"])]
-    pub apply: Option<PathBuf>,
     #[command(flatten)]
     pub moving: Moving,
-    #[command(flatten)]
-    pub access: Access,
+}
+
+/// What is wished and what is not, in the order in which it was said.
+#[derive(Debug)]
+pub struct Patterns(pub Selection);
+
+#[derive(Debug, Args)]
+struct SaidPatterns {
+    /// Only names like this. Of this and the three below, the last that fits decides.
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// No names like this. With a / in it, it is for the path below the tree's root; ** is any directories.
+    #[arg(short = 'x', long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Only paths below the root in which this is found.
+    #[arg(long, value_name = "REGEX")]
+    include_regex: Vec<Regex>,
+    /// No paths below the root in which this is found.
+    #[arg(long, value_name = "REGEX")]
+    exclude_regex: Vec<Regex>,
+}
+
+enum Rule {
+    Glob(String),
+    Regex(Regex),
+}
+
+/// The values of an option, each with its place among all that was said.
+fn placed<T>(matches: &ArgMatches, name: &str, values: Vec<T>) -> impl Iterator<Item = (usize, T)> {
+    matches.indices_of(name).into_iter().flatten().zip(values)
+}
+
+impl Args for Patterns {
+    fn augment_args(command: Command) -> Command {
+        SaidPatterns::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        SaidPatterns::augment_args_for_update(command)
+    }
+}
+
+impl FromArgMatches for Patterns {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let SaidPatterns { include, exclude, include_regex, exclude_regex } = SaidPatterns::from_arg_matches(matches)?;
+        let mut rules: Vec<(usize, bool, Rule)> = Vec::new();
+        rules.extend(placed(matches, "include", include).map(|(place, glob)| (place, true, Rule::Glob(glob))));
+        rules.extend(placed(matches, "exclude", exclude).map(|(place, glob)| (place, false, Rule::Glob(glob))));
+        rules.extend(placed(matches, "include_regex", include_regex).map(|(at, regex)| (at, true, Rule::Regex(regex))));
+        rules
+            .extend(placed(matches, "exclude_regex", exclude_regex).map(|(at, regex)| (at, false, Rule::Regex(regex))));
+        rules.sort_by_key(|(place, ..)| *place);
+        let mut selection = Selection::default();
+        for (_, wanted, rule) in rules {
+            match (wanted, rule) {
+                (true, Rule::Glob(glob)) => selection.include(&glob),
+                (false, Rule::Glob(glob)) => selection.exclude(&glob),
+                (true, Rule::Regex(regex)) => selection.include_regex(&regex),
+                (false, Rule::Regex(regex)) => selection.exclude_regex(&regex),
+            }
+        }
+        Ok(Patterns(selection))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Patterns::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Make one tree like another: move what is missing, differs in size, or is newer in the source.
@@ -353,6 +426,7 @@ pub struct Trees {
   packetboat ftp mirror ftp://ftp.example.org/pub/menus menus
   packetboat ftp mirror -P 8 site ftp://joe@www.example.org/htdocs
   packetboat ftp mirror --exclude '*.tmp' --exclude /cache --dry-run site ftp://joe@www.example.org/htdocs
+  packetboat ftp mirror --exclude '*.txt' --include 'july*' ftp://ftp.example.org/pub/menus menus
   packetboat ftp mirror --delete --plan changes site ftp://joe@www.example.org/htdocs
   packetboat ftp mirror --apply changes
   packetboat ftp mirror ftp://old.example.org/pub ftp://joe@new.example.org/pub")]
@@ -379,4 +453,28 @@ pub fn rate(text: &str) -> Result<std::num::NonZeroU64, String> {
     let (digits, factor) = unit.unwrap_or((&small, 1));
     let number: u64 = digits.parse().map_err(|_| wrong())?;
     number.checked_mul(factor).and_then(std::num::NonZeroU64::new).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selection(said: &[&str]) -> Selection {
+        let command = Patterns::augment_args(Command::new("mirror").no_binary_name(true));
+        Patterns::from_arg_matches(&command.get_matches_from(said)).expect("patterns").0
+    }
+
+    #[test]
+    fn the_last_pattern_that_was_said_and_fits_decides() {
+        let wants = |said: &[&str], path: &[u8]| selection(said).wants_file(path);
+        let but_july = ["--exclude", "*.txt", "--include", "july*"];
+        assert!(wants(&but_july, b"july.txt") && !wants(&but_july, b"june.txt") && wants(&but_july, b"june.pdf"));
+        let no_txt = ["--include", "july*", "-x", "*.txt"];
+        assert!(!wants(&no_txt, b"july.txt") && wants(&no_txt, b"july.pdf") && !wants(&no_txt, b"june.pdf"));
+        let by_path = ["--exclude-regex", "^old/", "--include", "*.pdf", "--exclude-regex", "draft"];
+        assert!(
+            wants(&by_path, b"old/menu.pdf") && !wants(&by_path, b"old/menu.txt") && !wants(&by_path, b"draft.pdf")
+        );
+        assert!(wants(&[], b"menu"));
+    }
 }

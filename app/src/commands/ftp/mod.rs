@@ -8,14 +8,14 @@ mod shell;
 mod show;
 mod ways;
 
-use crate::cli::ftp::{Cat, Ftp, FtpCommand, Get, Ls, Mirror, Mkdir, Mv, Put, Rm, Stat, Trees};
+use crate::cli::ftp::{Cat, Ftp, FtpCommand, Get, Ls, Making, Mirror, Mkdir, Mv, Put, Rm, Stat, Trees, Which};
 use crate::failure::Failure;
 use crate::output;
 use access::{Place, place};
 use ftp_client::mirror::{Compare, Far, Only, Surplus};
-use ftp_client::{Connection, Crew, Direction, Error, Fetch, Links, Plan, Selection, Send, Url};
+use ftp_client::{Connection, Crew, Direction, Error, Fetch, Links, Plan, Send, Url};
 use show::{Show, entry_json, entry_line};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,9 @@ pub fn run(ftp: Ftp) -> Result<(), Failure> {
         }
     })
 }
+
+/// What somebody might want where a directory is not removed.
+const EMPTY_ONLY: &str = "rm -r removes a directory with all that is in it";
 
 async fn open(place: &Place) -> Result<Connection, Failure> {
     Ok(Connection::open(&place.site).await?)
@@ -131,12 +134,16 @@ async fn list(ls: Ls) -> Result<(), Failure> {
     let mut listing = connection.list(&place.url.path).await?;
     connection.quit().await;
     listing.entries.sort_by(|one, two| one.name.cmp(&two.name));
-    for found in &listing.entries {
-        match (ls.access.json, ls.long) {
-            (true, _) => output::json(&entry_json(found))?,
-            (false, long) => output::say(&entry_line(found, long))?,
+    let narrow = show::is_narrow(show::columns()) && std::io::stdout().is_terminal();
+    let lines: Vec<String> = match ls.access.json {
+        true => listing.entries.iter().map(|found| entry_json(found).to_string()).collect(),
+        false if ls.long && narrow => {
+            let entries = listing.entries.iter().map(|found| (found.name.as_bytes(), found));
+            show::prompt_lines(entries, false, Some(show::columns()), output::colours(&std::io::stdout()))
         }
-    }
+        false => listing.entries.iter().map(|found| entry_line(found, ls.long)).collect(),
+    };
+    lines.iter().try_for_each(|line| output::say(line))?;
     if listing.flawed > 0 {
         eprintln!("packetboat: {} names that lead elsewhere were passed over", listing.flawed);
     }
@@ -177,11 +184,19 @@ async fn remove(rm: Rm) -> Result<(), Failure> {
     let mut connection = open(&place).await?;
     match (rm.recursive, connection.stat(path).await?.kind == ftp_client::Kind::Directory) {
         (true, true) => connection.remove_tree(path).await?,
-        (false, true) => connection.remove_directory(path).await?,
+        (false, true) => remove_directory(&mut connection, path).await?,
         (_, false) => connection.remove_file(path).await?,
     }
     connection.quit().await;
     Ok(())
+}
+
+/// One that is empty; who wants more is told how to have it.
+async fn remove_directory(connection: &mut Connection, path: &[u8]) -> Result<(), Failure> {
+    let Err(error) = connection.remove_directory(path).await else { return Ok(()) };
+    let full = matches!(connection.list(path).await, Ok(listing) if !listing.entries.is_empty());
+    let failure = Failure::from(error);
+    Err(if full { failure.with_hint(EMPTY_ONLY) } else { failure })
 }
 
 async fn rename(mv: Mv) -> Result<(), Failure> {
@@ -220,23 +235,23 @@ async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
     let crew = Crew::new(crew_place.site, trees.access.parallel.into(), show.watcher());
     let plan = match saved {
         Some(saved) => saved.plan,
-        None if trees.dry_run || trees.plan.is_some() => {
-            let plan = mirror.plan(&crew).await?;
-            tell_passed_over(&plan, &mirror);
-            plan
-        }
+        None if trees.making.dry_run || trees.plan.is_some() => mirror.plan(&crew).await?,
         None => {
             let (plan, report) = mirror.make(&crew).await?;
             tell_passed_over(&plan, &mirror);
+            show.pass_over(&plan);
             show.add(&report);
             return show.end();
         }
     };
-    if trees.dry_run {
-        return plan::show(&plan, &trees.access);
+    tell_passed_over(&plan, &mirror);
+    if trees.making.dry_run {
+        plan::show(&plan, &trees.access)?;
+        return plan::completeness(&plan);
     }
     if let Some(file) = &trees.plan {
-        return plan::write(file, &source, &target, plan);
+        plan::write(file, &source, &target, &plan)?;
+        return plan::completeness(&plan);
     }
     let (files, octets) = plan.to_move();
     show.expect(files, octets);
@@ -264,35 +279,52 @@ fn ends(source: &str, target: &str, trees: &Trees, delete: bool) -> Result<(Plac
         }
         (false, false) => return Err(Failure::Failed("one of the two has to be a URL".into())),
     };
+    let Making { delete_first, keep_modes, in_pieces, moving, .. } = &trees.making;
     let mirror = ftp_client::Mirror {
+        surplus: surplus(delete, *delete_first),
+        keep_modes: *keep_modes,
+        resume: moving.resume,
+        verify: moving.verify,
+        in_pieces: *in_pieces,
+        ..alike(direction, tree(&place), local.into(), &trees.which)
+    };
+    Ok((place, mirror))
+}
+
+fn surplus(delete: bool, first: bool) -> Surplus {
+    match (delete, first) {
+        (_, true) => Surplus::RemovedFirst,
+        (true, false) => Surplus::Removed,
+        (false, false) => Surplus::Kept,
+    }
+}
+
+/// Two trees, of which nothing is said but what is to be looked at.
+fn alike(direction: Direction, remote: Vec<u8>, local: PathBuf, which: &Which) -> ftp_client::Mirror {
+    ftp_client::Mirror {
         direction,
-        remote: tree(&place),
-        local: local.into(),
-        selection: selection(trees),
-        surplus: match (delete, trees.delete_first) {
-            (_, true) => Surplus::RemovedFirst,
-            (true, false) => Surplus::Removed,
-            (false, false) => Surplus::Kept,
-        },
-        compare: match trees.compare {
+        remote,
+        local,
+        selection: which.patterns.0.clone(),
+        surplus: Surplus::Kept,
+        compare: match which.compare {
             crate::cli::ftp::Compare::Time => Compare::Time,
             crate::cli::ftp::Compare::Size => Compare::Size,
             crate::cli::ftp::Compare::Checksum => Compare::Sum,
         },
-        only: match (trees.only_missing, trees.only_existing, trees.only_newer) {
+        only: match (which.only_missing, which.only_existing, which.only_newer) {
             (true, ..) => Only::Missing,
             (_, true, _) => Only::Existing,
             (_, _, true) => Only::Newer,
             _ => Only::All,
         },
-        links: links(trees.follow_links, trees.make_links),
-        keep_modes: trees.keep_modes,
-        resume: trees.moving.resume,
-        verify: trees.moving.verify,
-        in_pieces: trees.in_pieces,
-        entries_max: trees.max_entries,
-    };
-    Ok((place, mirror))
+        links: links(which.follow_links, which.make_links),
+        keep_modes: false,
+        resume: false,
+        verify: false,
+        in_pieces: false,
+        entries_max: which.max_entries,
+    }
 }
 
 fn links(follow: bool, make: bool) -> Links {
@@ -301,13 +333,4 @@ fn links(follow: bool, make: bool) -> Links {
         (_, true) => Links::Made,
         _ => Links::PassedOver,
     }
-}
-
-fn selection(trees: &Trees) -> Selection {
-    let mut selection = Selection::default();
-    trees.include.iter().for_each(|pattern| selection.include(pattern));
-    trees.include_regex.iter().for_each(|expression| selection.include_regex(expression));
-    trees.exclude.iter().for_each(|pattern| selection.exclude(pattern));
-    trees.exclude_regex.iter().for_each(|expression| selection.exclude_regex(expression));
-    selection
 }

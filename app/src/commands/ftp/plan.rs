@@ -44,11 +44,20 @@ pub fn show(plan: &Plan, access: &Access) -> Result<(), Failure> {
 /// What to say of what was not looked into, if there is such.
 pub fn passed_over(plan: &Plan, mirror: &Mirror) -> Vec<String> {
     let so = if mirror.surplus == Surplus::Kept { "" } else { ", so nothing will be removed" };
-    let names =
-        (plan.passed_over > 0).then(|| format!("{} names or directories were passed over{so}", plan.passed_over));
-    let links =
-        (plan.links_out > 0).then(|| format!("{} links lead out of the tree and were passed over", plan.links_out));
-    names.into_iter().chain(links).collect()
+    let counted = output::counted;
+    let names = counted(plan.passed_over, "name or directory was passed over", "names or directories were passed over");
+    let links = counted(
+        plan.links_out,
+        "link leads out of the tree and was passed over",
+        "links lead out of the tree and were passed over",
+    );
+    let names = (plan.passed_over > 0).then(|| names + so);
+    names.into_iter().chain((plan.links_out > 0).then_some(links)).collect()
+}
+
+/// What was passed over is no success: who looks at the exit code alone would take the trees for known.
+pub fn completeness(plan: &Plan) -> Result<(), Failure> {
+    if plan.passed_over == 0 { Ok(()) } else { Err(Failure::Told(1)) }
 }
 
 /// For people.
@@ -62,7 +71,7 @@ pub fn lines(plan: &Plan) -> impl Iterator<Item = String> {
 }
 
 /// Keeps it.
-pub fn write(file: &Path, source: &str, target: &str, plan: Plan) -> Result<(), Failure> {
+pub fn write(file: &Path, source: &str, target: &str, plan: &Plan) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", file.display()));
     let mut writing = BufWriter::new(places::make(file).map_err(failed)?);
     // A URL is written without its password; a directory as one that is found from anywhere.
@@ -205,7 +214,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("plan");
         let plan = || Plan { actions: actions.clone(), ..Plan::default() };
-        write(&file, "ftp://bob:secret@h/menus", "/menus", plan()).expect("written");
+        write(&file, "ftp://bob:secret@h/menus", "/menus", &plan()).expect("written");
         let saved = read(&file).expect("read");
         assert_eq!((saved.source.as_str(), saved.target.as_str()), ("ftp://bob@h/menus", "/menus"));
         assert_eq!(saved.plan, plan());

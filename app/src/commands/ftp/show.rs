@@ -15,7 +15,7 @@ use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Below this there is no room for a bar.
 const NARROW_COLUMNS: usize = 60;
@@ -27,6 +27,8 @@ pub struct Show {
     bars: Arc<Bars>,
     begun: Instant,
     sum: Mutex<ftp_client::mirror::Report>,
+    /// Names and directories that were not looked at.
+    passed_over: AtomicU64,
     /// Whether anything failed for another reason than that it is not there.
     other_failures: Arc<AtomicBool>,
 }
@@ -91,6 +93,7 @@ impl Show {
             bars: Arc::new(bars),
             begun: Instant::now(),
             sum: Mutex::default(),
+            passed_over: AtomicU64::new(0),
             other_failures: Arc::default(),
         }
     }
@@ -165,22 +168,27 @@ impl Show {
         sum.failed += report.failed;
     }
 
+    /// So much of the trees was not looked at, which has been told.
+    pub fn pass_over(&self, plan: &ftp_client::Plan) {
+        self.passed_over.fetch_add(plan.passed_over, Ordering::Relaxed);
+    }
+
     /// Sums up.
     pub fn end(&self) -> Result<(), Failure> {
         self.bars.total.finish_and_clear();
         let sum = *self.sum.lock().unwrap_or_else(PoisonError::into_inner);
-        let took = self.begun.elapsed();
+        let (took, passed_over) = (self.begun.elapsed(), self.passed_over.load(Ordering::Relaxed));
         if self.json {
             output::json(&json!({
                 "event": "summary", "files": sum.moved, "octets": sum.octets, "links": sum.links, "removed": sum.removed,
-                "failed": sum.failed, "secs": took.as_secs_f64(),
+                "failed": sum.failed, "passed_over": passed_over, "secs": took.as_secs_f64(),
             }))?;
         } else if !self.quiet {
             self.bars.screen.line(&summary(&sum, took));
         }
         match (sum.failed, sum.moved, self.other_failures.load(Ordering::Relaxed)) {
-            (0, ..) => Ok(()),
-            (_, 0, false) => Err(Failure::Told(4)),
+            (0, ..) if passed_over == 0 => Ok(()),
+            (1.., 0, false) => Err(Failure::Told(4)),
             _ => Err(Failure::Told(1)),
         }
     }
@@ -358,24 +366,95 @@ fn about_json(about: &About) -> Value {
     })
 }
 
-/// An entry at the prompt: mode, size, time (UTC) and name; the mode only where there is room.
-pub fn prompt_line(name: &[u8], found: &Found, bytes: bool, narrow: bool, colours: bool) -> String {
+/// How much of an entry is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Room {
+    /// Mode, size, time and the whole name, be it in a second line.
+    Full,
+    /// Size and day, and so many columns of the name.
+    Day(usize),
+    /// Size, and so many columns of the name.
+    Size(usize),
+}
+
+impl Room {
+    /// So that no entry needs a second line in a window that has hardly room for one; the day goes if names need its room.
+    fn of(columns: usize, widest: usize) -> Self {
+        if !is_narrow(columns) {
+            return Room::Full;
+        }
+        let (behind_day, behind_size) = (columns.saturating_sub(22), columns.saturating_sub(11));
+        if widest <= behind_day { Room::Day(behind_day) } else { Room::Size(behind_size.max(NAME_MIN_COLUMNS)) }
+    }
+}
+
+/// Names in a narrower window may need a second line: with less of them they could not be told apart.
+const NAME_MIN_COLUMNS: usize = 12;
+
+/// Entries at the prompt, for a screen of so many columns or for no screen.
+pub fn prompt_lines<'a>(
+    entries: impl Iterator<Item = (&'a [u8], &'a Found)> + Clone,
+    bytes: bool,
+    columns: Option<usize>,
+    colours: bool,
+) -> Vec<String> {
+    let widest = entries.clone().map(|(name, found)| seen_name(name, found).width()).max().unwrap_or(0);
+    let room = columns.map_or(Room::Full, |columns| Room::of(columns, widest));
+    entries.map(|(name, found)| prompt_line(name, found, bytes, room, colours)).collect()
+}
+
+/// One of them where each is told as it is found.
+pub fn found_line(name: &[u8], found: &Found, colours: bool) -> String {
+    prompt_line(name, found, false, Room::Full, colours)
+}
+
+/// Its name, and where it leads.
+fn seen_name(name: &[u8], found: &Found) -> String {
+    match &found.kind {
+        Kind::Link(Some(target)) => {
+            format!("{} -> {}", prompt_name(name, &found.kind), printable(&String::from_utf8_lossy(target)))
+        }
+        kind => prompt_name(name, kind),
+    }
+}
+
+/// A name without its middle, where there is no room for that: what names begin and end with tells them apart.
+fn shortened(name: String, columns: usize) -> String {
+    if name.width() <= columns {
+        return name;
+    }
+    let fitting = |letters: &mut dyn Iterator<Item = char>, columns: usize| {
+        let mut width = 0;
+        let fits = |c: &char| {
+            width += c.width().unwrap_or(0);
+            width <= columns
+        };
+        letters.take_while(fits).collect::<Vec<_>>()
+    };
+    let end = columns / 2;
+    let begun = fitting(&mut name.chars(), columns - end - 1);
+    let ended = fitting(&mut name.chars().rev(), end);
+    begun.into_iter().chain(['…']).chain(ended.into_iter().rev()).collect()
+}
+
+/// An entry at the prompt: mode, size, time (UTC) and name, as far as there is room.
+fn prompt_line(name: &[u8], found: &Found, bytes: bool, room: Room, colours: bool) -> String {
     let size = match (&found.kind, found.size) {
         (Kind::Directory, _) | (_, None) => "-".into(),
         (_, Some(size)) if bytes => size.to_string(),
         (_, Some(size)) => output::size(size),
     };
     let time = found.modified.map_or(String::new(), |stamp| time(stamp.moment).replace('T', " "));
-    let target = match &found.kind {
-        Kind::Link(Some(target)) => format!(" -> {}", printable(&String::from_utf8_lossy(target))),
-        _ => String::new(),
-    };
-    let name = coloured(prompt_name(name, &found.kind), &found.kind, colours);
-    if narrow {
-        return format!("{size:>10} {:10} {name}{target}", time.get(..10).unwrap_or(""));
-    }
+    let name = |columns| coloured(shortened(seen_name(name, found), columns), &found.kind, colours);
     let width = if bytes { 14 } else { 10 };
-    format!("{} {size:>width$}  {:16}  {name}{target}", mode_letters(found), time.get(..16).unwrap_or(""))
+    match room {
+        Room::Full => {
+            let (mode, time) = (mode_letters(found), time.get(..16).unwrap_or(""));
+            format!("{mode} {size:>width$}  {time:16}  {}", name(usize::MAX))
+        }
+        Room::Day(columns) => format!("{size:>10} {:10} {}", time.get(..10).unwrap_or(""), name(columns)),
+        Room::Size(columns) => format!("{size:>10} {}", name(columns)),
+    }
 }
 
 /// `drwxr-x---`; dots where the server does not tell.
@@ -463,4 +542,43 @@ fn time(moment: Moment) -> String {
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
         civil.year, civil.month, civil.day, civil.hour, civil.minute, civil.second
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ftp_client::RemoteName;
+
+    fn found(name: &str, kind: Kind) -> Found {
+        let name = RemoteName::new(name.as_bytes()).expect("a name");
+        Found { name, kind, size: Some(1234), modified: None, mode: None, owner: None, group: None, unique: None }
+    }
+
+    fn lines(names: &[&str], columns: Option<usize>) -> Vec<String> {
+        let all: Vec<Found> = names.iter().map(|name| found(name, Kind::File)).collect();
+        prompt_lines(all.iter().map(|found| (found.name.as_bytes(), found)), false, columns, false)
+    }
+
+    #[test]
+    fn in_a_narrow_window_each_entry_has_one_line() {
+        let long = "the menu of the first week of July, with wines.txt";
+        for columns in [24, 40, 59] {
+            for name in ["menu", "the menu of July.txt", long, "晩ご飯の献立表、七月の第一週から最後まで"]
+            {
+                let lines = lines(&["soup", name], Some(columns));
+                assert!(lines.iter().all(|line| line.width() <= columns), "{columns}: {lines:#?}");
+            }
+        }
+        assert_eq!(lines(&[long], Some(40)), ["   1.2 KiB the menu of th…with wines.txt"]);
+        assert!(lines(&[long], Some(80))[0].ends_with(long), "there it may go on in a second line");
+        assert!(lines(&[long], None)[0].ends_with(long), "in a pipe nothing is left out");
+    }
+
+    #[test]
+    fn a_link_tells_where_it_leads_as_far_as_there_is_room() {
+        let link = found("menu", Kind::Link(Some(b"menus/july".to_vec())));
+        let line =
+            |columns| prompt_lines([(&b"menu"[..], &link)].into_iter(), false, Some(columns), false).swap_remove(0);
+        assert!(line(40).ends_with("menu -> menus/july") && line(80).ends_with("menu -> menus/july"));
+    }
 }

@@ -39,10 +39,11 @@ pub fn may_keep(line: &str) -> bool {
     !(line.trim().is_empty() || line.starts_with(' ') || line.contains('\n') || password || says_pass(&lower))
 }
 
-/// `quote PASS …`, which is refused, and `site … password`, which some servers have.
+/// `quote PASS …`, which is refused, `site … password`, which some servers have, and what was meant for another shell.
 fn says_pass(lower: &str) -> bool {
     let raw = ["quote ", "site "].iter().any(|word| lower.contains(word));
     raw && (lower.contains("pass") || lower.contains("pswd"))
+        || ["password=", "passwd="].iter().any(|word| lower.contains(word))
 }
 
 /// Remembers a line.
@@ -62,9 +63,15 @@ mod tests {
         for line in ["ls", "open ftp://joe@h/a:b@c", "open work", "get pass.txt", "open ftp://h/"] {
             assert!(may_keep(line), "{line}");
         }
-        for line in
-            ["open ftp://joe:secret@h/", "bookmark add x FTPS://a:b@h", "quote PASS x", "site pswd a b", " ls", ""]
-        {
+        for line in [
+            "open ftp://joe:secret@h/",
+            "bookmark add x FTPS://a:b@h",
+            "quote PASS x",
+            "site pswd a b",
+            "PACKETBOAT_FTP_PASSWORD=secret packetboat ftp h",
+            " ls",
+            "",
+        ] {
             assert!(!may_keep(line), "{line}");
         }
     }

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 
 /// Each with a sentence.
 pub const NAMES: [(&str, &str); 7] = [
-    ("active", "let the server dial for data: on or off"),
+    ("active", "let the server dial for data, if it can: on or off"),
     ("keep-going", "go on after a command that failed, in a pipe or a file: on or off"),
     ("limit-rate", "no faster than so much in a second, such as 500k; or off"),
     ("parallel", "connections at once, 1 to 64"),

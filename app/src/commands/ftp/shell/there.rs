@@ -5,6 +5,7 @@
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
 use super::super::show::{self, Screen, Show};
+use super::super::{EMPTY_ONLY, remove_directory};
 use super::out::{Out, local};
 use super::seat::{Meant, Seat, Wanted};
 use super::words::{Chmod, Du, Find, Get, Ls, Mv, Put, Rm, There};
@@ -66,7 +67,7 @@ async fn run_one(word: There, seat: &mut Seat, work: &Work) -> Result<(), Failur
         There::Rmdir(names) => {
             each(&names.names, seat, work, async |seat, path| {
                 seat.stays(path)?;
-                Ok(seat.connection().await?.remove_directory(without_slash(path)).await?)
+                remove_directory(seat.connection().await?, without_slash(path)).await
             })
             .await
         }
@@ -167,11 +168,9 @@ fn write_entries(mut entries: Vec<(Vec<u8>, Found)>, ls: &Ls, long: bool, work: 
     let (screen, columns) = (work.out.is_screen(), show::columns());
     let colours = screen && output::colours(&std::io::stdout());
     if long {
-        let narrow = screen && show::is_narrow(columns);
-        for (name, found) in &entries {
-            work.out.line(&show::prompt_line(name, found, ls.bytes, narrow, colours))?;
-        }
-        return Ok(());
+        let seen = entries.iter().map(|(name, found)| (name.as_slice(), found));
+        let lines = show::prompt_lines(seen, ls.bytes, screen.then_some(columns), colours);
+        return lines.iter().try_for_each(|line| Ok(work.out.line(line)?));
     }
     let names: Vec<String> = entries.iter().map(|(name, found)| show::prompt_name(name, &found.kind)).collect();
     let kinds: Vec<&Kind> = entries.iter().map(|(_, found)| &found.kind).collect();
@@ -216,7 +215,7 @@ async fn walk(find: Find, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
                 return Ok(());
             }
             let line = match find.long {
-                true => show::prompt_line(path, found, false, false, colours),
+                true => show::found_line(path, found, colours),
                 false => show::prompt_name(path, &found.kind),
             };
             Ok(work.out.line(&line)?)
@@ -401,10 +400,13 @@ async fn remove(rm: Rm, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
         seat.stays(path)?;
         let connection = seat.connection().await?;
         let removed = match connection.remove_file(path).await {
-            Err(error) if error.is_fatal() || !rm.recursive => Err(error),
+            Err(error) if error.is_fatal() => Err(error),
             // Directories are not removed by DELE, whatever they are called in the reply.
             Err(error) => match connection.stat(path).await {
-                Ok(about) if about.kind == Kind::Directory => connection.remove_tree(path).await,
+                Ok(about) if about.kind == Kind::Directory && rm.recursive => connection.remove_tree(path).await,
+                Ok(about) if about.kind == Kind::Directory => {
+                    return Err(Failure::Missing(format!("{} is a directory", shown(path))).with_hint(EMPTY_ONLY));
+                }
                 _ => Err(error),
             },
             Ok(()) => Ok(()),

@@ -1,14 +1,15 @@
 //! Trees made alike, and compared.
 
-use super::super::plan;
+use super::super::{alike, plan, surplus};
 use super::out::local;
 use super::seat::Seat;
 use super::there::{Work, absolute, last_name, without_slash};
-use super::words::{Diff, Trees, Which};
+use super::words::{Diff, Trees};
+use crate::cli::ftp::Making;
 use crate::failure::Failure;
 use ftp_client::directory::{local_name, shown};
-use ftp_client::mirror::{Compare, Copy, Difference, Only, Surplus};
-use ftp_client::{Action, Crew, Direction, Kind, Mirror, Plan, Selection};
+use ftp_client::mirror::{Copy, Difference, Surplus};
+use ftp_client::{Action, Crew, Direction, Kind, Mirror, Plan};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -31,16 +32,17 @@ pub async fn mirror(trees: Trees, delete: bool, seat: &mut Seat, work: &Work) ->
             (Direction::There, target, here)
         }
     };
+    let Making { delete_first, keep_modes, in_pieces, dry_run, moving } = trees.making;
     let mirror = Mirror {
-        surplus: if delete { Surplus::Removed } else { Surplus::Kept },
-        keep_modes: trees.keep_modes,
-        resume: trees.moving.resume,
-        verify: work.verify || trees.moving.verify,
-        in_pieces: trees.in_pieces,
+        surplus: surplus(delete, delete_first),
+        keep_modes,
+        resume: moving.resume,
+        verify: work.verify || moving.verify,
+        in_pieces,
         ..alike(direction, remote, absolute(here)?, &trees.which)
     };
     let crew = seat.crew(work.access.parallel.into(), work.show.watcher()).await?;
-    let done = make_alike(&mirror, trees.dry_run, &crew, work).await;
+    let done = make_alike(&mirror, dry_run, &crew, work).await;
     seat.take_back(&crew);
     done
 }
@@ -54,33 +56,14 @@ async fn make_alike(mirror: &Mirror, dry_run: bool, crew: &Crew, work: &Work) ->
     if dry_run {
         let plan = mirror.plan(crew).await?;
         tell(&plan);
-        return plan::lines(&plan).try_for_each(|line| Ok(work.out.line(&line)?));
+        plan::lines(&plan).try_for_each(|line| work.out.line(&line))?;
+        return plan::completeness(&plan);
     }
     let (plan, report) = mirror.make(crew).await?;
     tell(&plan);
+    work.show.pass_over(&plan);
     work.show.add(&report);
     work.show.end()
-}
-
-fn alike(direction: Direction, remote: Vec<u8>, local: PathBuf, which: &Which) -> Mirror {
-    let mut selection = Selection::default();
-    which.include.iter().for_each(|pattern| selection.include(pattern));
-    which.exclude.iter().for_each(|pattern| selection.exclude(pattern));
-    Mirror {
-        direction,
-        remote,
-        local,
-        selection,
-        surplus: Surplus::Kept,
-        compare: if which.size_only { Compare::Size } else { Compare::Time },
-        only: if which.only_missing { Only::Missing } else { Only::All },
-        links: super::super::links(which.follow_links, which.make_links),
-        keep_modes: false,
-        resume: false,
-        verify: false,
-        in_pieces: false,
-        entries_max: which.max_entries,
-    }
 }
 
 /// Nothing for where we are: that is how the library calls it.

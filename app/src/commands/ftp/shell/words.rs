@@ -3,7 +3,7 @@
 //! Words arrive marked (see `language`): whatever may be a pattern stays so, everything else loses its marks here.
 
 use super::language::plain;
-use crate::cli::ftp::Moving;
+use crate::cli::ftp::{Making, Moving, Which};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 /// A line at the prompt.
@@ -87,6 +87,7 @@ pub enum There {
     #[command(after_help = "Examples:
   mirror pub/menus
   mirror --exclude '*.tmp' pub/menus menus &
+  mirror --exclude '*.txt' --include 'july*' pub/menus
   mirror -R site htdocs")]
     Mirror(Mirror),
     /// The same as mirror --delete: afterwards both trees are the same.
@@ -308,54 +309,16 @@ pub struct Chmod {
 #[derive(Debug, Args)]
 pub struct Trees {
     /// The tree that the other one is made like.
-    #[arg(value_parser = unmarked)]
     pub source: String,
     /// The other one; by default of the same name, where we are.
-    #[arg(value_parser = unmarked)]
     pub target: Option<String>,
     /// From here to the server.
     #[arg(short = 'R', long)]
     pub reverse: bool,
-    /// Say what would be done, and do nothing.
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
     #[command(flatten)]
     pub which: Which,
-    /// Give files the modes that they have in the source.
-    #[arg(long)]
-    pub keep_modes: bool,
-    /// Send files of 16 MiB and more in pieces over several connections, if the server can join them (COMB). It copies the file
-    /// for that, and needs room for both.
-    #[arg(long)]
-    pub in_pieces: bool,
     #[command(flatten)]
-    pub moving: Moving,
-}
-
-/// Which files of a tree.
-#[derive(Debug, Args)]
-pub struct Which {
-    /// Only names like this; the last pattern that fits decides.
-    #[arg(long, value_name = "GLOB", value_parser = unmarked)]
-    pub include: Vec<String>,
-    /// No names like this. With a / in it, it is for the path below the tree's root; ** is any directories.
-    #[arg(short = 'x', long, value_name = "GLOB", value_parser = unmarked)]
-    pub exclude: Vec<String>,
-    /// Sizes count, times do not.
-    #[arg(long)]
-    pub size_only: bool,
-    /// Leave what is in the target, whatever it is like.
-    #[arg(long, conflicts_with = "size_only")]
-    pub only_missing: bool,
-    /// Look at what links lead to; otherwise they are passed over.
-    #[arg(long)]
-    pub follow_links: bool,
-    /// Make links in the target where the source has some; those that lead out of the tree are passed over.
-    #[arg(long, conflicts_with = "follow_links")]
-    pub make_links: bool,
-    /// A tree of more files and directories than these has no end.
-    #[arg(long, value_name = "N", default_value_t = ftp_client::mirror::TREE_ENTRIES_MAX)]
-    pub max_entries: u64,
+    pub making: Making,
 }
 
 /// A mirror.
@@ -372,10 +335,8 @@ pub struct Mirror {
 #[derive(Debug, Args)]
 pub struct Diff {
     /// On the server.
-    #[arg(value_parser = unmarked)]
     pub there: String,
     /// Here; by default of the same name.
-    #[arg(value_parser = unmarked)]
     pub here: Option<String>,
     #[command(flatten)]
     pub which: Which,
@@ -415,7 +376,7 @@ pub struct Open {
     /// Believe the certificate with this SHA-256 fingerprint, and no other.
     #[arg(long, value_name = "SHA256")]
     pub fingerprint: Option<String>,
-    /// Let the server dial for data, instead of us.
+    /// Let the server dial for data, if it can, instead of us.
     #[arg(long)]
     pub active: bool,
 }
@@ -504,6 +465,9 @@ fn mode(text: &str) -> Result<u32, String> {
 /// # Errors
 /// What clap has to say, without colours.
 pub fn read(words: &[String]) -> Result<Word, clap::Error> {
+    // Patterns of trees are not for names that are here or there already: quoted or not, they are the same.
+    let of_trees = matches!(words.first().map(String::as_str), Some("mirror" | "sync" | "diff"));
+    let words = words.iter().map(|word| if of_trees { plain(word) } else { word.clone() });
     Ok(Line::try_parse_from(words)?.word)
 }
 
