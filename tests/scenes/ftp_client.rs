@@ -3,7 +3,7 @@
 use crate::ftp::{bob, connect, has_arrived, passive};
 use crate::{BINARY, dev};
 use harness::Server;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -43,6 +43,20 @@ fn done(folder: &Path, more: &[String], arguments: &[&str]) -> String {
 
 fn content() -> Vec<u8> {
     (0..700_001u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+#[test]
+fn who_reads_no_more_of_a_file_has_what_he_wants() {
+    let (server, folder) = (dev(), tempfile::tempdir().expect("a folder"));
+    std::fs::write(folder.path().join("menu.bin"), content()).expect("written");
+    let url = format!("ftp://bob%40hamburger.test@127.0.0.1:{}/", server.address("ftp").port());
+    done(folder.path(), &["--no-tls".into()], &["put", "-q", "menu.bin", &url]);
+    let mut cat = Command::new(BINARY);
+    cat.args(["ftp", "cat", "--no-tls", &format!("{url}menu.bin")]).env("PACKETBOAT_FTP_PASSWORD", "hungry");
+    let mut cat = cat.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    cat.stdout.take().expect("a pipe").read_exact(&mut [0; 3]).expect("three octets");
+    let ended = cat.wait_with_output().expect("ended");
+    assert!(ended.status.success() && ended.stderr.is_empty(), "{ended:?}");
 }
 
 #[test]

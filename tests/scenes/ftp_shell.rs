@@ -138,6 +138,9 @@ fn output_is_led_elsewhere() {
     // Whoever reads no more is no failure.
     scene.done("cat x | true; find | head -n 1 > /dev/null; pwd");
     assert_eq!(scene.done("lls x"), "x\n");
+    // It is waited for all the same, and may fail by itself.
+    scene.write("long", &"pea soup\n".repeat(100_000));
+    assert_eq!(scene.say("put long; cat long | (exec <&-; exit 3)").status.code(), Some(1));
 }
 
 #[test]
@@ -259,6 +262,8 @@ fn a_script_ends_at_what_fails_unless_it_is_told_otherwise() {
     }
     let told = String::from_utf8(scene.say("rmdir none").stderr).expect("text");
     assert!(!told.contains("rm -r"), "{told}");
+    let told = String::from_utf8(scene.say("binary").stderr).expect("text");
+    assert!(told.contains("octet for octet"), "{told}");
     let unconnected = fed(scene.command(), "ls");
     assert_eq!(unconnected.status.code(), Some(5));
 }

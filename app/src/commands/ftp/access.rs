@@ -12,7 +12,7 @@ use net::{ClientTls, Trust};
 use std::io::{IsTerminal, stderr, stdin};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 /// Where the password may stand.
@@ -35,9 +35,9 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
             "packetboat: a password in a URL can be read by everybody on this machine; see --help for other ways"
         );
     }
-    let netrc = netrc(access, &url.host);
-    let by_netrc = netrc.as_ref().map(|(user, _)| user.clone());
-    url.user = url.user.or_else(|| access.user.clone()).or(by_netrc);
+    url.user = url.user.or_else(|| access.user.clone());
+    let netrc = netrc(access, &url.host, url.user.as_deref());
+    url.user = url.user.or_else(|| netrc.as_ref().map(|(user, _)| user.clone()));
     let password = password(&url, access, netrc)?;
     let mut site = Site::with_tls(&url, &password, tls(&url, access)?);
     if let Some(proxy) = proxy(&url.host, access, |name| std::env::var(name).ok())? {
@@ -173,12 +173,14 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or("").to_owned()
 }
 
-/// Login and password of this host.
-fn netrc(access: &Access, host: &str) -> Option<(String, String)> {
+/// Login and password of this host, and of this user if one is named.
+fn netrc(access: &Access, host: &str, user: Option<&str>) -> Option<(String, String)> {
     let file = access.netrc.clone().or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".netrc")))?;
     let text = std::fs::read_to_string(&file).ok()?;
-    let found = read_netrc(&text, host)?;
-    warn_of_readers(&file);
+    let found = read_netrc(&text, host, user)?;
+    // Two servers may have their logins there.
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| warn_of_readers(&file));
     Some(found)
 }
 
@@ -191,11 +193,15 @@ fn warn_of_readers(file: &Path) {
 
 /// `machine HOST login NAME password WORD`, in any order of the last two; `default` fits every host. What belongs to `macdef`
 /// goes on to the next empty line.
-fn read_netrc(text: &str, host: &str) -> Option<(String, String)> {
+fn read_netrc(text: &str, host: &str, user: Option<&str>) -> Option<(String, String)> {
     let text = without_macros(text);
     let mut words = text.split_whitespace();
-    let (mut here, mut login, mut password) = (false, None, None);
-    let whole = |login: &mut Option<String>, password: &mut Option<String>| login.take().zip(password.take());
+    let (mut here, mut login, mut password): (bool, Option<String>, Option<String>) = (false, None, None);
+    // A password without a login is for whoever is named.
+    let whole = |login: &mut Option<String>, password: &mut Option<String>| {
+        let login = login.take().or_else(|| user.map(Into::into))?;
+        user.is_none_or(|user| user == login).then_some(login).zip(password.take())
+    };
     while let Some(word) = words.next() {
         match word {
             "machine" | "default" => {
@@ -282,12 +288,22 @@ mod tests {
     fn netrc_is_read_as_others_read_it() {
         let text = "machine a login joe password x\nmachine b\n  password y login bob\nmacdef init\nmachine c login no password no\n\n\
                     # machine d\ndefault login anonymous password me@here";
-        let read = |host: &str| read_netrc(text, host);
+        let read = |host: &str| read_netrc(text, host, None);
         let pair = |one: &str, two: &str| Some((one.to_owned(), two.to_owned()));
         assert_eq!(read("a"), pair("joe", "x"));
         assert_eq!(read("B"), pair("bob", "y"));
         assert_eq!(read("c"), pair("anonymous", "me@here"));
-        assert_eq!(read_netrc("machine a login joe", "a"), None);
-        assert_eq!(read_netrc("machine a login joe password x", "b"), None);
+        assert_eq!(read_netrc("machine a login joe", "a", None), None);
+        assert_eq!(read_netrc("machine a login joe password x", "b", None), None);
+    }
+
+    #[test]
+    fn several_may_have_their_logins_on_one_machine() {
+        let text = "machine a login joe password x\nmachine a login ann password y\nmachine b password z";
+        let password = |host: &str, user: &str| read_netrc(text, host, Some(user)).map(|(_, password)| password);
+        assert_eq!((password("a", "joe").as_deref(), password("a", "ann").as_deref()), (Some("x"), Some("y")));
+        assert_eq!((password("a", "bob"), password("b", "bob").as_deref()), (None, Some("z")));
+        assert_eq!(read_netrc(text, "a", None), Some(("joe".into(), "x".into())));
+        assert_eq!(read_netrc(text, "b", None), None);
     }
 }

@@ -15,9 +15,11 @@ use access::{Place, place};
 use ftp_client::mirror::{Compare, Far, Only, Surplus};
 use ftp_client::{Connection, Crew, Direction, Error, Fetch, Links, Plan, Send, Url};
 use show::{Show, entry_json, entry_line};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Does it.
 pub fn run(ftp: Ftp) -> Result<(), Failure> {
@@ -153,9 +155,26 @@ async fn list(ls: Ls) -> Result<(), Failure> {
 async fn print(cat: Cat) -> Result<(), Failure> {
     let place = place(&cat.url, &cat.access)?;
     let mut connection = open(&place).await?;
-    connection.read_file(&place.url.path, |octets| std::io::stdout().write_all(octets)).await?;
+    let gone = Arc::new(AtomicBool::new(false));
+    let hands = {
+        let gone = gone.clone();
+        move |octets: &[u8]| {
+            let written = std::io::stdout().write_all(octets);
+            let broken = written.as_ref().is_err_and(|error| error.kind() == ErrorKind::BrokenPipe);
+            gone.fetch_or(broken, Ordering::Relaxed);
+            written
+        }
+    };
+    let read = connection.read_file(&place.url.path, hands).await;
     connection.quit().await;
-    Ok(std::io::stdout().flush()?)
+    match read {
+        // Whoever reads no more, such as `head`, has what he wants.
+        Err(_) if gone.load(Ordering::Relaxed) => Ok(()),
+        read => {
+            read?;
+            Ok(std::io::stdout().flush()?)
+        }
+    }
 }
 
 async fn look(stat: Stat) -> Result<(), Failure> {

@@ -394,6 +394,9 @@ fn pager(word: &There) -> Option<String> {
 fn complaint(error: &clap::Error, word: &str) -> String {
     use clap::error::ErrorKind;
     if error.kind() == ErrorKind::InvalidSubcommand && words::help(Some(word)).is_none() {
+        if let Some(instead) = words::of_other_clients(word) {
+            return format!("{word}: {instead}");
+        }
         return format!("{word}: no such command; `help` shows what can be said");
     }
     let text = words::one_blank(&error.to_string());

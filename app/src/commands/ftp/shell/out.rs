@@ -48,7 +48,11 @@ impl Out {
     pub fn octets(&self, octets: &[u8]) -> io::Result<()> {
         let written = tokio::task::block_in_place(|| self.lock().write(octets));
         if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
-            *self.lock() = Sink::Gone;
+            match &mut *self.lock() {
+                // It reads no more, but is still to be waited for.
+                Sink::Command(child) => drop(child.stdin.take()),
+                sink => *sink = Sink::Gone,
+            }
         }
         written
     }
@@ -60,7 +64,11 @@ impl Out {
 
     /// Whether whoever read has gone away: then what fails for that is no failure.
     pub fn is_gone(&self) -> bool {
-        matches!(self.0.try_lock(), Ok(sink) if matches!(*sink, Sink::Gone))
+        match self.0.try_lock().as_deref() {
+            Ok(Sink::Gone) => true,
+            Ok(Sink::Command(child)) => child.stdin.is_none(),
+            _ => false,
+        }
     }
 
     /// Ends it, and waits for the local command. What was put aside.

@@ -493,6 +493,32 @@ pub fn one_blank(text: &str) -> String {
     text.replace("Usage:  ", "Usage: ")
 }
 
+/// What stands here for a command that other clients have.
+pub fn of_other_clients(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "ascii" | "binary" | "bin" | "image" | "type" => "files are moved as they are, octet for octet",
+        "passive" | "sendport" => "`set active on` lets the server dial; otherwise we do",
+        "prompt" | "interactive" | "glob" | "hash" | "bell" | "verbose" | "trace" => {
+            "there is no such switch; `set` shows those that there are"
+        }
+        "user" | "login" | "lftp" => "`open -u NAME HOST` logs in as somebody",
+        "pget" => "`get` fetches a large file over several connections by itself",
+        "rename" | "ren" => "`mv` gives another name",
+        "delete" | "del" | "mdelete" | "mrm" => "`rm` removes files",
+        "nlist" | "nls" => "`cls` lists names",
+        "recls" | "rels" => "`ls` and `cls` ask the server each time",
+        "recv" => "`get` fetches files",
+        "send" | "append" => "`put` sends files",
+        "disconnect" => "`close` closes the connection",
+        "lmkdir" | "lrm" | "ldelete" | "lrename" => "`!` stands before commands of this machine, as in `!mkdir NAME`",
+        "status" | "stats" => "`pwd` says where we are, `jobs` what is running",
+        "source" | "history" | "echo" | "queue" | "repeat" => {
+            "there is none; `packetboat ftp -e` and lines from a pipe do several things in a row"
+        }
+        _ => return None,
+    })
+}
+
 /// The names of all commands.
 pub fn names() -> Vec<String> {
     let line = Line::command();
