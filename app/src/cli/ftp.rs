@@ -338,7 +338,7 @@ pub struct Making {
     /// Remove what is too much before anything is moved, where there is no room for both.
     #[arg(long)]
     pub delete_first: bool,
-    /// Give files the modes that they have in the source.
+    /// Give files, and directories that are made, the modes that they have in the source.
     #[arg(long)]
     pub keep_modes: bool,
     /// Send files of 16 MiB and more in pieces over several connections, if the server can join them (COMB). It copies the file

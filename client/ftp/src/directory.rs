@@ -400,15 +400,19 @@ impl Connection {
     /// # Errors
     /// [`Error`]
     pub async fn set_mode(&mut self, path: &[u8], mode: u32) -> Result<(), Error> {
-        let wire = wire_path(path)?;
         let step = format!("change the mode of {}", shown(path));
+        let reply = self.say(vec![self.mode_words(path, mode)?]).await?.swap_remove(0);
+        if reply.is_positive() { Ok(()) } else { Err(Error::Refused { step, reply }) }
+    }
+
+    /// What changes permissions.
+    pub(crate) fn mode_words(&self, path: &[u8], mode: u32) -> Result<Words, Error> {
+        let wire = wire_path(path)?;
         let by_facts = self.features().mff.as_deref().is_some_and(|facts| facts.contains("unix.mode"));
-        let command = if by_facts {
-            Command::Mff(Change::mode(mode), wire)
-        } else {
-            Command::Site(SiteCommand::Chmod(mode, wire))
-        };
-        self.command(&command, &step).await.map(drop)
+        Ok(match by_facts {
+            true => Command::Mff(Change::mode(mode), wire).into(),
+            false => Command::Site(SiteCommand::Chmod(mode, wire)).into(),
+        })
     }
 }
 

@@ -32,8 +32,10 @@ use ftp::client::Words;
 use ftp::{Command, Moment};
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// Ten times what is usually called large; who makes up more in one tree than that wants to fill a disk.
 pub const TREE_ENTRIES_MAX: u64 = 10_000_000;
@@ -146,7 +148,10 @@ pub enum Only {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// A directory is made.
-    MakeDirectory,
+    MakeDirectory {
+        /// Its permissions, if they are to be kept.
+        mode: Option<u32>,
+    },
     /// A file is moved.
     Copy(Copy),
     /// A link is made, to this path below the root. `instead` of one that leads elsewhere.
@@ -384,18 +389,25 @@ impl Mirror {
         ends: &Ends<'_>,
         report: &mut Report,
     ) -> Result<(), Error> {
-        let wanted = actions.iter().filter(|(_, action)| *action == Action::MakeDirectory).map(|(path, _)| &path[..]);
+        let wanted: Vec<(&[u8], Option<u32>)> = actions
+            .iter()
+            .filter_map(|(path, action)| match action {
+                Action::MakeDirectory { mode } => Some((&path[..], mode.map(|mode| mode & 0o777 | OWNERS_MODE))),
+                _ => None,
+            })
+            .collect();
         let Some(root) = self.target() else {
-            for path in std::iter::once(&b""[..]).chain(wanted) {
+            for (path, mode) in std::iter::once((&b""[..], None)).chain(wanted) {
                 let place = self.here(path);
-                if let Err(why) = fs::create_dir_all(&place) {
+                if let Err(why) = make_directory_here(&place, mode) {
                     report.fail(ends.crew, &place.display().to_string(), &Error::local(&place, why));
                 }
             }
             return Ok(());
         };
-        let wanted = wanted
-            .map(|path| Ok(Command::Mkd(wire_path(&below(root, path))?).into()))
+        let words = wanted
+            .iter()
+            .map(|(path, _)| Ok(Command::Mkd(wire_path(&below(root, path))?).into()))
             .collect::<Result<Vec<Words>, Error>>()?;
         if wanted.is_empty() && !actions.iter().any(|(_, action)| matches!(action, Action::Copy(_))) {
             return Ok(());
@@ -405,7 +417,17 @@ impl Mirror {
             connection.make_directories(root).await?;
         }
         // Those that fail because they are there already do no harm; files in the others will tell.
-        connection.say(wanted).await?;
+        connection.say(words).await?;
+        let kept: Vec<(Vec<u8>, u32)> =
+            wanted.iter().filter_map(|(path, mode)| Some((below(root, path), (*mode)?))).collect();
+        let words =
+            kept.iter().map(|(path, mode)| connection.mode_words(path, *mode)).collect::<Result<Vec<_>, _>>()?;
+        for (reply, (path, _)) in connection.say(words).await?.into_iter().zip(&kept) {
+            if !reply.is_positive() {
+                let step = format!("change the mode of {}", shown(path));
+                report.fail(ends.crew, &shown(path), &Error::Refused { step, reply });
+            }
+        }
         ends.put(connection);
         Ok(())
     }
@@ -493,6 +515,14 @@ impl Mirror {
     fn here(&self, path: &[u8]) -> PathBuf {
         if path.is_empty() { self.local.clone() } else { self.local.join(OsStr::from_bytes(path)) }
     }
+}
+
+/// What its owner may do with a directory in any case: else nothing could be put into it.
+const OWNERS_MODE: u32 = 0o700;
+
+fn make_directory_here(place: &Path, mode: Option<u32>) -> io::Result<()> {
+    fs::create_dir_all(place)?;
+    mode.map_or(Ok(()), |mode| fs::set_permissions(place, fs::Permissions::from_mode(mode)))
 }
 
 /// Something below a root.

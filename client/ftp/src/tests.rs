@@ -369,6 +369,7 @@ impl Talk {
 
 mod grudging;
 mod mirrors;
+mod modes;
 mod pieces;
 mod proxies;
 mod scripted;

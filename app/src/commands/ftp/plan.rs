@@ -108,7 +108,7 @@ pub fn read(file: &Path) -> Result<Saved, Failure> {
 
 fn value(path: &[u8], action: &Action) -> Value {
     let mut value = match action {
-        Action::MakeDirectory => json!({"action": "make"}),
+        Action::MakeDirectory { mode } => json!({"action": "make", "mode": mode}),
         Action::Remove => json!({"action": "remove"}),
         Action::RemoveDirectory => json!({"action": "remove-directory"}),
         Action::Conflict => json!({"action": "conflict"}),
@@ -153,14 +153,14 @@ fn leads_out(path: &[u8]) -> bool {
 fn action(value: &Value) -> Option<(Vec<u8>, Action)> {
     let path = path_in(value, "path").filter(|path| !leads_out(path))?;
     let action = match value["action"].as_str()? {
-        "make" => Action::MakeDirectory,
+        "make" => Action::MakeDirectory { mode: mode(value) },
         "remove" => Action::Remove,
         "remove-directory" => Action::RemoveDirectory,
         "conflict" => Action::Conflict,
         "copy" => Action::Copy(Copy {
             octets: value["octets"].as_u64(),
             time: value["modified_secs"].as_i64().map(Moment::from_unix_secs),
-            mode: value["mode"].as_u64().and_then(|mode| u32::try_from(mode).ok()),
+            mode: mode(value),
             why: DIFFERENCES.iter().find(|why| value["why"] == word(**why)).copied()?,
         }),
         "link" => Action::Link {
@@ -171,6 +171,10 @@ fn action(value: &Value) -> Option<(Vec<u8>, Action)> {
         _ => return None,
     };
     Some((path, action))
+}
+
+fn mode(value: &Value) -> Option<u32> {
+    value["mode"].as_u64().and_then(|mode| u32::try_from(mode).ok())
 }
 
 const DIFFERENCES: [Difference; 5] =
@@ -206,7 +210,8 @@ mod tests {
         actions.extend([
             (b"odd \xff".to_vec(), Action::Remove),
             (b"d".to_vec(), Action::RemoveDirectory),
-            (b"e".to_vec(), Action::MakeDirectory),
+            (b"e".to_vec(), Action::MakeDirectory { mode: None }),
+            (b"f".to_vec(), Action::MakeDirectory { mode: Some(0o750) }),
             (b"f".to_vec(), Action::Conflict),
             (b"l".to_vec(), Action::Link { aim: b"odd \xfe".to_vec(), instead: true }),
             (b"m".to_vec(), Action::Link { aim: Vec::new(), instead: false }),

@@ -299,14 +299,10 @@ impl Look<'_> {
             self.findings.same.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
         };
+        let mode = node.mode.filter(|_| self.mirror.keep_modes);
         Ok(Some(match node.directory {
-            true => Action::MakeDirectory,
-            false => Action::Copy(Copy {
-                octets: node.size,
-                time: node.time,
-                mode: node.mode.filter(|_| self.mirror.keep_modes),
-                why,
-            }),
+            true => Action::MakeDirectory { mode },
+            false => Action::Copy(Copy { octets: node.size, time: node.time, mode, why }),
         }))
     }
 

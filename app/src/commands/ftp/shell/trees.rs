@@ -113,7 +113,7 @@ pub async fn diff(diff: Diff, seat: &mut Seat, work: &Work) -> Result<(), Failur
 
 fn difference_lines(down: &Plan, up: &Plan) -> Vec<String> {
     let seen = |(path, action): &(Vec<u8>, Action)| match action {
-        Action::MakeDirectory => Some((path.clone(), '>', "only there")),
+        Action::MakeDirectory { .. } => Some((path.clone(), '>', "only there")),
         Action::Copy(Copy { why: Difference::Missing, .. }) => Some((path.clone(), '>', "only there")),
         Action::Copy(Copy { why: Difference::Size, .. }) => Some((path.clone(), '!', "another size")),
         Action::Copy(Copy { why: Difference::Sum, .. }) => Some((path.clone(), '!', "another sum")),
