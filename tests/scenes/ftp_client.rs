@@ -70,6 +70,7 @@ fn files_come_and_go() {
         done(&["mv", &format!("{url}a/b/menu.bin"), &format!("{url}a/anderswo")]);
         done(&["mv", &format!("{url}a/anderswo"), "a/dr\u{fc}ben 1"]);
         assert_eq!(done(&["ls", &format!("{url}a")]), "b/\ndr\u{fc}ben 1\n");
+        assert_eq!(done(&["ls", &format!("{url}a/dr%C3%BCben%201")]), "dr\u{fc}ben 1\n");
         let about = done(&["stat", "--json", &format!("{url}a/dr%C3%BCben%201")]);
         assert!(about.contains("\"size\":700001") && about.contains("\"type\":\"file\""), "{about}");
         done(&["get", "--verify", "-o", "back", &format!("{url}a/dr%C3%BCben%201")]);

@@ -71,7 +71,8 @@ impl FromStr for Url {
             if text.contains(char::is_control) { Err(wrong("control characters in the login")) } else { Ok(text) }
         };
         let (host, port) = host_and_port(place).ok_or_else(|| wrong("the host or the port cannot be read"))?;
-        let path = percent_decoded(path.unwrap_or("")).ok_or_else(|| wrong("% wants two hexadecimal digits"))?;
+        let path = without_type(path.unwrap_or("")).map_err(wrong)?;
+        let path = percent_decoded(path).ok_or_else(|| wrong("% wants two hexadecimal digits"))?;
         if path.iter().any(|octet| matches!(octet, 0 | b'\n' | b'\r')) {
             return Err(wrong("a path has no line ends"));
         }
@@ -83,6 +84,16 @@ impl FromStr for Url {
             port: port.unwrap_or(if scheme == Scheme::ImplicitTls { 990 } else { 21 }),
             path,
         })
+    }
+}
+
+/// RFC 1738 §3.2.2: how it is to be moved may stand behind a path. A `;` that belongs to a name is written `%3B`.
+fn without_type(path: &str) -> Result<&str, &'static str> {
+    match path.rsplit_once(";type=") {
+        None => Ok(path),
+        Some((path, "i" | "I" | "d" | "D")) => Ok(path),
+        Some((_, "a" | "A")) => Err("files are moved as they are, octet for octet: there is no ;type=a"),
+        Some(_) => Err(";type= is i or d, and ; in a name %3B"),
     }
 }
 
@@ -199,6 +210,8 @@ mod tests {
         assert_eq!((url("ftp://h").port, url("ftps://h").port, url("ftp://h").wire_path()), (21, 990, None));
         assert_eq!(url("ftp://h/menus/").name(), Some(&b"menus"[..]));
         assert_eq!(url("ftp://h/a/..").name(), None);
+        assert_eq!(url("ftp://h/menu;type=i").path, b"menu");
+        assert_eq!(url("ftp://h/menu%3Btype=a").to_string(), "ftp://h/menu%3Btype=a");
     }
 
     #[test]
@@ -212,6 +225,8 @@ mod tests {
             "ftp://[h]/",
             "ftp://h/%zz",
             "ftp://h/a%0Ab",
+            "ftp://h/menu;type=a",
+            "ftp://h/menu;type=",
             "ftp://a%0d@h/",
         ] {
             assert!(text.parse::<Url>().is_err(), "{text}");

@@ -12,8 +12,9 @@ use crate::cli::ftp::{Cat, Ftp, FtpCommand, Get, Ls, Making, Mirror, Mkdir, Mv, 
 use crate::failure::Failure;
 use crate::output;
 use access::{Place, place};
+use ftp_client::directory::{About, Listing};
 use ftp_client::mirror::{Compare, Far, Only, Surplus};
-use ftp_client::{Connection, Crew, Direction, Error, Fetch, Links, Plan, Send, Url};
+use ftp_client::{Connection, Crew, Direction, Error, Fetch, Found, Kind, Links, Plan, RemoteName, Send, Url};
 use show::{Show, entry_json, entry_line};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -133,8 +134,13 @@ async fn send(put: Put) -> Result<(), Failure> {
 async fn list(ls: Ls) -> Result<(), Failure> {
     let place = place(&ls.url, &ls.access)?;
     let mut connection = open(&place).await?;
-    let mut listing = connection.list(&place.url.path).await?;
+    let listed = match connection.list(&place.url.path).await {
+        // A file, perhaps: servers with MLSD do not list those.
+        Err(error @ Error::Refused { .. }) => one_file(&mut connection, &place.url).await.ok_or(error),
+        listed => listed,
+    };
     connection.quit().await;
+    let mut listing = listed?;
     listing.entries.sort_by(|one, two| one.name.cmp(&two.name));
     let narrow = show::is_narrow(show::columns()) && std::io::stdout().is_terminal();
     let lines: Vec<String> = match ls.access.json {
@@ -150,6 +156,14 @@ async fn list(ls: Ls) -> Result<(), Failure> {
         eprintln!("packetboat: {} names that lead elsewhere were passed over", listing.flawed);
     }
     Ok(())
+}
+
+/// A listing of what is no directory.
+async fn one_file(connection: &mut Connection, url: &Url) -> Option<Listing> {
+    let name = RemoteName::new(url.name()?).ok()?;
+    let About { kind, size, modified, mode } = connection.stat(&url.path).await.ok()?;
+    let found = Found { name, kind, size, modified, mode, owner: None, group: None, unique: None };
+    (found.kind != Kind::Directory).then(|| Listing { entries: vec![found], flawed: 0 })
 }
 
 async fn print(cat: Cat) -> Result<(), Failure> {
