@@ -89,7 +89,7 @@ impl From<std::io::Error> for Failure {
 }
 
 /// What somebody might try.
-fn hint(error: &ftp_client::Error) -> Option<&'static str> {
+pub fn hint(error: &ftp_client::Error) -> Option<&'static str> {
     use ftp_client::error::{Ending, Error};
     use ftp_client::{End, Unsafe};
     match error {
@@ -98,6 +98,9 @@ fn hint(error: &ftp_client::Error) -> Option<&'static str> {
         }
         Error::Ended(Ending { end: End::Unsafe(Unsafe::ClearData(_)), .. }) => {
             Some("--clear-data sends files in clear; anybody on the way can read them")
+        }
+        Error::Unrenamed { .. } => {
+            Some("--in-place writes to the file's own name, where the server does not let us rename")
         }
         Error::TooLarge { .. } => Some("what was moved so far stays; --max-entries N bears more"),
         Error::Tls { shown: Some(_), .. } => {

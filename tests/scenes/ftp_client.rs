@@ -74,6 +74,9 @@ fn files_come_and_go() {
         let about = done(&["stat", "--json", &format!("{url}a/dr%C3%BCben%201")]);
         assert!(about.contains("\"size\":700001") && about.contains("\"type\":\"file\""), "{about}");
         done(&["get", "--verify", "-o", "back", &format!("{url}a/dr%C3%BCben%201")]);
+        let dialogue = run(folder.path(), &more, &["ls", "--show-dialogue", &url]).stderr;
+        let passive = String::from_utf8_lossy(&dialogue).contains("C: EPSV");
+        assert_eq!(passive, !more.contains(&"--active".into()), "where the server does not dial, we would");
         assert!(std::fs::read(folder.path().join("back")).expect("a file") == content());
         assert_eq!(done(&["cat", &format!("{url}readme.txt")]).lines().count(), 2);
         done(&["mkdir", &format!("{url}a/c/d")]);

@@ -40,6 +40,16 @@ pub enum Error {
         /// What it said.
         reply: Reply,
     },
+    /// All of a file has arrived under the name of a part, and stays there.
+    #[error("{step}: all of it is in {part}, but the server does not rename that; it says {}", Said(reply))]
+    Unrenamed {
+        /// What we wanted.
+        step: String,
+        /// Where it is.
+        part: String,
+        /// What the server said.
+        reply: Reply,
+    },
     /// There was no way to a data connection.
     #[error("{step}: no way to a data connection{}", reply.as_ref().map_or(String::new(), |reply| format!("; the server says {}", Said(reply))))]
     NoWay {
@@ -178,7 +188,7 @@ impl Error {
             Error::Ended(Ending { end, .. }) => {
                 matches!(end, End::Dismissed(_) | End::Dropped | End::Silent | End::OutOfStep)
             }
-            Error::Refused { reply, .. } => reply.is_transient(),
+            Error::Refused { reply, .. } | Error::Unrenamed { reply, .. } => reply.is_transient(),
             _ => false,
         }
     }

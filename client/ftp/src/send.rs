@@ -262,7 +262,7 @@ impl Connection {
             let _ = self.say(vec![Command::Dele(part.clone()).into()]).await?;
             return Err(Error::Differs { step: step.into(), why: "there is a directory of that name".into() });
         }
-        Err(Error::Refused { step: format!("{step}: rename {}, which is all of it", shown(part.as_bytes())), reply })
+        Err(Error::Unrenamed { step: step.into(), part: shown(part.as_bytes()), reply })
     }
 }
 

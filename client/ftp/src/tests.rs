@@ -55,6 +55,8 @@ struct Habits {
     vague: bool,
     /// Loses what is said while a file comes.
     deaf: bool,
+    /// Renames nothing.
+    no_renaming: bool,
     /// Takes REST, and refuses STOR behind it.
     no_restart: bool,
     /// Does not leave before a data connection has ended that it has listened for.
@@ -267,6 +269,7 @@ impl Talk {
                 self.renaming = name.into();
                 "350 and now?".into()
             }
+            "RNTO" if self.habits.no_renaming => "550 no".into(),
             "RNTO" if self.listing(name).is_some() => "550 is a directory".into(),
             "RNTO" => {
                 let mut files = self.files.lock().expect("not poisoned");

@@ -43,6 +43,8 @@ struct Bars {
     expected: AtomicU64,
     /// Whether it was said beforehand how many octets they have.
     measured: AtomicBool,
+    /// What was said to be tried: for each file it would be noise.
+    hinted: Mutex<Vec<&'static str>>,
 }
 
 /// Where bars and lines are seen. Several may show on one.
@@ -86,6 +88,7 @@ impl Show {
             shown: AtomicBool::new(false),
             expected: AtomicU64::new(0),
             measured: AtomicBool::new(false),
+            hinted: Mutex::default(),
         };
         Show {
             json: access.json,
@@ -273,7 +276,17 @@ impl Bars {
             Event::Failed { name, error } => {
                 drop(files.remove(name).inspect(ProgressBar::finish_and_clear));
                 self.screen.line(&format!("packetboat: {}", of_file(name, error)));
+                self.hint(error);
             }
+        }
+    }
+
+    fn hint(&self, error: &ftp_client::Error) {
+        let Some(hint) = crate::failure::hint(error) else { return };
+        let mut hinted = self.hinted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !hinted.contains(&hint) {
+            hinted.push(hint);
+            self.screen.line(&format!("  {hint}"));
         }
     }
 }

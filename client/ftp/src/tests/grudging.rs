@@ -53,6 +53,17 @@ async fn a_file_that_has_the_name_of_a_directory_there_leaves_no_part() {
 }
 
 #[tokio::test]
+async fn what_is_not_renamed_stays_and_it_is_told_where() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(Habits { no_renaming: true, ..Habits::default() }, &[]).await;
+    let (source, content) = source(folder.path());
+    let error = send(&server, &source).await.expect_err("not renamed").to_string();
+    let part = part_of(&source);
+    assert!(error.contains(&part) && error.contains("does not rename"), "{error}");
+    assert!(server.file(&part).as_ref() == Some(&content));
+}
+
+#[tokio::test]
 async fn who_does_not_dial_although_that_is_wished_is_dialled() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start(Habits::default(), &[("menu", b"good")]).await;

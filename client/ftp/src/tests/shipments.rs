@@ -29,6 +29,7 @@ const JOINS: Habits = Habits {
     vague: false,
     deaf: false,
     hangs_up_at: None,
+    no_renaming: false,
     no_restart: false,
     clings: false,
 };
