@@ -83,7 +83,12 @@ fn files_go_there_and_come_back() {
     scene.done("lcd back; mget *.txt; get -o other d.txt");
     assert_eq!((scene.read("back/a b.txt"), scene.read("back/other")), ("one\n".into(), "two\n".into()));
     assert!(scene.path("back/readme.txt").exists());
-    scene.done("mv d.txt e.txt; mv e.txt c.txt sub/; rm 'a b.txt' sub/e*");
+    scene.done("put --make-dirs -o new/er/ c.txt; put --make-dirs -o new/est/x c.txt; cd new; get --make-dirs -o here/too/ er/c.txt");
+    assert_eq!(
+        (scene.read("here/too/c.txt"), scene.done("find new")),
+        ("two\n".into(), "new/er/\nnew/est/\nnew/er/c.txt\nnew/est/x\n".into())
+    );
+    scene.done("rm -r new; mv d.txt e.txt; mv e.txt c.txt sub/; rm 'a b.txt' sub/e*");
     assert_eq!(scene.done("find sub"), "sub/c.txt\nsub/deep/\nsub/deep/a b.txt\nsub/deep/c.txt\n");
     assert_eq!(scene.done("du -b sub"), "           8  sub/deep\n          12  sub\n");
     scene.done("rm -r sub/deep\nrm sub/c.txt\nrmdir sub");

@@ -160,7 +160,7 @@ pub struct Moving {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   packetboat ftp get ftp://ftp.example.org/pub/menu.txt
-  packetboat ftp get -o menus/ 'ftp://ftp.example.org/pub/*.txt'
+  packetboat ftp get --make-dirs -o menus/ 'ftp://ftp.example.org/pub/*.txt'
   packetboat ftp get --continue -o film.mkv ftp://ftp.example.org/film.mkv")]
 pub struct Get {
     /// What to fetch.
@@ -169,6 +169,9 @@ pub struct Get {
     /// Where to put it: a file, or a directory.
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<PathBuf>,
+    /// Make the directories that are not there.
+    #[arg(long)]
+    pub make_dirs: bool,
     #[command(flatten)]
     pub moving: Moving,
     #[command(flatten)]

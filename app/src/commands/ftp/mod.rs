@@ -52,6 +52,9 @@ async fn open(place: &Place) -> Result<Connection, Failure> {
 
 async fn fetch(get: Get) -> Result<(), Failure> {
     let show = Show::new(&get.access);
+    if let Some(output) = get.output.as_deref().filter(|_| get.make_dirs) {
+        make_directories_here(output, get.urls.len() > 1)?;
+    }
     // One crew a server: a URL may name another one.
     for url in &get.urls {
         let place = place(url, &get.access)?;
@@ -63,6 +66,14 @@ async fn fetch(get: Get) -> Result<(), Failure> {
         show.add(&crew.fetch_all(files, &wishes).await?);
     }
     show.end()
+}
+
+/// Makes a directory that files are to go into, or that in which one is to be.
+fn make_directories_here(output: &Path, many: bool) -> Result<(), Failure> {
+    let itself = many || output.as_os_str().as_bytes().ends_with(b"/");
+    let folder = if itself { Some(output) } else { output.parent() };
+    let made = folder.filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), std::fs::create_dir_all);
+    made.map_err(|error| Failure::Failed(format!("{}: {error}", output.display())))
 }
 
 /// What a URL means: one file, or all whose names fit.

@@ -5,7 +5,7 @@
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
 use super::super::show::{self, Screen, Show};
-use super::super::{EMPTY_ONLY, remove_directory};
+use super::super::{EMPTY_ONLY, make_directories_here, remove_directory};
 use super::out::{Out, local};
 use super::seat::{Meant, Seat, Wanted};
 use super::words::{Chmod, Du, Find, Get, Ls, Mv, Put, Rm, There};
@@ -270,6 +270,9 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
     let meant = seat.meant(&get.names).await?;
     let output = get.output.as_deref().map(|output| PathBuf::from(local(output)));
     let many = meant.len() > 1;
+    if let Some(output) = output.as_deref().filter(|_| get.make_dirs) {
+        make_directories_here(output, many)?;
+    }
     let folder =
         output.clone().filter(|output| many || output.is_dir() || output.as_os_str().as_bytes().ends_with(b"/"));
     let (mut files, mut octets) = (Vec::new(), Some(0));
@@ -312,6 +315,13 @@ async fn send(put: Put, resume: bool, seat: &mut Seat, work: &Work) -> Result<()
         || target.is_empty()
         || target.ends_with(b"/")
         || matches!(seat.connection().await?.stat(&target).await, Ok(about) if about.kind == Kind::Directory);
+    if put.make_dirs {
+        let above = target.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &target[..at]);
+        let wanted = without_slash(if folder { &target } else { above });
+        if !wanted.is_empty() {
+            seat.connection().await?.make_directories(wanted).await?;
+        }
+    }
     let (mut files, mut octets) = (Vec::new(), 0);
     for source in sources {
         let name = source.file_name().map(OsStrExt::as_bytes).unwrap_or_default();

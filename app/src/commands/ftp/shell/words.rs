@@ -246,6 +246,9 @@ pub struct Get {
     /// Where to put it: a file, or a directory.
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<String>,
+    /// Make the directories that are not there.
+    #[arg(long)]
+    pub make_dirs: bool,
     #[command(flatten)]
     pub moving: Moving,
 }
@@ -259,6 +262,9 @@ pub struct Put {
     /// Where to put it: a name, or a directory that ends in /.
     #[arg(short, long, value_name = "NAME", value_parser = unmarked)]
     pub output: Option<String>,
+    /// Make the directories that are not there.
+    #[arg(long)]
+    pub make_dirs: bool,
     /// Write to the file's own name at once, for servers that do not let us rename.
     #[arg(long)]
     pub in_place: bool,
