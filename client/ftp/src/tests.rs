@@ -82,8 +82,7 @@ type Heard = Arc<Mutex<Vec<String>>>;
 
 impl Server {
     async fn start(habits: Habits, files: &[(&str, &[u8])]) -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let port = listener.local_addr().expect("bound").port();
+        let (listener, port) = wire::listen().await;
         let files: Files =
             Arc::new(Mutex::new(files.iter().map(|(name, octets)| ((*name).into(), octets.to_vec())).collect()));
         let (said, stalled) = (Arc::new(Mutex::new(0)), Arc::new(Notify::new()));
@@ -312,8 +311,7 @@ impl Talk {
     }
 
     async fn listen(&mut self) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let port = listener.local_addr().expect("bound").port();
+        let (listener, port) = wire::listen().await;
         self.data = Some(listener);
         port
     }

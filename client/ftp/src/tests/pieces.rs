@@ -8,16 +8,21 @@ use crate::mirror::Report;
 use crate::pieces::{About, PIECE_MIN_OCTETS, Whole};
 use crate::{Connection, Error};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 pub(super) const LENGTH: usize = 3 * PIECE_MIN_OCTETS as usize + 5;
 
-/// No stretch of it is like another.
+/// No stretch of it is like another. Made once: there is much of it.
 pub(super) fn content() -> Vec<u8> {
-    (0..LENGTH as u64 / 8 + 1)
-        .flat_map(|number| number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes())
-        .take(LENGTH)
-        .collect()
+    static MADE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut content = vec![0; LENGTH.next_multiple_of(8)];
+        for (number, stretch) in (0_u64..).zip(content.chunks_exact_mut(8)) {
+            stretch.copy_from_slice(&number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
+        }
+        content.truncate(LENGTH);
+        content
+    });
+    MADE.clone()
 }
 
 async fn fetch(server: &Server, target: &Path, resume: bool) -> (Report, Vec<String>) {
@@ -116,7 +121,7 @@ async fn pieces_of_two_files_are_not_put_together() {
     let target = folder.path().join("menu");
     let server = Server::start(Habits { short: Some(1000), ..Habits::default() }, &[("menu", &content)]).await;
     super::fetch(&server, &target, &Fetch::default()).await.expect_err("short");
-    let other: Vec<u8> = content.iter().map(|octet| octet ^ 0x55).collect();
+    let other = [&content[8..], &content[..8]].concat();
     let server = Server::start(Habits::default(), &[("menu", &other)]).await;
     let (report, failures) = fetch(&server, &target, true).await;
     assert_eq!((report.moved, failures), (1, Vec::new()));

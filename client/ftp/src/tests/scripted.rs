@@ -4,7 +4,7 @@
 //! `$port` for, before it closes that, `D<` what it takes from there. `D!` closes it without the farewell that
 //! TLS has for that. From `T:` on it speaks TLS, for data as well.
 
-use super::wire::{Clock, Life, Toll, Wire};
+use super::wire::{self, Clock, Life, Toll, Wire};
 use super::{mirror, names};
 use crate::connection::Connection;
 use crate::error::{Ending, Error};
@@ -13,6 +13,7 @@ use crate::send::{Send, Sent};
 use crate::site::{Safety, Site};
 use crate::{Action, Crew, Plan, Url};
 use ftp::client::End;
+use futures_util::future::join_all;
 use net::{ClientTls, Identity, ServerTls};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -115,8 +116,7 @@ impl Scripted {
     }
 
     async fn play(dialogue: String, octets: usize, then: Then, ways: Ways, safety: (Safety, ClientTls)) -> Scripted {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let port = listener.local_addr().expect("bound").port();
+        let (listener, port) = wire::listen().await;
         let (steps, told) = (Arc::<Mutex<Vec<usize>>>::default(), Arc::<Mutex<String>>::default());
         let (clock, (life, kept)) = (Clock::default(), Life::begin());
         let server =
@@ -306,8 +306,7 @@ impl Part {
     }
 
     async fn listen(&mut self, text: &str) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let port = listener.local_addr().expect("bound").port();
+        let (listener, port) = wire::listen().await;
         self.data = Some(listener);
         // As long each time, so that a cut is in the same place each time.
         text.replace("$port", &format!("{port:05}"))
@@ -458,18 +457,21 @@ async fn who_says_the_same_for_ever_is_left() {
     // Most of the time that this test takes; it may be over before anything was said, too.
     const LIMIT: Duration = Duration::from_millis(100);
     let folder = tempfile::tempdir().expect("a folder");
-    let target = folder.path().join("menu");
     for octets in ends(FETCH, folder.path()).await {
-        for text in ["100 wait\r\n", "226 done\r\n", LINES, "200 ", "\r\n", "\0", "550 no\r\n"] {
+        let texts = ["100 wait\r\n", "226 done\r\n", LINES, "200 ", "\r\n", "\0", "550 no\r\n"];
+        // All at once: it is waiting that takes time.
+        join_all(texts.map(async |text| {
             let what = format!("{text:?} for ever behind {octets} octets");
-            std::fs::remove_file(&target).ok();
+            let folder = tempfile::tempdir().expect("a folder");
+            let target = folder.path().join("menu");
             let server = Scripted::start(FETCH, octets, Then::Repeats(text)).await;
             let site = Site { connect_limit: LIMIT, stall_limit: LIMIT, ..server.site() };
             match bounded(&what, server.fetch_by(&site, &target)).await {
                 Ok(_) => assert_eq!(std::fs::read_to_string(&target).expect("a file"), CONTENT, "{what}"),
                 Err(error) => assert!(!target.exists(), "{what}: {error}"),
             }
-        }
+        }))
+        .await;
     }
 }
 

@@ -1,9 +1,9 @@
-//! A scripted server under TLS that stops behind any octet: of what it says, with and without a farewell, and of what goes over
-//! the wire, the handshakes of both connections with it.
+//! A scripted server under TLS that stops behind any octet of what it says, with and without a farewell, and anywhere on the wire,
+//! the handshakes of both connections with it: behind each octet in clear, and behind each record and in it.
 
 use super::names;
 use super::scripted::{CONTENT, FETCH, SEND, Scripted, Then, bounded};
-use super::wire::{Clock, Toll};
+use super::wire::{Clock, Share, Toll};
 use crate::{Connection, Error};
 use net::Identity;
 use std::path::Path;
@@ -20,8 +20,8 @@ const LOGIN: &str = "C: USER bob\nS: 331 password?\nC: PASS hungry\nS: 230 in\nC
 /// Behind its last words, QUIT and 221, nothing is missing.
 const FAREWELL_STEPS: usize = 2;
 
-/// So many octets of the wire 221 and close_notify are at most; each handshake has a signature that may be an octet or two longer.
-const FAREWELL_OCTETS: usize = 80;
+/// The same on the wire: 221 and close_notify.
+const FAREWELL_UNITS: usize = 2;
 
 fn identity() -> Identity {
     let folder = tempfile::tempdir().expect("a folder");
@@ -52,40 +52,44 @@ fn assert_whole_or_nothing(what: &str, done: &Result<(), Error>, folder: &Path) 
     assert!(names(folder).len() <= 1, "{what}: at most a part");
 }
 
-/// Cuts this behind each octet of what goes over the wire, until there is nothing left to be cut. It may end well only if nothing
-/// but the farewell is cut.
+/// Cuts this behind each unit of what goes over the wire, and in it, until there is nothing left to be cut. It may end well only if
+/// nothing but the farewell is cut.
 async fn cut_the_wire(
     dialogue: String,
     ends: bool,
     does: impl AsyncFn(&Scripted) -> Result<(), Error>,
     check: impl Fn(&str, &Result<(), Error>),
 ) {
-    let (identity, mut octets, mut enough) = (identity(), 0, None);
+    let (identity, mut units, mut share, mut enough) = (identity(), 0, 0, None);
     if !ends {
         // Waits are not waited for.
         tokio::time::pause();
     }
     loop {
         let clock = Clock::default();
-        let toll = Toll::of(octets, ends, clock.clone());
-        let what = format!("{} behind {octets} octets of the wire", if ends { "cut" } else { "stalled" });
+        let toll = Toll::of(units, Share::ALL[share], ends, clock.clone());
+        let way = if ends { "cut" } else { "stalled" };
+        let what = format!("{way} behind {units} units of the wire and {:?} of the next", Share::ALL[share]);
         let server = Scripted::sealed(&dialogue, usize::MAX, Then::HangsUp, Some(toll.clone()), &identity).await;
         clock.hold();
         let done = bounded(&what, does(&server)).await;
         clock.release();
         check(&what, &done);
         if done.is_ok() {
-            enough = enough.or(Some(octets));
+            enough = enough.or(Some(units));
         }
-        if !toll.is_over() {
-            assert!(done.is_ok(), "nothing was cut: {done:?}");
-            break;
+        match toll.cut() {
+            None => {
+                assert!(done.is_ok(), "nothing was cut: {done:?}");
+                break;
+            }
+            Some(length) if length > 1 && share + 1 < Share::ALL.len() => share += 1,
+            Some(_) => (units, share) = (units + 1, 0),
         }
-        octets += 1;
     }
-    assert!(octets > 1000, "{octets} octets, with a handshake");
+    assert!(units > 15, "{units} units, with a handshake");
     let enough = enough.expect("in the end");
-    assert!(octets - enough < FAREWELL_OCTETS, "content with {enough} octets of {octets}");
+    assert!(units - enough <= FAREWELL_UNITS, "content with {enough} units of {units}");
 }
 
 async fn cut_a_download(ends: bool) {
@@ -110,22 +114,22 @@ async fn cut_a_login_at_the_port_for_tls(ends: bool) {
 }
 
 #[tokio::test]
-async fn a_download_that_is_cut_behind_any_octet_of_the_wire_leaves_nothing_under_its_name() {
+async fn a_download_that_is_cut_anywhere_on_the_wire_leaves_nothing_under_its_name() {
     cut_a_download(true).await;
 }
 
 #[tokio::test]
-async fn a_download_that_stalls_behind_any_octet_of_the_wire_leaves_nothing_under_its_name() {
+async fn a_download_that_stalls_anywhere_on_the_wire_leaves_nothing_under_its_name() {
     cut_a_download(false).await;
 }
 
 #[tokio::test]
-async fn a_login_at_the_port_for_tls_that_is_cut_behind_any_octet_of_the_wire_is_an_error_that_says_so() {
+async fn a_login_at_the_port_for_tls_that_is_cut_anywhere_on_the_wire_is_an_error_that_says_so() {
     cut_a_login_at_the_port_for_tls(true).await;
 }
 
 #[tokio::test]
-async fn a_login_at_the_port_for_tls_that_stalls_behind_any_octet_of_the_wire_is_an_error_that_says_so() {
+async fn a_login_at_the_port_for_tls_that_stalls_anywhere_on_the_wire_is_an_error_that_says_so() {
     cut_a_login_at_the_port_for_tls(false).await;
 }
 

@@ -1,5 +1,7 @@
 //! What a scripted server speaks over: sockets, in clear or under TLS, of which no more gets through than a toll lets pass.
 //!
+//! RFC 8446 §5.1 (records).
+//!
 //! Not here: what is said (scripted).
 
 use net::{Arrival, DataLine, ServerTls};
@@ -15,6 +17,23 @@ const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// So much is read at once.
 const READ_OCTETS: usize = 4096;
+
+/// Ports that no system gives to whoever asks for any, nor the harness of others to whoever wants a name.
+const PORTS: std::ops::Range<u16> = 10_000..20_000;
+
+/// Listens on the next port that nobody has. To be given any free one takes the longer, the more connections have just ended, and here
+/// that is thousands.
+pub(super) async fn listen() -> (TcpListener, u16) {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    for _ in PORTS {
+        let at = (std::process::id() as usize * 97 + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS.len();
+        let port = PORTS.start + u16::try_from(at).expect("within the range");
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
+            return (listener, port);
+        }
+    }
+    panic!("all ports are taken");
+}
 
 /// One connection, as the server has it.
 pub(super) enum Wire {
@@ -107,37 +126,88 @@ impl Life {
     }
 }
 
-/// What of a server's octets gets through, whichever connection they take.
+/// Each record of TLS begins with its kind, a version and its length.
+const RECORD_HEAD_OCTETS: usize = 5;
+
+/// The kinds of records, from change_cipher_spec to application_data. No reply begins with one of these.
+const RECORD_KINDS: std::ops::RangeInclusive<u8> = 20..=23;
+
+/// How much of the first unit passes that is not let pass whole.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Share {
+    Octets(usize),
+    Half,
+    AllButOne,
+}
+
+impl Share {
+    /// Behind a record, in and behind the head of the next, in the middle of what it holds, and short of its end. No part of a record
+    /// has a meaning, so that it does not matter in which octet of it the wire is cut.
+    pub(super) const ALL: [Share; 7] = [
+        Share::Octets(0),
+        Share::Octets(1),
+        Share::Octets(RECORD_HEAD_OCTETS - 1),
+        Share::Octets(RECORD_HEAD_OCTETS),
+        Share::Octets(RECORD_HEAD_OCTETS + 1),
+        Share::Half,
+        Share::AllButOne,
+    ];
+
+    fn of(self, unit: usize) -> usize {
+        match self {
+            Share::Octets(octets) => octets.min(unit - 1),
+            Share::Half => unit / 2,
+            Share::AllButOne => unit - 1,
+        }
+    }
+}
+
+/// How long the unit is that this begins with: a record of TLS, or an octet in clear. `None` as long as that is not all there.
+fn unit(octets: &[u8]) -> Option<usize> {
+    let length = match octets {
+        [kind, _, _, high, low, ..] if RECORD_KINDS.contains(kind) => {
+            RECORD_HEAD_OCTETS + usize::from(u16::from_be_bytes([*high, *low]))
+        }
+        [kind, ..] if RECORD_KINDS.contains(kind) => return None,
+        _ => 1,
+    };
+    (octets.len() >= length).then_some(length)
+}
+
+/// What of a server's octets gets through, whichever connection they take: so many units, and a share of the next.
 #[derive(Clone)]
 pub(super) struct Toll {
     left: Arc<AtomicUsize>,
+    share: Share,
     /// Whether all connections are ended when it is used up; otherwise they stay, and nothing passes any more.
     ends: bool,
-    over: Arc<watch::Sender<bool>>,
+    /// How long the unit is that was cut.
+    over: Arc<watch::Sender<Option<usize>>>,
     clock: Clock,
 }
 
 impl Toll {
-    pub(super) fn of(octets: usize, ends: bool, clock: Clock) -> Self {
-        let over = Arc::new(watch::Sender::new(false));
-        Toll { left: Arc::new(octets.into()), ends, over, clock }
+    pub(super) fn of(units: usize, share: Share, ends: bool, clock: Clock) -> Self {
+        let over = Arc::new(watch::Sender::new(None));
+        Toll { left: Arc::new(units.into()), share, ends, over, clock }
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    /// How long the unit is that was cut, if one was.
+    pub(super) fn cut(&self) -> Option<usize> {
         *self.over.borrow()
     }
 
-    fn pay(&self, octets: usize) -> usize {
-        let paid = octets.min(self.left.load(Ordering::SeqCst));
-        self.left.fetch_sub(paid, Ordering::SeqCst);
-        paid
+    /// How much of a unit passes.
+    fn pay(&self, unit: usize) -> usize {
+        let less = |left: usize| left.checked_sub(1);
+        let is_paid = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+        if is_paid { unit } else { self.share.of(unit) }
     }
 
     /// Takes the place of a client's connection; what comes out of it was paid for.
     pub(super) async fn before(&self, client: TcpStream, life: &Life) -> TcpStream {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
-        let address = listener.local_addr().expect("bound");
-        let (server, inner) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (listener, port) = listen().await;
+        let (server, inner) = tokio::join!(TcpStream::connect(("127.0.0.1", port)), listener.accept());
         let (server, inner) = (server.expect("connected"), inner.expect("accepted").0);
         for stream in [&client, &server, &inner] {
             stream.set_nodelay(true).expect("a socket option");
@@ -155,24 +225,27 @@ impl Toll {
             let _ = to_server.shutdown().await;
         };
         let down = async {
-            let mut octets = vec![0; READ_OCTETS];
-            while let Ok(come @ 1..) = from_server.read(&mut octets).await {
-                let paid = self.pay(come);
-                // Who has gone away does not want it.
-                let _ = to_client.write_all(&octets[..paid]).await;
-                if paid < come {
-                    self.over.send_replace(true);
-                    self.clock.release();
-                    return;
+            let mut octets = Vec::new();
+            while let Ok(1..) = from_server.read_buf(&mut octets).await {
+                while let Some(unit) = unit(&octets) {
+                    let paid = self.pay(unit);
+                    // Who has gone away does not want it.
+                    let _ = to_client.write_all(&octets[..paid]).await;
+                    if paid < unit {
+                        self.over.send_replace(Some(unit));
+                        self.clock.release();
+                        return;
+                    }
+                    octets.drain(..unit);
                 }
             }
             let _ = to_client.shutdown().await;
         };
         tokio::select! {
             _ = async { tokio::join!(up, down) } => {}
-            _ = over.wait_for(|over| *over) => {}
+            _ = over.wait_for(Option::is_some) => {}
         }
-        if self.is_over() && !self.ends {
+        if self.cut().is_some() && !self.ends {
             std::future::pending::<()>().await;
         }
     }
