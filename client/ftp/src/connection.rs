@@ -13,7 +13,7 @@ use ftp::address::Family;
 use ftp::client::{Client, Features, Order, Outcome, Start, Transfer, Welcome, Words};
 use ftp::{Command, Reply, WirePath};
 use net::tap::{Label, Side, Tapped};
-use net::{Begin, ClientTls, Ended, Security, Setup, TlsError, Why};
+use net::{Begin, ClientTls, Ended, Pace, Security, Setup, TlsError, Why};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
@@ -29,6 +29,9 @@ const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A server that is asked to let us go has so long to say so.
 const QUIT_LIMIT: Duration = Duration::from_secs(5);
+
+/// So long a server may take to close behind its 221. Nothing is missing then, and some close only when we have (pyftpdlib).
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Who does not answer so long when asked whether he is there is taken for gone: a new connection is made sooner.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -97,7 +100,8 @@ impl Connection {
         let clerk = Clerk::new(site.clone(), tls.clone(), &stream, waiting, login).map_err(failed)?;
         let client = Client::new(site.settings(Family::of(peer.ip().to_canonical())), Instant::now().into_std());
         let (open, leaving) = watch::channel(false);
-        let setup = Setup { security: security(&site, &tls), tap: tapped(&site), ..Setup::new(leaving) };
+        let pace = Pace { linger: LINGER, ..Pace::default() };
+        let setup = Setup { security: security(&site, &tls), tap: tapped(&site), pace, ..Setup::new(leaving) };
         let talk = tokio::spawn(talk(client, clerk, stream, setup));
         match admitted.await {
             Ok(Answered { outcome: Outcome::Admitted(welcome), .. }) => Ok(Connection {
