@@ -144,7 +144,7 @@ impl RunningFtpd {
     }
 
     /// Whether it is Packetboat.
-    pub fn is_ours(&self) -> bool {
+    fn is_ours(&self) -> bool {
         matches!(self.process, Process::Ours(_))
     }
 
