@@ -2,6 +2,9 @@
 //!
 //! `PACKETBOAT_UPDATE=1 cargo test --test tidy` writes `docs/rfc.md` anew.
 
+#[path = "tidy/dependencies.rs"]
+mod dependencies;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
