@@ -144,12 +144,12 @@ impl Checker {
         let at = memmem::find(text, ID_FIELD).context("no X-Bench field")? + ID_FIELD.len();
         let id = Id::parse(text.get(at..at + ID_LEN).context("the id is cut off")?)?;
         let size = id.size as usize;
+        let Some(start) = text.len().checked_sub(size) else {
+            bail!("{} octets came back of {size} that were sent", text.len());
+        };
         let letter = match self.known.entry(id.size) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(vacant) => vacant.insert(Letter::text(size)?),
-        };
-        let Some(start) = text.len().checked_sub(size) else {
-            bail!("{} octets came back of {size} that were sent", text.len());
         };
         ensure!(letter.with(id) == &text[start..], "the content of letter {} was changed", id.text());
         ensure!(start == 0 || text[..start].ends_with(b"\r\n"), "the trace fields of {} do not end in CRLF", id.text());
