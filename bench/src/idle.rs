@@ -1,5 +1,7 @@
 //! Idlers: connections that are greeted (FTP, IMAP: logged in) and then do nothing, and what they weigh.
 //!
+//! One comes and goes before they are weighed, so that a server has what it needs for the first of all.
+//!
 //! Invariants: every idler got its greeting, and after the weighing every one of them still gets a farewell.
 //! Not here: memory of the client.
 
@@ -21,6 +23,9 @@ const OPENED_AT_ONCE: usize = 64;
 pub async fn idle(args: &Idle) -> Result<Report> {
     let door = Arc::new(Door::new(&args.target).await?);
     let settle = Duration::from_secs(args.settle);
+    // What a server needs for the first of all is not what one of them weighs.
+    let mut first = open(&door, 0, args.dialogue, args.mute, args.user.nth(0), &args.pass).await?;
+    farewell(&mut first, args.dialogue).await.context("the first of all")?;
     tokio::time::sleep(settle).await;
     let before = memory(args.pid)?;
     let begun = Instant::now();
