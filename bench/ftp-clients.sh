@@ -12,6 +12,7 @@
 #   SERVERS='vsftpd packetboat' CLIENTS='packetboat lftp pget curl rclone' SECURITY='clear tls'
 #   ROUNDS=3            each client's best counts: what disturbs it is not its own
 #   BIG=1073741824 FILES=10000 DELAY_MS=20 DELAY_BIG=33554432 DELAY_FILES=500 CONNECTIONS=4
+#   CONGESTION          how the link with a delay is kept from being crowded (default: as the machine does it; reno paces nobody, BBR does)
 #   WORK                where files are (default: a new directory in memory, below /dev/shm, if there is room for six times BIG,
 #                       otherwise below $TMPDIR: then the disk is measured, too); OUT, a file for the raw figures
 #
@@ -265,6 +266,10 @@ lay_link() {
     done
     local one other
     read -r one other HOST <"$made"
+    local side
+    for side in "$one" "$other"; do
+        [ -z "${CONGESTION:-}" ] || nsenter --net="/proc/$side/ns/net" sysctl -qw "net.ipv4.tcp_congestion_control=$CONGESTION"
+    done
     SERVER_SIDE=(nsenter --net="/proc/$one/ns/net") CLIENT_SIDE=(nsenter --net="/proc/$other/ns/net")
 }
 
