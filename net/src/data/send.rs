@@ -42,7 +42,7 @@ pub(super) const STRETCH: usize = 256 * 1024;
 const SENDFILE_STRETCH: u64 = 4 * 1024 * 1024;
 
 /// So much is read at once of a file that is copied on its way, in octets: it is still in a processor's cache when the peer reads it.
-const COPY_STRETCH: usize = 256 * 1024;
+const COPY_STRETCH: usize = 128 * 1024;
 
 /// Up to here, in octets, a file is sent in one call before the reactor knows of the socket.
 const AT_ONCE: u64 = 1024 * 1024;
