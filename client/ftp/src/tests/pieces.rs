@@ -25,6 +25,15 @@ pub(super) fn content() -> Vec<u8> {
     MADE.clone()
 }
 
+/// Where a file differs is more than that it does.
+fn assert_is(target: &Path, content: &[u8]) {
+    let is = std::fs::read(target).expect("a file");
+    let wrong: Vec<usize> = (0..content.len().min(is.len())).filter(|at| is[*at] != content[*at]).collect();
+    let zero = wrong.iter().filter(|at| is[**at] == 0).count();
+    let (first, last) = (wrong.first(), wrong.last());
+    assert!(is == content, "{} octets, {} wrong from {first:?} to {last:?}, {zero} of them 0", is.len(), wrong.len());
+}
+
 async fn fetch(server: &Server, target: &Path, resume: bool) -> (Report, Vec<String>) {
     let failures = Arc::new(Mutex::new(Vec::new()));
     let told = failures.clone();
@@ -48,7 +57,7 @@ async fn a_large_file_comes_in_pieces() {
         let server = Server::start(Habits { features, ..Habits::default() }, &[("menu", &content)]).await;
         let (report, failures) = fetch(&server, &target, false).await;
         assert_eq!((report.moved, report.octets, failures), (1, LENGTH as u64, Vec::new()));
-        assert!(std::fs::read(&target).expect("a file") == content);
+        assert_is(&target, &content);
         assert_eq!(server.heard("RETR").len(), 3);
         assert_eq!(server.heard("RANG").len(), if features.is_empty() { 0 } else { 3 });
         assert_eq!(names(folder.path()), ["menu"]);
@@ -71,7 +80,7 @@ async fn who_has_no_rest_after_all_sends_the_whole() {
     let server = Server::start(Habits { no_rest: true, ..Habits::default() }, &[("menu", &content)]).await;
     let (report, failures) = fetch(&server, &target, false).await;
     assert_eq!((report.moved, report.failed, failures), (1, 0, Vec::new()));
-    assert!(std::fs::read(&target).expect("a file") == content);
+    assert_is(&target, &content);
     assert_eq!(names(folder.path()), ["menu"]);
 }
 
@@ -96,7 +105,7 @@ async fn pieces_that_were_begun_are_gone_on_with() {
     let (report, failures) = fetch(&server, &target, true).await;
     assert_eq!((report.moved, failures), (1, Vec::new()));
     assert_eq!(server.heard("RETR").len() - before, 2, "the first piece was here");
-    assert!(std::fs::read(&target).expect("a file") == content);
+    assert_is(&target, &content);
     assert_eq!(names(folder.path()), ["menu"]);
 }
 
@@ -109,7 +118,7 @@ async fn a_part_that_one_connection_began_is_gone_on_with_by_several() {
     super::fetch(&short, &target, &wishes).await.expect_err("short");
     let server = Server::start(Habits::default(), &[("menu", &content)]).await;
     fetch(&server, &target, true).await;
-    assert!(std::fs::read(&target).expect("a file") == content);
+    assert_is(&target, &content);
     let mut starts = server.heard("REST");
     starts.sort();
     assert_eq!((server.heard("RETR").len(), starts.len()), (3, 2), "the first is compared from its start: {starts:?}");
@@ -125,7 +134,7 @@ async fn pieces_of_two_files_are_not_put_together() {
     let server = Server::start(Habits::default(), &[("menu", &other)]).await;
     let (report, failures) = fetch(&server, &target, true).await;
     assert_eq!((report.moved, failures), (1, Vec::new()));
-    assert!(std::fs::read(&target).expect("a file") == other);
+    assert_is(&target, &other);
 }
 
 #[tokio::test]

@@ -18,21 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// So much is read at once.
 const READ_OCTETS: usize = 4096;
 
-/// Ports that no system gives to whoever asks for any, nor the harness of others to whoever wants a name.
-const PORTS: std::ops::Range<u16> = 10_000..20_000;
-
-/// Listens on the next port that nobody has. To be given any free one takes the longer, the more connections have just ended, and here
-/// that is thousands.
+/// Listens on a port that nobody has.
 pub(super) async fn listen() -> (TcpListener, u16) {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    for _ in PORTS {
-        let at = (std::process::id() as usize * 97 + NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS.len();
-        let port = PORTS.start + u16::try_from(at).expect("within the range");
-        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)).await {
-            return (listener, port);
-        }
-    }
-    panic!("all ports are taken");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let port = listener.local_addr().expect("bound").port();
+    (listener, port)
 }
 
 /// One connection, as the server has it.
