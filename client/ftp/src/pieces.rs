@@ -172,15 +172,15 @@ impl Whole {
 
     fn filled(&self, index: usize, at: u64) {
         let piece = &self.pieces[index];
-        piece.at.store(at, Ordering::Release);
         if at - piece.noted.load(Ordering::Relaxed) >= NOTED_OCTETS || at == piece.until {
-            self.note(index);
+            self.note(index, at);
         }
+        // Last: when all pieces are done, somebody cuts the notes off, and none may come behind that.
+        piece.at.store(at, Ordering::Release);
     }
 
     /// A note that cannot be made costs no more than what would be fetched again.
-    fn note(&self, index: usize) {
-        let at = self.pieces[index].at();
+    fn note(&self, index: usize, at: u64) {
         let place = self.size + (MARK.len() + 4 + index * PIECE_OCTETS + 8) as u64;
         if self.file.write_all_at(&at.to_be_bytes(), place).is_ok() {
             self.pieces[index].noted.store(at, Ordering::Relaxed);
