@@ -219,11 +219,11 @@ impl Connection {
         let pump = into_file(stretch, Counter::heard_by(heard));
         let words = (&Command::Retr(whole.wire.clone())).into();
         let fetched = self.transfer(words, start, pump, &whole.step).await;
-        whole.note(index);
-        // It is all here: what the server thinks of a connection that we have closed does not matter.
+        // It is all here, and noted: what the server thinks of a connection that we have closed does not matter.
         if piece.is_done() {
             return Ok(());
         }
+        whole.note(index, piece.at());
         fetched?;
         let why = format!("{} octets came of {}", piece.at() - piece.from, piece.until - piece.from);
         Err(Error::Differs { step: whole.step.clone(), why })
