@@ -26,8 +26,8 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Smaller pieces are not worth another connection, in octets.
 pub const PIECE_MIN_OCTETS: u64 = 8 << 20;
@@ -57,6 +57,8 @@ pub(crate) struct Whole {
     told: Option<Moment>,
     pieces: Vec<Piece>,
     resumed_at: u64,
+    /// Whether pieces are noted behind the last octet. Who writes or cuts there holds it.
+    takes_notes: Mutex<bool>,
     fate: Fate,
 }
 
@@ -147,6 +149,7 @@ impl Whole {
             told,
             pieces: ranges.into_iter().map(Piece::new).collect(),
             resumed_at,
+            takes_notes: Mutex::new(true),
             fate: Fate::default(),
             part,
         })
@@ -170,21 +173,29 @@ impl Whole {
         self.pieces.iter().all(Piece::is_done) && self.fate.complete()
     }
 
+    /// So far a piece is there. Somebody who was stopped may tell it late: what is there stays so.
     fn filled(&self, index: usize, at: u64) {
         let piece = &self.pieces[index];
-        if at - piece.noted.load(Ordering::Relaxed) >= NOTED_OCTETS || at == piece.until {
+        let at = piece.at.fetch_max(at, Ordering::AcqRel).max(at);
+        if at.saturating_sub(piece.noted.load(Ordering::Relaxed)) >= NOTED_OCTETS || at == piece.until {
             self.note(index, at);
         }
-        // Last: when all pieces are done, somebody cuts the notes off, and none may come behind that.
-        piece.at.store(at, Ordering::Release);
     }
 
     /// A note that cannot be made costs no more than what would be fetched again.
     fn note(&self, index: usize, at: u64) {
+        let takes_notes = self.takes_notes.lock().unwrap_or_else(PoisonError::into_inner);
         let place = self.size + (MARK.len() + 4 + index * PIECE_OCTETS + 8) as u64;
-        if self.file.write_all_at(&at.to_be_bytes(), place).is_ok() {
+        if *takes_notes && self.file.write_all_at(&at.to_be_bytes(), place).is_ok() {
             self.pieces[index].noted.store(at, Ordering::Relaxed);
         }
+    }
+
+    /// The file is whole: there is nothing behind its last octet, nor will there be.
+    fn cut_notes_off(&self) -> io::Result<()> {
+        let mut takes_notes = self.takes_notes.lock().unwrap_or_else(PoisonError::into_inner);
+        *takes_notes = false;
+        self.file.set_len(self.size)
     }
 }
 
@@ -219,7 +230,7 @@ impl Connection {
         let pump = into_file(stretch, Counter::heard_by(heard));
         let words = (&Command::Retr(whole.wire.clone())).into();
         let fetched = self.transfer(words, start, pump, &whole.step).await;
-        // It is all here, and noted: what the server thinks of a connection that we have closed does not matter.
+        // It is all here: what the server thinks of a connection that we have closed does not matter.
         if piece.is_done() {
             return Ok(());
         }
@@ -251,7 +262,7 @@ impl Connection {
             whole.discard();
             return Err(differs("the sums differ"));
         }
-        whole.file.set_len(whole.size).map_err(|why| Error::local(&whole.part, why))?;
+        whole.cut_notes_off().map_err(|why| Error::local(&whole.part, why))?;
         finish(&whole.file, &whole.part, &whole.target, whole.time.filter(|_| wishes.keep_time))?;
         Ok(Fetched { octets: whole.size, resumed_at: whole.resumed_at, verified: verified == Some(true) })
     }
@@ -314,6 +325,23 @@ mod tests {
         assert_eq!(split(10, 4, 3), [(0, 4, 6), (6, 6, 8), (8, 8, 10)]);
         assert_eq!(split(10, 10, 3), [(0, 10, 10)]);
         assert_eq!(split(0, 0, 3), [(0, 0, 0)]);
+    }
+
+    #[test]
+    fn nothing_is_noted_behind_what_is_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let about = About { size: 10, time: None, told: None };
+        let whole = Whole::begin(b"menu", &folder.path().join("menu"), &about, 2, false).expect("begun");
+        whole.filled(0, 5);
+        assert!(!whole.is_to_complete());
+        whole.filled(1, 10);
+        assert!(whole.is_to_complete() && !whole.is_to_complete(), "one completes it");
+        whole.cut_notes_off().expect("cut");
+        // Who was stopped, and wrote all the same, tells it late.
+        whole.filled(1, 7);
+        whole.note(0, 5);
+        assert_eq!(whole.file.metadata().expect("a file").len(), 10);
+        assert!(whole.pieces.iter().all(Piece::is_done), "what was filled stays so");
     }
 
     #[test]
