@@ -401,17 +401,16 @@ impl Connection {
     /// [`Error`]
     pub async fn set_mode(&mut self, path: &[u8], mode: u32) -> Result<(), Error> {
         let step = format!("change the mode of {}", shown(path));
-        let reply = self.say(vec![self.mode_words(path, mode)?]).await?.swap_remove(0);
-        if reply.is_positive() { Ok(()) } else { Err(Error::Refused { step, reply }) }
+        self.command(&self.mode_command(path, mode)?, &step).await.map(drop)
     }
 
     /// What changes permissions.
-    pub(crate) fn mode_words(&self, path: &[u8], mode: u32) -> Result<Words, Error> {
+    pub(crate) fn mode_command(&self, path: &[u8], mode: u32) -> Result<Command, Error> {
         let wire = wire_path(path)?;
         let by_facts = self.features().mff.as_deref().is_some_and(|facts| facts.contains("unix.mode"));
         Ok(match by_facts {
-            true => Command::Mff(Change::mode(mode), wire).into(),
-            false => Command::Site(SiteCommand::Chmod(mode, wire)).into(),
+            true => Command::Mff(Change::mode(mode), wire),
+            false => Command::Site(SiteCommand::Chmod(mode, wire)),
         })
     }
 }

@@ -420,8 +420,10 @@ impl Mirror {
         connection.say(words).await?;
         let kept: Vec<(Vec<u8>, u32)> =
             wanted.iter().filter_map(|(path, mode)| Some((below(root, path), (*mode)?))).collect();
-        let words =
-            kept.iter().map(|(path, mode)| connection.mode_words(path, *mode)).collect::<Result<Vec<_>, _>>()?;
+        let words = kept
+            .iter()
+            .map(|(path, mode)| Ok(connection.mode_command(path, *mode)?.into()))
+            .collect::<Result<Vec<Words>, Error>>()?;
         for (reply, (path, _)) in connection.say(words).await?.into_iter().zip(&kept) {
             if !reply.is_positive() {
                 let step = format!("change the mode of {}", shown(path));
