@@ -114,12 +114,12 @@ impl DataLine {
     pub fn clear(stream: TcpStream, stall: Duration) -> Self {
         // What a listing or a small file ends with should not wait for an acknowledgement.
         let _ = stream.set_nodelay(true);
-        DataLine { wire: Wire::Clear(stream), stall, throttle: Throttle::default(), owed: 0, copies: false }
+        DataLine::over(Wire::Clear(stream), stall)
     }
 
     /// The same, of one that came just now and does not block. What it can take at once costs least this way.
     pub fn fresh(socket: std::net::TcpStream, stall: Duration) -> Self {
-        DataLine { wire: Wire::Fresh(Arc::new(socket)), stall, throttle: Throttle::default(), owed: 0, copies: false }
+        DataLine::over(Wire::Fresh(Arc::new(socket)), stall)
     }
 
     /// Under TLS; we are its server whoever has dialled (RFC 4217 §7). Also says whether the peer has resumed a session of
@@ -160,8 +160,11 @@ impl DataLine {
         let _ = stream.set_nodelay(true);
         let shaken = Box::pin(tokio::time::timeout(limit, shake(stream))).await;
         let (line, resumed) = shaken.unwrap_or(Err(TlsError::TooSlow))?;
-        let wire = Wire::Tls(line);
-        Ok((DataLine { wire, stall, throttle: Throttle::default(), owed: 0, copies: false }, resumed))
+        Ok((DataLine::over(Wire::Tls(line), stall), resumed))
+    }
+
+    fn over(wire: Wire, stall: Duration) -> Self {
+        DataLine { wire, stall, throttle: Throttle::default(), owed: 0, copies: false }
     }
 
     /// The same; large files go to a peer on this machine in clear by reading and writing them. Sendfile spares us a copy, but what it
