@@ -225,7 +225,10 @@ impl SendTurn {
     fn take(mut self) -> Result<Self, Broken> {
         while self.at < self.end && !self.stop.load(Ordering::Relaxed) {
             let stretch = (self.end - self.at).min(SENDFILE_STRETCH);
-            match self.send(stretch)? {
+            if let Some(copied) = &mut self.copied {
+                copied.fill(&self.file, self.at, stretch).map_err(Broken::File)?;
+            }
+            match self.send(stretch) {
                 // Somebody has cut the file.
                 Ok(0) => return Err(Broken::File(io::ErrorKind::UnexpectedEof.into())),
                 Ok(_) | Err(Errno::INTR) => {}
@@ -238,20 +241,14 @@ impl SendTurn {
     }
 
     /// How much went; none at the end of the file.
-    fn send(&mut self, stretch: u64) -> Result<Result<usize, Errno>, Broken> {
+    fn send(&mut self, stretch: u64) -> Result<usize, Errno> {
         let Some(copied) = &mut self.copied else {
             // It moves the offset along.
-            return Ok(sendfile(&self.socket, &self.file, Some(&mut self.at), stretch as usize));
+            return sendfile(&self.socket, &self.file, Some(&mut self.at), stretch as usize);
         };
-        let octets = copied.next(&self.file, self.at, stretch).map_err(Broken::File)?;
-        if octets.is_empty() {
-            return Ok(Ok(0));
-        }
-        let written = send(&self.socket, octets, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-        if let Ok(written) = written {
-            copied.sent += written;
-            self.at += written as u64;
-        }
+        let written = send(&self.socket, &copied.octets[copied.sent..], SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+        copied.sent += written;
+        self.at += written as u64;
         Ok(written)
     }
 }
@@ -264,15 +261,15 @@ struct Copied {
 }
 
 impl Copied {
-    /// What goes next, no more than `most`; nothing at the end of the file.
-    fn next(&mut self, file: &File, at: u64, most: u64) -> io::Result<&[u8]> {
+    /// Reads what goes next, no more than `most`, if all has gone; nothing at the end of the file.
+    fn fill(&mut self, file: &File, at: u64, most: u64) -> io::Result<()> {
         if self.sent == self.octets.len() {
             self.octets.resize(most.min(COPY_STRETCH as u64) as usize, 0);
             let read = file.read_at(&mut self.octets, at)?;
             self.octets.truncate(read);
             self.sent = 0;
         }
-        Ok(&self.octets[self.sent..])
+        Ok(())
     }
 }
 
