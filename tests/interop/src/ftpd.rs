@@ -144,7 +144,7 @@ impl RunningFtpd {
     }
 
     /// Whether it is Packetboat.
-    fn is_ours(&self) -> bool {
+    pub fn is_ours(&self) -> bool {
         matches!(self.process, Process::Ours(_))
     }
 

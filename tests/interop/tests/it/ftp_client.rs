@@ -180,15 +180,20 @@ fn die_and_go_on(ftpd: Ftpd) {
     assert!(fs::read(traveller.path("back")).expect("the download") == content());
 }
 
-/// The same beyond four gigabytes. What there is of a hole is made longer meanwhile, so that little of it has to move. Not at our own
-/// server: it tells the sum of what broke off, and both sides would sum four gigabytes of nothing. That it goes on from there is shown
-/// by the clients of others.
+/// The same beyond four gigabytes. What there is of a hole is made longer meanwhile, so that little of it has to move.
 fn die_and_go_on_far_out(ftpd: Ftpd) {
     let Some(server) = ftpd.start(Listening::Plain) else { return };
     let traveller = Traveller::new(server, "ftp", &["--no-tls", "-P1"]);
     let (root, url) = (traveller.server.root(), traveller.url("vast"));
     make_vast(&traveller.path("vast"));
-    for words in [["put", "vast", &url], ["get", &url, "-oback"]] {
+    // Ours tells the sum of what broke off, and both sides would sum four gigabytes of nothing. That an upload goes on so is shown
+    // with small files, and by curl that our server goes on from there.
+    let mut ways = vec![["put", "vast", &url], ["get", &url, "-oback"]];
+    if traveller.server.is_ours() {
+        ways.remove(0);
+        make_vast(&root.join("vast"));
+    }
+    for words in ways {
         let part = die(&traveller, &words);
         File::options().write(true).open(part).and_then(|part| part.set_len(FAR_OUT)).expect("made longer");
         let dialogue = go_on(&traveller, &words);
@@ -261,6 +266,10 @@ macro_rules! at {
                 die_and_go_on(Ftpd::$ftpd);
             }
 
+            #[test]
+            fn a_transfer_that_was_killed_beyond_four_gigabytes_is_gone_on_with() {
+                die_and_go_on_far_out(Ftpd::$ftpd);
+            }
         }
     )*};
 }
@@ -309,34 +318,19 @@ at! {
     }
 }
 
-macro_rules! far_out_at {
-    ($($ftpd:ident as $name:ident;)*) => {
-        mod a_transfer_that_was_killed_beyond_four_gigabytes_is_gone_on_with {
-            use super::*;
-
-            $(#[test]
-            fn $name() {
-                die_and_go_on_far_out(Ftpd::$ftpd);
-            })*
-        }
-    };
-}
-
-far_out_at! {
-    Vsftpd as vsftpd;
-    Proftpd as proftpd;
-    Pureftpd as pureftpd;
-    Pyftpdlib as pyftpdlib;
-}
-
-/// All of it moves, in pieces. That one is sent, too, is shown by those whose transfer was killed far out.
 #[test]
-fn a_file_beyond_four_gigabytes_comes() {
+fn a_file_beyond_four_gigabytes_goes_both_ways() {
     let Some(server) = Ftpd::Vsftpd.start(Listening::Plain) else { return };
     let traveller = Traveller::new(server, "ftp", &["--no-tls"]);
-    make_vast(&traveller.server.root().join("vast"));
+    let (there, back) = (traveller.server.root().join("vast"), traveller.path("back"));
+    make_vast(&traveller.path("vast"));
+    traveller.done(&["put", "vast", &traveller.url("")]);
+    assert_vast(&there);
+    // What came of it is no hole any more; one at a time is enough for the disk.
+    fs::remove_file(&there).expect("removed");
+    fs::rename(traveller.path("vast"), &there).expect("moved");
     traveller.done(&["get", "-o", "back", &traveller.url("vast")]);
-    assert_vast(&traveller.path("back"));
+    assert_vast(&back);
 }
 
 fn make_vast(path: &Path) {
@@ -358,12 +352,12 @@ fn a_tree_of_ten_thousand_files_goes_to_vsftpd_and_back() {
     mirror_files(Ftpd::Vsftpd, 100);
 }
 
-/// These say the same as vsftpd's in a fifth of the time.
 #[test]
-fn a_tree_of_two_thousand_files_goes_to_our_own_server_and_back() {
-    mirror_files(Ftpd::Ours, 20);
+fn a_tree_of_ten_thousand_files_goes_to_our_own_server_and_back() {
+    mirror_files(Ftpd::Ours, 100);
 }
 
+/// These say the same as vsftpd's in a fifth of the time.
 #[test]
 fn a_tree_of_two_thousand_files_goes_to_proftpd_and_back() {
     mirror_files(Ftpd::Proftpd, 20);
