@@ -41,7 +41,7 @@ pub async fn connect(address: SocketAddr, limit: Duration, source: Option<IpAddr
     }
 }
 
-/// From which of its addresses the system would go there. To ask it by UDP sends nothing.
+/// From which of its addresses the system would go there; `None` if it would not, or does not tell. To ask it by UDP sends nothing.
 pub fn usual_source(address: SocketAddr) -> Option<IpAddr> {
     let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let probe = UdpSocket::bind((any, 0)).ok()?;

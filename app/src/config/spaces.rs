@@ -348,8 +348,10 @@ mod tests {
             );
         }
         assert!(!with("directory_mode = '0644'\n").1.is_empty());
-        let (files, _) = with("");
-        assert_eq!((files.spaces[0].file_mode, files.spaces[0].directory_mode), (0o640, 0o750));
+        let (unset, _) = with("");
+        assert_eq!((unset.spaces[0].file_mode, unset.spaces[0].directory_mode), (0o640, 0o750));
+        let usual = files::Terms::default();
+        assert_eq!((usual.file_mode, usual.directory_mode), (0o640, 0o750), "as in accounts' own spaces");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod attached;
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -328,6 +329,19 @@ async fn a_house_that_closes_says_so() {
     peer.house.send(true).expect("heard");
     let ended = peer.hear_last("closing\r\n").await;
     assert!(matches!(ended.why, Why::Closed), "{ended:?}");
+}
+
+#[tokio::test]
+async fn what_was_held_is_let_go_before_the_last_words() {
+    let desk = ToyDesk::new();
+    let is_over = desk.is_over.clone();
+    let mut peer = Peer::with(desk, |_| {}).await;
+    peer.say("ASK once\r\n").await;
+    peer.hear("hello\r\nA: ONCE\r\n").await;
+    assert!(!is_over.load(Ordering::SeqCst));
+    peer.house.send(true).expect("heard");
+    peer.hear("closing\r\n").await;
+    assert!(is_over.load(Ordering::SeqCst), "the peer has not closed yet");
 }
 
 #[tokio::test(start_paused = true)]

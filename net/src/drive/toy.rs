@@ -11,6 +11,7 @@
 //! Not here: tests.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -271,12 +272,14 @@ pub struct ToyDesk {
     /// What goes with the answer to "file", and how much of it is promised.
     pub file: Option<(std::fs::File, u64)>,
     pub attached: Option<Attachment>,
+    /// Whether it has heard that it is over.
+    pub is_over: Arc<AtomicBool>,
 }
 
 impl ToyDesk {
     pub fn new() -> Self {
-        let (kept, asked, slow) = (Vec::new(), Arc::default(), Arc::default());
-        ToyDesk { kept, asked, slow, peer: None, news: None, is_in_haste: false, file: None, attached: None }
+        let (kept, asked, slow, is_over) = (Vec::new(), Arc::default(), Arc::default(), Arc::default());
+        ToyDesk { kept, asked, slow, peer: None, news: None, is_in_haste: false, file: None, attached: None, is_over }
     }
 
     /// What the peer could read right now.
@@ -331,6 +334,10 @@ impl Desk<Toy> for ToyDesk {
 
     fn attached(&mut self) -> Option<Attachment> {
         self.attached.take()
+    }
+
+    fn over(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
     }
 
     fn is_in_haste(&self) -> bool {
