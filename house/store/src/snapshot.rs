@@ -1,4 +1,4 @@
-//! A mailbox at one moment, in memory: its rows, what leads from one moment to the next, and what is different between two.
+//! A mailbox at one moment, in memory: its rows.
 //!
 //! ```text
 //! rows are read ─load→ Snapshot ─after a change→ Snapshot ─after …→      old.changes_to(&new) → Difference
@@ -8,8 +8,9 @@
 //! present one and asks for the difference. Snapshots share what is the same in them, so that ten thousand sessions that
 //! are a little behind cost little.
 //!
-//! Invariants: rows are in the order of their UIDs; a change that is known already changes nothing.
-//! Not here: who has it open, and who hears of changes (live); how sequence numbers are told (imap); what a message says (read).
+//! Invariants: rows are in the order of their UIDs.
+//! Not here: what leads from one moment to the next (after), and what is different between two (difference); who has it open,
+//! and who hears of changes (live); how sequence numbers are told (imap); what a message says (read).
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,12 +19,17 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::ReadError;
-use crate::feed::{Arrival, Change};
 use crate::kin::Kin;
 use crate::names::{MailboxId, ModSeq, Uid};
 use crate::op::Flags;
 use crate::ranks::Ranks;
 use crate::states::{State as MessageState, each_block};
+
+mod after;
+mod difference;
+
+use difference::Cursor;
+pub use difference::Difference;
 
 /// Rows in one piece: a change copies one piece, and the list of pieces.
 const PIECE_ROWS: usize = 512;
@@ -110,17 +116,6 @@ impl KeywordSets {
         self.numbers.insert(text, number);
         number
     }
-}
-
-/// How one snapshot differs from an earlier one. All ascending.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Difference {
-    /// Messages that are gone.
-    pub vanished: Vec<Uid>,
-    /// Messages that were there and have changed.
-    pub changed: Vec<Uid>,
-    /// Messages that are new.
-    pub added: Vec<Uid>,
 }
 
 impl Snapshot {
@@ -256,43 +251,6 @@ impl Snapshot {
         self.rows().filter(move |row| row.modseq > since)
     }
 
-    /// What a later snapshot of the same mailbox has that this one has not.
-    pub fn changes_to(&self, later: &Snapshot) -> Difference {
-        let mut difference = Difference::default();
-        if self.modseq == later.modseq {
-            return difference;
-        }
-        let (mut old, mut new) = (Cursor::new(&self.pieces), Cursor::new(&later.pieces));
-        loop {
-            if old.skips_with(&mut new) {
-                continue;
-            }
-            match (old.row(), new.row()) {
-                (None, None) => return difference,
-                (Some(row), None) => {
-                    difference.vanished.push(row.uid);
-                    old.step();
-                }
-                (None, Some(row)) => {
-                    difference.added.push(row.uid);
-                    new.step();
-                }
-                (Some(before), Some(now)) if now.uid > before.uid => {
-                    // Rows are added at the end alone, so this one is gone.
-                    difference.vanished.push(before.uid);
-                    old.step();
-                }
-                (Some(before), Some(now)) => {
-                    if before.modseq != now.modseq {
-                        difference.changed.push(now.uid);
-                    }
-                    old.step();
-                    new.step();
-                }
-            }
-        }
-    }
-
     fn number(&self, keywords: &[String]) -> u32 {
         if keywords.is_empty() {
             return 0;
@@ -317,181 +275,11 @@ impl Snapshot {
             false => self.octets.saturating_sub(u64::from(row.size)),
         };
     }
-
-    /// The snapshot after a change of its mailbox. One that it knows already changes nothing.
-    pub(crate) fn after(&self, change: &Change) -> Snapshot {
-        let mut next = self.clone();
-        let (mailbox, modseq) = match change {
-            Change::Placed { mailbox, modseq, .. }
-            | Change::FlagsSet { mailbox, modseq, .. }
-            | Change::Expunged { mailbox, modseq, .. } => (*mailbox, *modseq),
-            Change::Mailboxes { .. } | Change::QueueChanged | Change::DirectoryChanged => return next,
-        };
-        debug_assert_eq!(mailbox, self.mailbox);
-        next.modseq = next.modseq.max(modseq);
-        match change {
-            Change::Placed { messages, .. } => next.append(messages, modseq),
-            Change::FlagsSet { messages, .. } => next.set_flags(messages, modseq),
-            Change::Expunged { uids, .. } => next.remove(uids),
-            Change::Mailboxes { .. } | Change::QueueChanged | Change::DirectoryChanged => {}
-        }
-        next
-    }
-
-    fn append(&mut self, messages: &[Arrival], modseq: ModSeq) {
-        let mut pieces = self.pieces.to_vec();
-        let mut rows: Vec<Row> = match pieces.last() {
-            Some(last) if last.rows.len() < PIECE_ROWS => pieces.pop().map_or(Vec::new(), |last| last.rows.to_vec()),
-            _ => Vec::new(),
-        };
-        let known = messages.partition_point(|arrival| arrival.uid.0 < self.uidnext);
-        for arrival in &messages[known..] {
-            let row = Row {
-                modseq,
-                received_at: arrival.received_at,
-                uid: arrival.uid,
-                size: u32::try_from(arrival.size).unwrap_or(u32::MAX),
-                keywords: self.number(&arrival.flags.keywords),
-                system: arrival.flags.system as u8,
-            };
-            self.count(&row, true);
-            rows.push(row);
-            if rows.len() == PIECE_ROWS {
-                pieces.push(Piece { start: 0, rows: std::mem::take(&mut rows).into() });
-            }
-        }
-        if let Some(last) = messages.last() {
-            self.uidnext = self.uidnext.max(last.uid.0.saturating_add(1));
-        }
-        pieces.push(Piece { start: 0, rows: rows.into() });
-        self.put(pieces);
-    }
-
-    fn set_flags(&mut self, messages: &[(Uid, Flags)], modseq: ModSeq) {
-        self.edit(
-            messages,
-            |(uid, _)| *uid,
-            |snapshot, row, (_, flags)| {
-                if row.modseq >= modseq {
-                    return Some(row);
-                }
-                snapshot.count(&row, false);
-                let row = Row { modseq, keywords: snapshot.number(&flags.keywords), system: flags.system as u8, ..row };
-                snapshot.count(&row, true);
-                Some(row)
-            },
-        );
-    }
-
-    fn remove(&mut self, uids: &[Uid]) {
-        self.edit(
-            uids,
-            |uid| *uid,
-            |snapshot, row, _| {
-                snapshot.count(&row, false);
-                None
-            },
-        );
-    }
-
-    /// Replaces or removes the rows that are named, ascending; pieces without any stay the same.
-    fn edit<T>(
-        &mut self,
-        named: &[T],
-        uid_of: impl Fn(&T) -> Uid,
-        mut change: impl FnMut(&mut Snapshot, Row, &T) -> Option<Row>,
-    ) {
-        let mut pieces = Vec::with_capacity(self.pieces.len());
-        let mut rest = named;
-        for piece in &*Arc::clone(&self.pieces) {
-            let last = piece.rows.last().map_or(Uid(0), |row| row.uid);
-            let (here, later) = rest.split_at(rest.partition_point(|item| uid_of(item) <= last));
-            rest = later;
-            if here.is_empty() {
-                pieces.push(piece.clone());
-                continue;
-            }
-            let mut here = here.iter().peekable();
-            let rows = piece.rows.iter().filter_map(|row| {
-                while here.next_if(|item| uid_of(item) < row.uid).is_some() {}
-                match here.next_if(|item| uid_of(item) == row.uid) {
-                    Some(item) => change(self, *row, item),
-                    None => Some(*row),
-                }
-            });
-            pieces.push(Piece { start: 0, rows: rows.collect() });
-        }
-        self.put(pieces);
-    }
-
-    /// Takes over pieces: empty ones go, small neighbours are joined, and each learns where it begins.
-    fn put(&mut self, pieces: Vec<Piece>) {
-        let mut joined: Vec<Piece> = Vec::with_capacity(pieces.len());
-        let mut start = 0;
-        for piece in pieces.into_iter().filter(|piece| !piece.rows.is_empty()) {
-            let len = piece.rows.len();
-            match joined.last_mut() {
-                Some(last) if last.rows.len() + len <= PIECE_ROWS / 2 => {
-                    last.rows = last.rows.iter().chain(&*piece.rows).copied().collect();
-                }
-                _ => joined.push(Piece { start, ..piece }),
-            }
-            start += len;
-        }
-        self.pieces = joined.into();
-    }
 }
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Snapshot").field("mailbox", &self.mailbox).field("len", &self.len).finish_non_exhaustive()
-    }
-}
-
-/// A place in a snapshot's rows.
-struct Cursor<'a> {
-    pieces: &'a [Piece],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn new(pieces: &'a [Piece]) -> Self {
-        Cursor { pieces, at: 0 }
-    }
-
-    fn row(&self) -> Option<&'a Row> {
-        self.pieces.first()?.rows.get(self.at)
-    }
-
-    fn step(&mut self) {
-        self.at += 1;
-        if self.pieces.first().is_some_and(|piece| piece.rows.len() <= self.at) {
-            (self.pieces, self.at) = (&self.pieces[1..], 0);
-        }
-    }
-
-    /// Goes on to the first row that is not before this UID; the row, if it is the one.
-    fn find(&mut self, uid: Uid) -> Option<&'a Row> {
-        let is_before = |piece: &Piece| piece.rows.last().is_some_and(|row| row.uid < uid);
-        if is_before(self.pieces.first()?) {
-            (self.pieces, self.at) = (&self.pieces[self.pieces.partition_point(is_before)..], 0);
-        }
-        let rest = &self.pieces.first()?.rows[self.at..];
-        // Mostly it is this one or the next.
-        let near = rest.iter().take(2).position(|row| row.uid >= uid);
-        self.at += near.unwrap_or_else(|| rest.partition_point(|row| row.uid < uid));
-        self.row().filter(|row| row.uid == uid)
-    }
-
-    /// Passes over a piece that both have.
-    fn skips_with(&mut self, other: &mut Cursor<'_>) -> bool {
-        let (Some(one), Some(two)) = (self.pieces.first(), other.pieces.first()) else { return false };
-        let is_same = self.at == 0 && other.at == 0 && Arc::ptr_eq(&one.rows, &two.rows);
-        if is_same {
-            self.pieces = &self.pieces[1..];
-            other.pieces = &other.pieces[1..];
-        }
-        is_same
     }
 }
 
@@ -544,127 +332,4 @@ pub(crate) fn load(conn: &Connection, mailbox: MailboxId) -> Result<Snapshot, Re
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::names::AccountId;
-    use proptest::prelude::*;
-
-    const MAILBOX: MailboxId = MailboxId(1);
-    const ACCOUNT: AccountId = AccountId(1);
-
-    fn empty() -> Snapshot {
-        Snapshot {
-            mailbox: MAILBOX,
-            uidvalidity: 1,
-            uidnext: 1,
-            modseq: ModSeq(1),
-            unseen: 0,
-            deleted: 0,
-            octets: 0,
-            len: 0,
-            pieces: Arc::new([]),
-            keywords: Arc::default(),
-            ranks: Arc::default(),
-            kin: Arc::default(),
-        }
-    }
-
-    fn placed(modseq: i64, uids: Range<u32>) -> Change {
-        let arrival = |uid| Arrival { uid: Uid(uid), size: 10, received_at: 5, flags: Flags::default() };
-        Change::Placed {
-            account: ACCOUNT,
-            mailbox: MAILBOX,
-            modseq: ModSeq(modseq),
-            messages: uids.map(arrival).collect(),
-        }
-    }
-
-    fn flagged(modseq: i64, uids: &[u32], flags: &Flags) -> Change {
-        let messages = uids.iter().map(|uid| (Uid(*uid), flags.clone())).collect();
-        Change::FlagsSet { account: ACCOUNT, mailbox: MAILBOX, modseq: ModSeq(modseq), messages }
-    }
-
-    fn expunged(modseq: i64, uids: &[u32]) -> Change {
-        let uids = uids.iter().map(|uid| Uid(*uid)).collect();
-        Change::Expunged { account: ACCOUNT, mailbox: MAILBOX, modseq: ModSeq(modseq), uids }
-    }
-
-    fn uids(snapshot: &Snapshot) -> Vec<u32> {
-        snapshot.rows().map(|row| row.uid.0).collect()
-    }
-
-    #[test]
-    fn rows_are_found_by_index_and_by_uid() {
-        let snapshot = empty().after(&placed(2, 1..2001)).after(&expunged(3, &[1, 513, 2000]));
-        assert_eq!((snapshot.len(), snapshot.uidnext, snapshot.unseen, snapshot.octets), (1997, 2001, 1997, 19_970));
-        for (index, row) in snapshot.rows().enumerate() {
-            assert_eq!(snapshot.get(index), Some(row));
-            assert_eq!(snapshot.index_of(row.uid), Some(index));
-        }
-        assert_eq!(
-            (snapshot.index_of(Uid(513)), snapshot.lower_bound(Uid(513)), snapshot.get(1997)),
-            (None, 511, None)
-        );
-        assert_eq!(snapshot.slice(510..513).map(|row| row.uid.0).collect::<Vec<_>>(), [512, 514, 515]);
-        assert_eq!(snapshot.slice(1990..5000).count(), 7);
-        let named = snapshot.uid_ranges().flat_map(|(first, last)| first.0..=last.0);
-        assert!(named.eq(uids(&snapshot)) && snapshot.uid_ranges().count() < 1500);
-        let seen = snapshot.after(&flagged(4, &[2, 3], &Flags::system(Flags::SEEN)));
-        assert_eq!((seen.first_unseen().map(|row| row.uid), empty().first_unseen()), (Some(Uid(4)), None));
-        assert_eq!(snapshot.slice(5000..5001).count(), 0);
-        let found =
-            |uids: &[u32]| snapshot.rows_of(uids.iter().map(|uid| Uid(*uid))).map(|row| row.uid.0).collect::<Vec<_>>();
-        assert_eq!(found(&[1, 2, 3, 512, 513, 514, 1000, 1001, 1999, 2000, 3000]), [2, 3, 512, 514, 1000, 1001, 1999]);
-        assert!(found(&[2000, 2001]).is_empty());
-    }
-
-    #[test]
-    fn what_is_known_already_changes_nothing() {
-        let flags = Flags { system: Flags::SEEN, keywords: vec!["Work".into()] };
-        let changes = [placed(2, 1..4), flagged(3, &[2], &flags), expunged(4, &[1])];
-        let once = changes.iter().fold(empty(), |snapshot, change| snapshot.after(change));
-        let twice = changes.iter().fold(once.clone(), |snapshot, change| snapshot.after(change));
-        assert_eq!(uids(&twice), [2, 3]);
-        assert_eq!(once.rows().collect::<Vec<_>>(), twice.rows().collect::<Vec<_>>());
-        assert_eq!((twice.unseen, twice.octets, twice.keywords()), (1, 20, vec!["Work".into()]));
-        assert_eq!(twice.flags(twice.get(0).unwrap()), flags);
-    }
-
-    #[test]
-    fn one_message_changed_in_many_shares_the_rest() {
-        let before = empty().after(&placed(2, 1..10_001));
-        let after = before.after(&flagged(3, &[5000], &Flags::system(Flags::DELETED)));
-        let shared = before.pieces.iter().zip(&*after.pieces).filter(|(one, two)| Arc::ptr_eq(&one.rows, &two.rows));
-        assert_eq!(shared.count(), before.pieces.len() - 1);
-        assert_eq!(before.changes_to(&after).changed, [Uid(5000)]);
-        assert_eq!((before.deleted, after.deleted), (0, 1));
-    }
-
-    proptest! {
-        #[test]
-        fn the_difference_leads_from_one_to_the_other(
-            count in 1..1500_u32, more in 0..700_u32,
-            gone in proptest::collection::btree_set(1..2200_u32, 0..900),
-            flags in proptest::collection::btree_set(1..2200_u32, 0..50),
-        ) {
-            let before = empty().after(&placed(2, 1..count + 1));
-            let seen = Flags::system(Flags::SEEN);
-            let there = |uid: &&u32| **uid <= count + more;
-            let flagged_uids: Vec<u32> = flags.iter().filter(there).copied().collect();
-            let gone_uids: Vec<u32> = gone.iter().filter(there).copied().collect();
-            let after = before
-                .after(&placed(3, count + 1..count + more + 1))
-                .after(&flagged(4, &flagged_uids, &seen))
-                .after(&expunged(5, &gone_uids));
-            let difference = before.changes_to(&after);
-            let plain = |uids: &[Uid]| uids.iter().map(|uid| uid.0).collect::<Vec<_>>();
-            let left = |uid: &u32| !gone.contains(uid);
-            prop_assert_eq!(plain(&difference.vanished), gone_uids.iter().copied().filter(|uid| *uid <= count).collect::<Vec<_>>());
-            prop_assert_eq!(plain(&difference.added), (count + 1..count + more + 1).filter(left).collect::<Vec<_>>());
-            prop_assert_eq!(plain(&difference.changed), flagged_uids.iter().copied().filter(|uid| *uid <= count && left(uid)).collect::<Vec<_>>());
-            prop_assert_eq!(after.len(), after.rows().count());
-            prop_assert_eq!(after.unseen, after.rows().filter(|row| u32::from(row.system) & Flags::SEEN == 0).count());
-            prop_assert_eq!(before.changes_to(&before), Difference::default());
-        }
-    }
-}
+mod tests;
