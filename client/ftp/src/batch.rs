@@ -276,7 +276,7 @@ impl Crew {
         }
         let told = match told {
             Some(told) => told,
-            None => connection.measure(&wire_path(&file.remote)?).await?,
+            None => connection.measure_ahead(&wire_path(&file.remote)?).await?,
         };
         let (Some(size), told) = told else { return Ok(false) };
         let about = About { size, time: file.time, told };
@@ -314,7 +314,7 @@ async fn measured(connection: &mut Connection, file: &Move) -> Result<Move, Erro
     if file.size.is_some() {
         return Ok(file.clone());
     }
-    let (size, time) = connection.measure(&wire_path(&file.remote)?).await?;
+    let (size, time) = connection.measure_ahead(&wire_path(&file.remote)?).await?;
     Ok(Move { size, time, ..file.clone() })
 }
 

@@ -156,10 +156,15 @@ impl Connection {
         self.said(Order::Say(words)).await
     }
 
-    /// The same; if a file will follow, the way to its data is asked for at once, or dialled.
+    /// The same before a transfer: the way to its data is asked for at once, or dialled.
+    pub(crate) async fn say_ahead(&mut self, words: Vec<Words>) -> Result<Vec<Reply>, Error> {
+        self.said(Order::SayAhead(words)).await
+    }
+
+    /// The same where perhaps another file will follow.
     pub(crate) async fn say_between(&mut self, words: Vec<Words>) -> Result<Vec<Reply>, Error> {
         match self.more {
-            true => self.said(Order::SayAhead(words)).await,
+            true => self.say_ahead(words).await,
             false => self.say(words).await,
         }
     }

@@ -198,6 +198,7 @@ impl<'a, T: Send + 'a> Tasks<'a, T> {
 impl Crew {
     /// So many connections at most.
     pub fn new(site: Site, hands: usize, watcher: Watcher) -> Self {
+        let site = Site { data_next: true, ..site };
         Crew { site: Arc::new(site), hands: hands.max(1), watcher, spare: Arc::default(), idle: Arc::default() }
     }
 

@@ -274,8 +274,13 @@ impl Connection {
     /// # Errors
     /// [`Error`]; nothing is known of what is not there.
     pub async fn measure(&mut self, path: &WirePath) -> Result<(Option<u64>, Option<Moment>), Error> {
-        let asked = [Command::Size(path.clone()), Command::Mdtm(path.clone())];
-        let replies = self.say(asked.iter().map(Words::from).collect()).await?;
+        let replies = self.say(measuring(path)).await?;
+        Ok((size_of(&replies[0]), time_of(&replies[1])))
+    }
+
+    /// The same before it is fetched: the way to its data is asked for as well, or dialled.
+    pub(crate) async fn measure_ahead(&mut self, path: &WirePath) -> Result<(Option<u64>, Option<Moment>), Error> {
+        let replies = self.say_ahead(measuring(path)).await?;
         Ok((size_of(&replies[0]), time_of(&replies[1])))
     }
 
@@ -451,6 +456,11 @@ fn about(reply: &Reply) -> Option<About> {
 
 fn memchr_space(line: &[u8]) -> usize {
     line.iter().position(|octet| *octet == b' ').unwrap_or(line.len())
+}
+
+/// What is asked for size and time.
+fn measuring(path: &WirePath) -> Vec<Words> {
+    [Command::Size(path.clone()), Command::Mdtm(path.clone())].iter().map(Words::from).collect()
 }
 
 /// 213 and a number.

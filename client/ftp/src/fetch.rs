@@ -68,7 +68,7 @@ impl Connection {
         let wire = wire_path(path)?;
         let (size, time) = match wishes.known {
             Some(known) => known,
-            None => self.measure(&wire).await?,
+            None => self.measure_ahead(&wire).await?,
         };
         let part = beside(target, size, time)?;
         let fetched = self.fetch_part(&wire, &part, wishes, &step, size).await;

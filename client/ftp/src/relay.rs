@@ -83,7 +83,7 @@ async fn measured(connection: &mut Connection, carry: &Carry) -> Result<Carry, E
     if carry.size.is_some() {
         return Ok(carry.clone());
     }
-    let (size, time) = connection.measure(&wire_path(&carry.from)?).await?;
+    let (size, time) = connection.measure_ahead(&wire_path(&carry.from)?).await?;
     Ok(Carry { size, time, ..carry.clone() })
 }
 

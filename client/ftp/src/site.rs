@@ -53,6 +53,8 @@ pub struct Site {
     pub say_host: bool,
     /// Whether commands may be said before the last one is answered.
     pub pipelining: bool,
+    /// Whether files are to move right after the login: that saves a round trip for the first of them.
+    pub data_next: bool,
     /// Who connects for us, also for data.
     pub proxy: Option<Proxy>,
     /// Only addresses of this family.
@@ -179,6 +181,7 @@ impl Site {
             trust_pasv_address: false,
             say_host: false,
             pipelining: true,
+            data_next: false,
             proxy: None,
             family: None,
             connect_limit: CONNECT_LIMIT,
@@ -244,6 +247,7 @@ impl Site {
             host,
             name: concat!("packetboat/", env!("CARGO_PKG_VERSION")).into(),
             pipelining: self.pipelining && !self.experience.learnt().one_by_one,
+            data_next: self.data_next,
             utf8: self.charset.is_none(),
             ways: self.ways(family),
             reply_limit: self.reply_limit,

@@ -36,6 +36,7 @@ fn settings(mood: u64) -> Settings {
         host: None,
         name: "Packetboat".to_owned(),
         pipelining: choice(mood, 5, 2) == 0,
+        data_next: choice(mood, 7, 2) == 0,
         utf8: choice(mood, 6, 2) == 0,
         ways: Way::all(family),
         reply_limit: REPLY_LIMIT,

@@ -31,6 +31,8 @@ enum Preparation {
     Name,
     /// TYPE I.
     Image,
+    /// EPSV or PASV.
+    Way,
 }
 
 /// Commands still to be said, and what is awaited for those and for the ones said already.
@@ -145,6 +147,7 @@ impl Client {
                 welcome.in_turn |= reply.is_positive() && WAIT_THEIR_TURN.iter().any(|name| text.contains(name));
             }
             Some(Preparation::Image) => self.ascii = !reply.is_positive(),
+            Some(Preparation::Way) => self.note_ahead(reply),
             Some(Preparation::Buffer | Preparation::Courtesy) | None => {}
         }
         if steps.awaited.is_empty() {
@@ -170,6 +173,9 @@ impl Client {
             steps.add(Command::Opts(Options::Facts(listing::Facts::ALL)), Preparation::Courtesy);
         }
         steps.add(Command::Type(Representation::Image), Preparation::Image);
+        if let Some(passive) = self.ahead().filter(|_| self.settings.data_next && self.settings.pipelining) {
+            steps.add(passive, Preparation::Way);
+        }
         self.prepare(welcome, steps);
     }
 }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub name: String,
     /// Whether commands may be said before the last one is answered.
     pub pipelining: bool,
+    /// Whether data are to move right after the login: the way to them is asked for with the last of its commands.
+    pub data_next: bool,
     /// Whether the server is told that we speak UTF-8, where it does.
     pub utf8: bool,
     /// Ways to data connections, the best first.

@@ -189,19 +189,30 @@ impl Client {
     /// that wait for TLS before they say 150, and others that do not say it at all.
     fn start(&mut self, errand: Errand) {
         let Transfer { words, behind, ahead, .. } = &errand.transfer;
-        let at_once = self.in_turn && self.settings.pipelining && self.proven;
+        let at_once = self.bears_more() && self.proven;
         // Behind the end alone it would come no sooner than when it is wanted.
         let worth = *ahead && self.settings.pipelining && (at_once || !behind.is_empty());
         let mut pack = Pack::new(behind.clone()).with_ahead(self.ahead().filter(|_| worth));
         let words = words.clone();
         self.say_words(&words);
         if at_once {
-            (pack.awaited, pack.early) = (pack.left.len(), !pack.left.is_empty());
-            for words in std::mem::take(&mut pack.left) {
-                self.say_words(&words);
-            }
+            self.say_early(&mut pack);
         }
         self.ask(Ask::Pump, State::Starting(Busy::new(errand, pack)));
+    }
+
+    /// Whether commands may wait at the server until a transfer is over.
+    fn bears_more(&self) -> bool {
+        self.in_turn && self.settings.pipelining
+    }
+
+    /// Says what is left of it before the end of the transfer is told.
+    fn say_early(&mut self, pack: &mut Pack) {
+        for words in std::mem::take(&mut pack.left) {
+            self.say_words(&words);
+            pack.awaited += 1;
+            pack.early = true;
+        }
     }
 
     /// What asks for the way to the data of the next transfer.
@@ -215,9 +226,12 @@ impl Client {
         }
     }
 
-    /// What cannot be read, or is no, is asked again when it is wanted.
+    /// What cannot be read, or is no for now, is asked again when it is wanted; a way that the server does not know is not.
     pub(super) fn note_ahead(&mut self, reply: &Reply) {
         self.ready = self.ways.first().and_then(|way| told(*way, reply));
+        if matches!(reply.code(), 500 | 502) && self.ways.len() > 1 {
+            self.ways.remove(0);
+        }
     }
 
     /// Reports it, when all that was said is answered. What is to be said if it goes well is said before.
@@ -288,6 +302,10 @@ impl Client {
         };
         if let Some(verdict) = busy.verdict.take() {
             return self.conclude(busy, verdict, now);
+        }
+        // Of a first transfer it was not known before that its data get through.
+        if busy.data == Data::Whole && self.bears_more() {
+            self.say_early(&mut busy.pack);
         }
         self.deadline = now + if busy.data == Data::Whole { self.settings.verdict_limit } else { NOTICE_LIMIT };
         self.state = State::Busy(busy);

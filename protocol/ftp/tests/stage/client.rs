@@ -42,6 +42,7 @@ impl Stage for FtpClient {
             host: given.setting("host").map(|host| HostName::Domain(host.into())),
             name: "packetboat".into(),
             pipelining: given.setting("pipelining") != Some("no"),
+            data_next: given.is("data_next"),
             utf8: given.setting("utf8") != Some("no"),
             ways: if given.is("active") { Way::active(family) } else { Way::all(family) },
             reply_limit: limit(given, REPLY_LIMIT),
