@@ -5,8 +5,8 @@
 //! ready ─→ take_in      the peer's octets for a file, in large stretches; on a thread that may wait for the disk
 //! ```
 //!
-//! Invariants: what came is given away before an end or a break is told; whoever waits for the peer, for longer than a moment, holds no
-//! thread; what came is paid for before more is awaited.
+//! Invariants: what came is given away before an end or a break is told; whoever waits for the peer, for longer than some round trips,
+//! holds no thread; what came is paid for before more is awaited.
 //! Not here: what becomes of the octets.
 
 use std::cell::RefCell;
@@ -15,14 +15,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::buffer::spare_capacity;
-use rustix::event::PollFlags;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::secure::{Records, SecureLine};
 use super::send::TURN;
-use super::wait::{in_time, is_ready_soon};
+use super::wait::{comes_soon, in_time};
 use super::wire::{Broken, DataLine, Wire, away, not_now};
 use crate::lent;
 
@@ -120,8 +119,8 @@ impl DataLine {
     }
 
     /// Gives away what has come, and before it what somebody has in hand already, in large stretches; until there is no more
-    /// for now, or `stop` is set. `moved` hears of what came. Waits as long as `give` does, and for the peer no longer than a
-    /// moment: that is what [`DataLine::ready`] is for.
+    /// for now, or `stop` is set. `moved` hears of what came. Waits as long as `give` does, and for the peer no longer than some
+    /// round trips: for more than that there is [`DataLine::ready`].
     ///
     /// # Errors
     /// [`Fault`]
@@ -182,7 +181,7 @@ fn take_clear<E>(
         let goes_on = left > 0 && !stop.load(Ordering::Relaxed);
         match &read {
             Ok(1..) if goes_on && gathered.len() < gathered.capacity() => continue,
-            Err(error) if goes_on && is_not_there(error) && is_ready_soon(socket, PollFlags::IN) => continue,
+            Err(error) if goes_on && is_not_there(error) && comes_soon(socket, stop) => continue,
             _ => {}
         }
         give(gathered).map_err(Fault::Taker)?;
@@ -230,7 +229,7 @@ fn take_opened<E>(
         let goes_on = !closed && left > 0 && !stop.load(Ordering::Relaxed);
         match &fetched {
             Ok(()) if goes_on && gathered.len() < GATHER / 2 => continue,
-            Err(error) if goes_on && is_not_there(error) && is_ready_soon(socket, PollFlags::IN) => continue,
+            Err(error) if goes_on && is_not_there(error) && comes_soon(socket, stop) => continue,
             _ => {}
         }
         give(gathered).map_err(Fault::Taker)?;
