@@ -13,7 +13,7 @@ use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Event, Move, Sum, Task, Tasks};
 use crate::directory::shown;
 use crate::error::Error;
-use crate::fetch::Fetch;
+use crate::fetch::{Fetch, SPLIT_FROM_OCTETS};
 use crate::mirror::Report;
 use crate::pieces::{About, Fate, PIECE_MIN_OCTETS, Whole};
 use crate::send::Send;
@@ -270,7 +270,8 @@ impl Crew {
         wishes: &Fetch,
     ) -> Result<bool, Error> {
         let free = self.free(tasks.open());
-        let worth = |size: u64| (size / PIECE_MIN_OCTETS).min(free);
+        let long = wishes.split_from.unwrap_or(SPLIT_FROM_OCTETS);
+        let worth = |size: u64| if size < long { 1 } else { (size / PIECE_MIN_OCTETS).min(free) };
         if !connection.features().rest || file.size.is_none_or(|size| worth(size) < 2) {
             return Ok(false);
         }

@@ -32,6 +32,10 @@ use std::time::{Duration, SystemTime};
 /// So many of the last octets that we have are compared with the server's before we go on behind them.
 pub(crate) const COMPARED_OCTETS: u64 = 64 * 1024;
 
+/// Shorter files come over one connection, in octets, unless somebody wishes otherwise. Another one costs some ten round trips until it
+/// brings what the first does, and in as many the first alone brings ten windows, of some MiB each.
+pub const SPLIT_FROM_OCTETS: u64 = 64 << 20;
+
 /// How a file is fetched.
 #[derive(Clone, Default)]
 pub struct Fetch {
@@ -43,6 +47,9 @@ pub struct Fetch {
     pub keep_time: bool,
     /// What a listing has told already; spares us asking.
     pub known: Option<(Option<u64>, Option<Moment>)>,
+    /// From how many octets on a file may come over several connections; nothing for
+    /// [`SPLIT_FROM_OCTETS`].
+    pub split_from: Option<u64>,
     /// Who hears of every stretch.
     pub heard: Option<Arc<dyn Fn(u64) + Send + Sync>>,
 }

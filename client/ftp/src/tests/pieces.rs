@@ -43,7 +43,7 @@ async fn fetch(server: &Server, target: &Path, resume: bool) -> (Report, Vec<Str
         }
     });
     let crew = Crew::new(server.site(), 3, watcher);
-    let wishes = Fetch { resume, ..Fetch::default() };
+    let wishes = Fetch { resume, split_from: Some(2 * PIECE_MIN_OCTETS), ..Fetch::default() };
     let report = crew.fetch_all(vec![(b"menu".to_vec(), target.to_path_buf())], &wishes).await.expect("connected");
     let failures = failures.lock().expect("not poisoned").clone();
     (report, failures)
@@ -71,6 +71,11 @@ async fn a_small_one_or_one_of_many_does_not() {
     let server = Server::start(Habits::default(), &[("menu", &content[..LENGTH / 3 * 2 - 9])]).await;
     fetch(&server, &folder.path().join("menu"), false).await;
     assert_eq!(server.heard("RETR").len(), 1);
+    let server = Server::start(Habits::default(), &[("menu", &content)]).await;
+    let crew = Crew::new(server.site(), 3, Arc::new(|_| ()));
+    let wanted = vec![(b"menu".to_vec(), folder.path().join("menu"))];
+    assert_eq!(crew.fetch_all(wanted, &Fetch::default()).await.expect("connected").moved, 1);
+    assert_eq!(server.heard("RETR").len(), 1, "it is no long one where nobody says so");
 }
 
 #[tokio::test]
