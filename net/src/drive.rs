@@ -23,6 +23,7 @@ mod conversation;
 mod fold;
 mod outbox;
 mod post;
+mod pulse;
 mod tail;
 mod wire;
 
@@ -33,6 +34,7 @@ mod toy;
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use line::Session;
@@ -44,6 +46,7 @@ use crate::tap::Tapped;
 use crate::tls::{ClientTls, ServerTls, TlsError};
 pub use attached::Attachment;
 use conversation::Conversation;
+pub use pulse::Pulse;
 
 /// So much to the peer is gathered before it is written, in octets: what the system takes at once, for few calls.
 pub const GATHER_MAX: usize = 128 * 1024;
@@ -71,10 +74,14 @@ pub const STALL_OCTETS: u64 = 4 * 1024;
 /// A close with unread input resets the connection, and a reset would destroy those words.
 pub const LINGER_OCTETS: usize = 16 * 1024 * 1024;
 
+/// So long a conversation that was sent away may take to its end. It is for an answer that is under way, which comes from the disk, and for
+/// the last words; nobody sends away whom he would wait for.
+pub const SENT_AWAY_LIMIT: Duration = Duration::from_secs(10);
+
 /// How the house answers one conversation: the other side of [`Session`].
 ///
 /// Futures are polled to their end by the driver, except [`news`](Desk::news); they are dropped unfinished
-/// only when the house closes and [`Pace::leaving`] is over.
+/// only when the conversation is to end and [`Pace::leaving`] or [`SENT_AWAY_LIMIT`] is over.
 pub trait Desk<S: Session>: Send {
     /// Answers a question. Nothing is read from the peer meanwhile.
     fn answer(&mut self, ask: S::Ask) -> impl Future<Output = S::Answer> + Send;
@@ -163,8 +170,8 @@ pub enum Security {
     },
 }
 
-/// All that [`converse`] needs beside the session, the desk and the stream.
-#[derive(Debug, Clone)]
+/// All that [`converse`] needs for one conversation beside the session, the desk and the stream.
+#[derive(Debug)]
 pub struct Setup {
     /// Whether and when TLS begins.
     pub security: Security,
@@ -176,12 +183,15 @@ pub struct Setup {
     pub lender: Lender,
     /// Turns `true` when the house closes; when its sender is gone, the house never does.
     pub leaving: watch::Receiver<bool>,
+    /// For whoever looks at it, or sends it away.
+    pub pulse: Arc<Pulse>,
 }
 
 impl Setup {
     /// In clear, unobserved, at the default pace.
     pub fn new(leaving: watch::Receiver<bool>) -> Self {
-        Setup { security: Security::None, tap: None, pace: Pace::default(), lender: Lender::default(), leaving }
+        let (pace, lender, pulse) = <(Pace, Lender, Arc<Pulse>)>::default();
+        Setup { security: Security::None, tap: None, pace, lender, leaving, pulse }
     }
 }
 
@@ -214,8 +224,8 @@ pub enum Why {
     /// No TLS, no conversation.
     #[error(transparent)]
     Tls(TlsError),
-    /// The house closed and could not wait any longer.
-    #[error("dropped because the server shuts down")]
+    /// It was to end, and could not be waited for any longer.
+    #[error("dropped, for it did not end in time")]
     Dropped,
     /// We are wrong: a session broke its contract.
     #[error("internal fault: {0}")]
@@ -232,12 +242,11 @@ where
     S: Session,
     D: Desk<S>,
 {
-    let gate = conversation::Gate::new();
-    let close = gate.close(setup);
-    let mut conversation = Conversation::new(session, desk, stream, setup, &gate);
+    let close = setup.pulse.close(setup);
+    let mut conversation = Conversation::new(session, desk, stream, setup);
     let ended = tokio::select! {
         biased;
-        () = close => Ended { why: Why::Dropped, received: gate.received(), sent: gate.sent() },
+        () = close => Ended { why: Why::Dropped, received: setup.pulse.received(), sent: setup.pulse.sent() },
         ended = conversation.hold() => ended,
     };
     if let Some(tap) = &setup.tap {

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use line::{Line, Lines, Secured, Session, Step};
+use line::{Leave, Line, Lines, Secured, Session, Step};
 use net::{Begin, ClientTls, Desk, Door, Listener, Seats, Security, ServerTls, Setup, Trust, converse};
 use tokio::sync::watch;
 
@@ -66,7 +66,7 @@ impl Session for Talker {
         self.is_over = true;
     }
 
-    fn leave(&mut self, _now: Instant) {
+    fn leave(&mut self, _why: Leave, _now: Instant) {
         self.is_over = true;
     }
 
@@ -146,7 +146,7 @@ impl Session for Mute {
 
     fn tick(&mut self, _now: Instant) {}
 
-    fn leave(&mut self, _now: Instant) {
+    fn leave(&mut self, _why: Leave, _now: Instant) {
         self.leaves = true;
     }
 

@@ -420,6 +420,7 @@ impl Serving {
             pace: Pace::default(),
             lender: self.lender.clone(),
             leaving: self.leaving.clone(),
+            pulse: Arc::default(),
         }
     }
 }

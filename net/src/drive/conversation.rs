@@ -6,62 +6,24 @@
 //!      ─Wait→ pipelined input first, then: flush, and wait for input | news | until | leaving
 //! ```
 //!
-//! Invariants: `next` follows every call that changes the session; `closed` and `leave` are said once each;
+//! Invariants: `next` follows every call that changes the session; `closed` is said once, and `leave` once for each reason;
 //! a session whose line is lost hears `closed`, may settle things with its desk, and is not waited for.
 //! Not here: octets on their way (post), timers (alarm).
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
-use line::{Exposure, Session, Step};
+use line::{Exposure, Leave, Session, Step};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::post::Post;
 use super::wire::Wire;
-use super::{Attachment, Begin, Desk, Ended, INBOX_MAX, KEEP_MAX, Security, Setup, Why, left};
+use super::{Attachment, Begin, Desk, Ended, INBOX_MAX, KEEP_MAX, Security, Setup, Why};
 use crate::lent;
 use crate::tap::Side;
 use crate::tls::TlsError;
-
-/// What a conversation and the watch over it share: whether the house is closing, and how much has passed.
-pub(super) struct Gate {
-    leaving: AtomicBool,
-    received: AtomicU64,
-    sent: AtomicU64,
-}
-
-impl Gate {
-    pub(super) fn new() -> Self {
-        Gate { leaving: AtomicBool::new(false), received: AtomicU64::new(0), sent: AtomicU64::new(0) }
-    }
-
-    /// Ends when the conversation may go on no longer: a while after the house began to close.
-    pub(super) async fn close(&self, setup: &Setup) {
-        left(setup.leaving.clone()).await;
-        self.leaving.store(true, Relaxed);
-        // Boxed: who idles should not carry a timer for the day on which the house closes.
-        Box::pin(tokio::time::sleep(setup.pace.leaving)).await;
-    }
-
-    pub(super) fn note_received(&self, octets: usize) {
-        self.received.fetch_add(octets as u64, Relaxed);
-    }
-
-    pub(super) fn note_sent(&self, octets: u64) {
-        self.sent.fetch_add(octets, Relaxed);
-    }
-
-    pub(super) fn received(&self) -> u64 {
-        self.received.load(Relaxed)
-    }
-
-    pub(super) fn sent(&self) -> u64 {
-        self.sent.load(Relaxed)
-    }
-}
 
 pub(super) struct Conversation<'a, S: Session, D> {
     session: &'a mut S,
@@ -70,9 +32,8 @@ pub(super) struct Conversation<'a, S: Session, D> {
     /// What the session says right now.
     said: Vec<u8>,
     setup: &'a Setup,
-    gate: &'a Gate,
     told_closed: bool,
-    told_leave: bool,
+    told_leave: Option<Leave>,
 }
 
 /// What ends a wait.
@@ -81,21 +42,15 @@ enum Woken<News> {
     Post,
     News(News),
     Due,
-    Leaving,
+    Leaving(Leave),
     /// The thread is to be given back.
     ThreadDue,
 }
 
 impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
-    pub(super) fn new(
-        session: &'a mut S,
-        desk: &'a mut D,
-        stream: TcpStream,
-        setup: &'a Setup,
-        gate: &'a Gate,
-    ) -> Self {
-        let (post, said) = (Post::new(stream, setup.pace.write, gate), Vec::new());
-        Conversation { session, desk, post, said, setup, gate, told_closed: false, told_leave: false }
+    pub(super) fn new(session: &'a mut S, desk: &'a mut D, stream: TcpStream, setup: &'a Setup) -> Self {
+        let (post, said) = (Post::new(stream, setup.pace.write, &setup.pulse), Vec::new());
+        Conversation { session, desk, post, said, setup, told_closed: false, told_leave: None }
     }
 
     /// Holds the conversation to its end.
@@ -177,7 +132,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     }
 
     fn ended(&mut self) -> Ended {
-        let (received, sent) = (self.gate.received(), self.gate.sent());
+        let (received, sent) = (self.setup.pulse.received(), self.setup.pulse.sent());
         let peer_closed = self.told_closed;
         let why = match self.post.take_lost() {
             Some(why) => why,
@@ -242,6 +197,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
         match handshake.await.unwrap_or(Err(Why::Tls(TlsError::TooSlow))) {
             Ok((stream, secured)) => {
                 *self.post.wire() = Wire::Tls(stream);
+                self.setup.pulse.note_protected(true);
                 if let Some(tap) = &self.setup.tap {
                     tap.secured(&secured);
                 }
@@ -254,6 +210,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     /// Ends TLS, for every protocol that can.
     async fn clear(&mut self) {
         self.post.clear().await;
+        self.setup.pulse.note_protected(false);
         if let Some(tap) = self.setup.tap.as_ref().filter(|_| !self.post.is_lost()) {
             tap.cleared();
         }
@@ -317,9 +274,9 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                     self.session.tick(now().max(until.into_std()));
                     return Continue(());
                 }
-                Woken::Leaving => {
-                    self.told_leave = true;
-                    self.session.leave(now());
+                Woken::Leaving(why) => {
+                    self.told_leave = Some(why);
+                    self.session.leave(why, now());
                     return Continue(());
                 }
             }
@@ -352,11 +309,11 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     /// even if we are late to look at it.
     async fn wake(&mut self, until: Instant) -> Woken<S::News> {
         let mut news = pin!(self.desk.news());
-        let (post, gate, told_leave) = (&mut self.post, self.gate, self.told_leave);
+        let (post, pulse, told_leave) = (&mut self.post, &self.setup.pulse, self.told_leave);
         let (told_closed, said) = (self.told_closed, &mut self.said);
         poll_fn(|cx: &mut Context<'_>| {
-            if gate.leaving.load(Relaxed) && !told_leave {
-                return Poll::Ready(Woken::Leaving);
+            if let Some(why) = pulse.leave().filter(|why| told_leave < Some(*why)) {
+                return Poll::Ready(Woken::Leaving(why));
             }
             if let Poll::Ready(news) = news.as_mut().poll(cx) {
                 return Poll::Ready(Woken::News(news));

@@ -19,9 +19,9 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
-use super::conversation::Gate;
 use super::fold::{self, Fold};
 use super::outbox::Outbox;
+use super::pulse::Pulse;
 use super::wire::Wire;
 use super::{Attachment, GATHER_MAX, KEEP_MAX, LINGER_OCTETS, READ_AHEAD_MAX, STALL_OCTETS, Why};
 use crate::home;
@@ -51,11 +51,11 @@ pub(super) struct Post<'a> {
     write_limit: Duration,
     peer_closed: bool,
     lost: Option<Why>,
-    gate: &'a Gate,
+    pulse: &'a Pulse,
 }
 
 impl<'a> Post<'a> {
-    pub(super) fn new(stream: TcpStream, write_limit: Duration, gate: &'a Gate) -> Self {
+    pub(super) fn new(stream: TcpStream, write_limit: Duration, pulse: &'a Pulse) -> Self {
         // A socket that refuses options is as good as gone, and reading will say so.
         let _ = set_options(&stream);
         Post {
@@ -70,7 +70,7 @@ impl<'a> Post<'a> {
             write_limit,
             peer_closed: false,
             lost: None,
-            gate,
+            pulse,
         }
     }
 
@@ -261,7 +261,7 @@ impl<'a> Post<'a> {
         }
         match ready!(self.wire.poll_read(cx, &mut self.inbox)) {
             Ok(0) => self.peer_closed = true,
-            Ok(octets) => self.gate.note_received(octets),
+            Ok(octets) => self.pulse.note_received(octets),
             Err(error) => self.lose(Why::Lost(error)),
         }
         Poll::Ready(())
@@ -276,7 +276,7 @@ impl<'a> Post<'a> {
                 Ok(0) => match ready!(self.wire.poll_read(cx, fold.folded())) {
                     Ok(0) => self.peer_closed = true,
                     Ok(octets) => {
-                        self.gate.note_received(octets);
+                        self.pulse.note_received(octets);
                         continue;
                     }
                     Err(error) => self.lose(Why::Lost(error)),
@@ -347,7 +347,7 @@ impl<'a> Post<'a> {
 
     fn note_moved(&mut self, octets: u64) {
         self.moved = self.moved.saturating_add(octets);
-        self.gate.note_sent(octets);
+        self.pulse.note_sent(octets);
         if self.moved >= STALL_OCTETS {
             self.stalled_at = None;
         }

@@ -363,6 +363,80 @@ async fn a_house_that_closes_does_not_wait_for_ever() {
     }
 }
 
+/// A peer whose conversation can be looked at and ended.
+async fn seen() -> (Peer, Arc<Pulse>) {
+    let mut pulse = Arc::default();
+    let peer = Peer::new(|setup| pulse = Arc::clone(&setup.pulse)).await;
+    (peer, pulse)
+}
+
+#[tokio::test]
+async fn who_is_sent_away_hears_of_it_and_nobody_else_does() {
+    let (mut peer, pulse) = seen().await;
+    let (mut other, _) = seen().await;
+    for peer in [&mut peer, &mut other] {
+        peer.say("ASK once\r\n").await;
+        peer.hear("hello\r\nA: ONCE\r\n").await;
+    }
+    assert!(!pulse.is_sent_away());
+    pulse.send_away();
+    let ended = peer.hear_last("go away\r\n").await;
+    assert!(matches!(ended.why, Why::Closed), "{ended:?}");
+    other.say("QUIT\r\n").await;
+    other.hear_last("bye\r\n").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_sent_away_and_does_not_go_is_dropped() {
+    let frozen = freeze();
+    let mut deaf = seen().await;
+    deaf.0.say("DEAF\r\n").await;
+    deaf.0.hear("hello\r\nwhat?\r\n").await;
+    let mut asking = seen().await;
+    asking.0.say("ASK slow\r\n").await;
+    asking.0.hear("hello\r\n").await;
+    drop(frozen);
+    for (peer, pulse) in [deaf, asking] {
+        // However long the house may take to close.
+        peer.house.send(true).expect("heard");
+        let start = tokio::time::Instant::now();
+        pulse.send_away();
+        let (ended, _) = peer.ended.await.expect("no panic");
+        assert!(matches!(ended.why, Why::Dropped), "{ended:?}");
+        assert!((SENT_AWAY_LIMIT..Pace::default().leaving).contains(&start.elapsed()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_is_in_haste_is_sent_away_as_others_are() {
+    let mut pulse = Arc::default();
+    let desk = ToyDesk { is_in_haste: true, ..ToyDesk::new() };
+    let lend = |setup: &mut Setup| {
+        setup.lender = Lender::for_tests();
+        pulse = Arc::clone(&setup.pulse);
+    };
+    let mut peer = Peer::with(desk, lend).await;
+    peer.say("ASK once\r\n").await;
+    peer.hear("hello\r\nA: ONCE\r\n").await;
+    pulse.send_away();
+    peer.hear_last("go away\r\n").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pulse_tells_what_has_passed_and_how_long_the_peer_is_silent() {
+    let frozen = freeze();
+    let (mut peer, pulse) = seen().await;
+    peer.hear("hello\r\n").await;
+    tokio::time::advance(Duration::from_secs(5)).await;
+    peer.say("ECHO a\r\n").await;
+    peer.hear("= a\r\n").await;
+    assert_eq!((pulse.received(), pulse.sent(), pulse.silence().as_secs()), (8, 12, 0));
+    tokio::time::advance(Duration::from_secs(7)).await;
+    assert_eq!((pulse.age().as_secs(), pulse.silence().as_secs()), (12, 7));
+    assert!(!pulse.is_protected());
+    drop(frozen);
+}
+
 #[tokio::test]
 async fn a_house_without_a_voice_never_closes() {
     let Peer { stream, ended, house } = Peer::new(|_| {}).await;
@@ -485,6 +559,7 @@ async fn both_sides_know_the_same_of_tls() {
         let setup = Setup { security: keys.client(begin), ..Setup::new(leaving) };
         let mut caller = Caller::new();
         let call = converse(&mut caller, &mut NoDesk, stream, &setup).await;
+        assert!(setup.pulse.is_protected());
         assert!(matches!(call.why, Why::Closed), "{call:?}");
         let tls = caller.tls.expect("protected");
         assert!(tls.verified);

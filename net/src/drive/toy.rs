@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use line::{Exposure, Line, Lines, Secured, Session, Step};
+use line::{Exposure, Leave, Line, Lines, Secured, Session, Step};
 use tokio::sync::{Notify, mpsc};
 
 use super::{Attachment, Desk};
@@ -216,10 +216,13 @@ impl Session for Toy {
         self.todo.push_back(Todo::Close);
     }
 
-    fn leave(&mut self, _now: Instant) {
+    fn leave(&mut self, why: Leave, _now: Instant) {
         self.settle();
         if !self.deaf_to_leave {
-            self.say("closing\r\n");
+            self.say(match why {
+                Leave::HouseCloses => "closing\r\n",
+                Leave::SentAway => "go away\r\n",
+            });
             self.todo.push_back(Todo::Close);
         }
     }
@@ -425,7 +428,7 @@ impl Session for Caller {
         self.todo.push_back(Todo::Close);
     }
 
-    fn leave(&mut self, _now: Instant) {
+    fn leave(&mut self, _why: Leave, _now: Instant) {
         self.todo.push_back(Todo::Close);
     }
 

@@ -37,7 +37,7 @@ mod transfer;
 use crate::command::Command;
 use crate::reply::{Heard, Replies, Reply};
 use core::net::SocketAddrV4;
-use line::{Exposure, Secured, Session, Step};
+use line::{Exposure, Leave, Secured, Session, Step};
 use login::Steps;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -481,7 +481,7 @@ impl Session for Client {
     }
 
     /// Without QUIT: who is in a hurry does not wait for an answer.
-    fn leave(&mut self, _now: Instant) {
+    fn leave(&mut self, _why: Leave, _now: Instant) {
         self.end(End::Leaving);
     }
 

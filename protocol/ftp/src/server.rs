@@ -43,11 +43,11 @@ use crate::reply::Reply;
 use crate::table::{InClear, Meanwhile, Row, Verb, Who, Word, look_up};
 use crate::telnet::{COMMAND_LINE_MAX_OCTETS, ControlLines, Look};
 use crate::words;
-use line::{Exposure, Secured, Session, Step};
+use line::{Exposure, Leave, Secured, Session, Step};
 use queue::{Queue, Waiting};
 use stage::{Busy, Member, Stage, Stopped};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The first octet of a TLS record that holds a handshake (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -70,8 +70,8 @@ pub struct Server {
     said: Vec<u8>,
     then: Option<Then>,
     exposure: Exposure,
-    /// The house closes as soon as nothing runs.
-    leaving: bool,
+    /// It is over as soon as nothing runs.
+    leaving: Option<Leave>,
     /// The peer has said all it will; what waits is still obeyed.
     peer_closed: bool,
     now: Instant,
@@ -143,7 +143,7 @@ impl Server {
             said: Vec::new(),
             then: None,
             exposure: Exposure::Open,
-            leaving: false,
+            leaving: None,
             peer_closed: false,
             now,
             done_by,
@@ -372,6 +372,14 @@ impl Server {
         }
     }
 
+    /// How long what runs may still take.
+    fn grace(&self, why: Leave) -> Duration {
+        match why {
+            Leave::HouseCloses => self.settings.leaving,
+            Leave::SentAway => Duration::ZERO,
+        }
+    }
+
     fn is_busy(&self) -> bool {
         matches!(self.stage, Stage::Busy(_))
     }
@@ -379,10 +387,20 @@ impl Server {
     /// When `tick` is due.
     fn until(&self) -> Instant {
         match &self.stage {
-            Stage::Busy(busy) if self.leaving && busy.stopped == Stopped::Not => self.idle_until.min(self.done_by),
+            Stage::Busy(busy) if self.leaving.is_some() && busy.stopped == Stopped::Not => {
+                self.idle_until.min(self.done_by)
+            }
             Stage::Member(_) | Stage::Busy(_) => self.idle_until,
             _ => self.idle_until.min(self.done_by),
         }
+    }
+}
+
+/// The last word to who is to leave.
+fn farewell(why: Leave) -> &'static Reply {
+    match why {
+        Leave::HouseCloses => &words::LEAVING,
+        Leave::SentAway => &words::SENT_AWAY,
     }
 }
 
@@ -488,7 +506,7 @@ impl Session for Server {
             Stage::Busy(busy) => {
                 // RFC 1123 §4.1.3.2: while data move, nobody is idle. A pump that stands still ends by itself.
                 self.idle_until = now + self.settings.idle;
-                let is_late = self.leaving && now >= self.done_by && busy.stopped == Stopped::Not;
+                let is_late = self.leaving.is_some() && now >= self.done_by && busy.stopped == Stopped::Not;
                 self.stage = if is_late { self.stop(busy, Stopped::ByHouse) } else { Stage::Busy(busy) };
             }
             stage => {
@@ -500,14 +518,14 @@ impl Session for Server {
         }
     }
 
-    fn leave(&mut self, now: Instant) {
+    fn leave(&mut self, why: Leave, now: Instant) {
         self.now = now;
         if self.is_busy() {
-            self.leaving = true;
-            self.done_by = now + self.settings.leaving;
+            self.leaving = Some(why);
+            self.done_by = now + self.grace(why);
             self.queue.clear();
         } else {
-            self.stage = self.end(&words::LEAVING);
+            self.stage = self.end(farewell(why));
         }
     }
 

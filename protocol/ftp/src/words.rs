@@ -44,6 +44,7 @@ words! {
     IDLE = say(421, "Nothing was said for too long. Goodbye.");
     DISMISSED = say(421, "This account is closed. Goodbye.");
     LEAVING = say(421, "The server is closing. Goodbye.");
+    SENT_AWAY = say(421, "The administrator has ended this session. Goodbye.");
     TOO_MANY_WAITING = say(421, "Too many commands are waiting behind the transfer. Goodbye.");
     NOTHING_DONE = say(200, "Nothing done.");
     SYSTEM = say(215, "UNIX Type: L8");

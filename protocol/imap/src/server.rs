@@ -53,7 +53,7 @@ use crate::name::MailboxName;
 use crate::reply::{Pen, Reply};
 use crate::table::{Expunges, Row, Verb, When};
 use crate::words::{Announced, Misread};
-use line::{Exposure, Secured, Session, Step};
+use line::{Exposure, Leave, Secured, Session, Step};
 use sasl::Nonces;
 use stage::{Attention, Enabled, Flow, Member, Pending, Stage, Then, Turn};
 use std::sync::Arc;
@@ -626,12 +626,13 @@ impl Session for Server {
         }
     }
 
-    fn leave(&mut self, now: Instant) {
+    fn leave(&mut self, why: Leave, now: Instant) {
         self.now = now;
-        if matches!(self.stage, Stage::Appending { .. } | Stage::BetweenMessages { .. }) {
-            self.leaving = true;
-        } else {
-            self.stage = self.farewell();
+        let appends = matches!(self.stage, Stage::Appending { .. } | Stage::BetweenMessages { .. });
+        match why {
+            Leave::HouseCloses if appends => self.leaving = true,
+            Leave::HouseCloses => self.stage = self.farewell(),
+            Leave::SentAway => self.stage = self.bye(&Reply::bye("the administrator has ended this session")),
         }
     }
 

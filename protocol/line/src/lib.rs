@@ -18,4 +18,4 @@ pub use dots::{Dotter, Flaw, Undotted, Undotter};
 pub use lines::{Line, Lines};
 pub use percent::percent_decoded;
 pub use secret::Secret;
-pub use session::{Exposure, Secured, Session, Step};
+pub use session::{Exposure, Leave, Secured, Session, Step};

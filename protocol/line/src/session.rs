@@ -57,8 +57,8 @@ pub trait Session {
     /// `now` is at or past the `until` of the last `Step::Wait`.
     fn tick(&mut self, now: Instant);
 
-    /// The house is closing: end what is under way, say farewell, close.
-    fn leave(&mut self, now: Instant);
+    /// It is to end: say farewell, close. May be said again with a more urgent reason.
+    fn leave(&mut self, why: Leave, now: Instant);
 
     /// What is to be done next. `out` is empty when it is called.
     fn next(&mut self, out: &mut Vec<u8>) -> Step<Self::Ask>;
@@ -67,6 +67,15 @@ pub trait Session {
     fn exposure(&self) -> Exposure {
         Exposure::Open
     }
+}
+
+/// Why a session is to end, the more urgent reason behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leave {
+    /// The house closes: what is under way may end, if that takes no more than a while.
+    HouseCloses,
+    /// An administrator ends this session: what is under way is broken off.
+    SentAway,
 }
 
 /// What a session wants done. See the loop in the module header.

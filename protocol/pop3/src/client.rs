@@ -14,7 +14,7 @@ mod dialogue;
 
 use crate::command::Command;
 use crate::reply::Code;
-use line::{Exposure, Lines, Secured, Session, Step, Undotter};
+use line::{Exposure, Leave, Lines, Secured, Session, Step, Undotter};
 use sasl::client::Credentials;
 use sasl::{Mechanism, Nonces};
 use std::convert::Infallible;
@@ -318,7 +318,7 @@ impl Session for Client {
     }
 
     /// Without QUIT, so that nothing is removed that the house may not have kept.
-    fn leave(&mut self, _now: Instant) {
+    fn leave(&mut self, _why: Leave, _now: Instant) {
         self.end(End::Leaving);
     }
 

@@ -29,7 +29,7 @@ pub use maildrop::Entry;
 
 use crate::command::{Command, Misread, Phase};
 use crate::reply::{Code, Reply};
-use line::{Exposure, Line, Lines, Secured, Session, Step};
+use line::{Exposure, Leave, Line, Lines, Secured, Session, Step};
 use maildrop::Maildrop;
 use sasl::{Mechanism, Nonces};
 use std::convert::Infallible;
@@ -481,8 +481,11 @@ impl Session for Server {
         self.state = State::Closing;
     }
 
-    fn leave(&mut self, _now: Instant) {
-        self.err_coded(Code::SysTemp, "the server is closing, come back later");
+    fn leave(&mut self, why: Leave, _now: Instant) {
+        match why {
+            Leave::HouseCloses => self.err_coded(Code::SysTemp, "the server is closing, come back later"),
+            Leave::SentAway => self.err("the administrator has ended this session"),
+        }
         self.state = State::Closing;
     }
 

@@ -39,7 +39,7 @@ use crate::params::{RcptParams, Ret};
 use crate::path::{ForwardPath, ReversePath};
 use crate::reply::{Heard, Replies, Reply};
 use capabilities::Capabilities;
-use line::{Exposure, Secured, Session, Step};
+use line::{Exposure, Leave, Secured, Session, Step};
 use sasl::client::Exchange;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -366,7 +366,7 @@ impl Session for Client {
     }
 
     /// A mail that is under way is finished, no other is taken.
-    fn leave(&mut self, _now: Instant) {
+    fn leave(&mut self, _why: Leave, _now: Instant) {
         self.leaving = true;
         if !matches!(self.state, State::Envelope(_) | State::Content(_) | State::Verdict(_) | State::Void(_)) {
             self.fail(Cause::Leaving);

@@ -30,7 +30,7 @@ use crate::command::{Command, HelloName, Mistake, shown};
 use crate::reply::Reply;
 use crate::words;
 use content::Transfer;
-use line::{Exposure, Line, Lines, Secured, Session, Step};
+use line::{Exposure, Leave, Line, Lines, Secured, Session, Step};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
@@ -101,7 +101,7 @@ pub struct Server {
     counts: Counts,
     deadline: Instant,
     /// The house closes as soon as this mail is done.
-    leaving: bool,
+    leaving: Option<Leave>,
     said: Vec<u8>,
     content: Vec<u8>,
     asked: Option<Ask>,
@@ -122,7 +122,7 @@ impl Server {
             login: None,
             counts: Counts::default(),
             deadline,
-            leaving: false,
+            leaving: None,
             said: Vec::new(),
             content: Vec::new(),
             asked: None,
@@ -285,18 +285,26 @@ impl Server {
         }
     }
 
-    /// The house closes: at once, unless content is on its way or a question is open.
+    /// At once, unless a question is open or, where the house closes, content is on its way.
     fn leave_if_asked(&mut self) {
-        match self.state {
-            State::Greeting
-            | State::Fresh
-            | State::Ready(_)
-            | State::InTransaction(_)
-            | State::Authenticating { .. }
-                if self.leaving =>
-            {
-                self.end(&words::LEAVING);
-            }
+        match (&self.state, self.leaving) {
+            (
+                State::Greeting
+                | State::Fresh
+                | State::Ready(_)
+                | State::InTransaction(_)
+                | State::Authenticating { .. },
+                Some(Leave::HouseCloses),
+            ) => self.end(&words::LEAVING),
+            (
+                State::Greeting
+                | State::Fresh
+                | State::Ready(_)
+                | State::InTransaction(_)
+                | State::Authenticating { .. }
+                | State::Receiving(_),
+                Some(Leave::SentAway),
+            ) => self.end(&words::SENT_AWAY),
             _ => {}
         }
     }
@@ -398,9 +406,9 @@ impl Session for Server {
         }
     }
 
-    /// At once, but a mail whose content is on its way may still arrive.
-    fn leave(&mut self, _now: Instant) {
-        self.leaving = true;
+    /// At once, but where the house closes a mail whose content is on its way may still arrive.
+    fn leave(&mut self, why: Leave, _now: Instant) {
+        self.leaving = Some(why);
         self.leave_if_asked();
     }
 

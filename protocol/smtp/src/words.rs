@@ -105,6 +105,7 @@ words! {
     // The end.
     TIMEOUT = later(421, 4, 2, "Waited too long; goodbye");
     LEAVING = later(421, 3, 2, "Closing for now; come back later");
+    SENT_AWAY = later(421, 3, 2, "The administrator has ended this session; goodbye");
     TOO_MANY_ERRORS = later(421, 7, 0, "Too many errors; goodbye");
     TOO_MANY_REFUSALS = later(421, 7, 0, "Too many refusals; goodbye");
     TOO_MANY_COMMANDS = later(421, 7, 0, "Too many commands without mail; goodbye");

@@ -29,7 +29,7 @@
 //! | `TLS:` | the session asks for TLS and gets it (`version=` `name=`; as the first mark: TLS was implicit) |
 //! | `CLEAR:` | the session ends TLS and goes on in clear |
 //! | `DEFLATE:` | the session begins compression; what is said is written down as it is before and behind that |
-//! | `X:` | `us`: the session closes; `peer`: the peer does; `house`: the house is closing |
+//! | `X:` | `us`: the session closes; `peer`: the peer does; `house`: the house is closing; `administrator`: the session is sent away |
 //! | `E:` | what a log may show of the last exchange: `open`, `content`, `secret 5` (checked line by line only) |
 //!
 //! In what our side says, in questions and in kept lines, `~` stands for anything, and `$name` for a word that is

@@ -2,7 +2,7 @@
 
 use crate::pattern::{Names, fill, matches};
 use crate::script::{self, Act, Given, Script, What, Words};
-use line::{Exposure, Secured, Session, Step};
+use line::{Exposure, Leave, Secured, Session, Step};
 use std::fmt::Debug;
 use std::path::Path;
 use std::time::Instant;
@@ -244,7 +244,11 @@ impl<'a, S: Stage> Play<'a, S> {
             }
             What::HouseCloses => {
                 self.waiting("while the house closes")?;
-                self.session.leave(self.now);
+                self.session.leave(Leave::HouseCloses, self.now);
+            }
+            What::SentAway => {
+                self.waiting("to be sent away")?;
+                self.session.leave(Leave::SentAway, self.now);
             }
             What::WeClose => {
                 return match self.stand {

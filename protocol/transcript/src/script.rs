@@ -59,6 +59,7 @@ pub enum What {
     WeClose,
     PeerCloses,
     HouseCloses,
+    SentAway,
     Exposure(String),
 }
 
@@ -123,7 +124,8 @@ fn read_line(line: &str, number: usize, script: &mut Script) -> Result<(), Strin
             "us" => What::WeClose,
             "peer" => What::PeerCloses,
             "house" => What::HouseCloses,
-            _ => return Err("`X:` wants us, peer or house".into()),
+            "administrator" => What::SentAway,
+            _ => return Err("`X:` wants us, peer, house or administrator".into()),
         },
         "E:" => What::Exposure(rest.to_string()),
         _ => return Err("unknown mark".into()),

@@ -1,6 +1,6 @@
 //! The runner itself, tried on a small made-up dialogue: it must accept the true and refuse the false.
 
-use line::{Line, Lines, Secured, Session, Step};
+use line::{Leave, Line, Lines, Secured, Session, Step};
 use std::time::{Duration, Instant};
 use transcript::{Given, Side, Stage, replay};
 
@@ -61,7 +61,7 @@ impl Session for Echo {
         self.say("too late");
         self.steps.push((Step::Close, vec![]));
     }
-    fn leave(&mut self, _: Instant) {
+    fn leave(&mut self, _: Leave, _: Instant) {
         self.say("bye");
         self.steps.push((Step::Close, vec![]));
     }

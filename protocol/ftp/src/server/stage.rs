@@ -38,7 +38,7 @@ pub enum Stage {
         member: Member,
         question: Question,
     },
-    /// ABOR was said, or the house closes; the pump is being stopped.
+    /// ABOR was said, or the session is to end; the pump is being stopped.
     AwaitingStop(Busy),
     AwaitingProgress(Busy),
     /// 234 was said; the handshake is under way.
@@ -116,7 +116,7 @@ pub enum Stopped {
     Not,
     /// By ABOR, which gets a reply of its own.
     ByClient,
-    /// It closes, and this took too long.
+    /// The session is to end, and this took too long.
     ByHouse,
 }
 

@@ -274,7 +274,8 @@ proptest! {
                     play.drive();
                 }
                 2 => {
-                    play.server.leave(play.now);
+                    let why = if line.len() % 2 == 0 { Leave::HouseCloses } else { Leave::SentAway };
+                    play.server.leave(why, play.now);
                     play.drive();
                 }
                 3 => {

@@ -11,9 +11,9 @@
 //! ALLO are used up by the next transfer command, refused or not.
 //! Not here: sockets, files, compression (desk).
 
-use super::Server;
 use super::ask::{Answer, Ask, Begun, Errand, ListForm, Listing, Place, Transfer};
 use super::stage::{Busy, DigestForm, Member, Question, Span, Stage, Stopped, Work, stretch_of};
+use super::{Server, farewell};
 use crate::command::{ListWish, Mode, Protection, Representation, Stretch};
 use crate::hash::{HashKind, hex};
 use crate::listing::Pattern;
@@ -187,8 +187,8 @@ impl Server {
         if stopped == Stopped::ByClient {
             self.say(&words::ABORTED);
         }
-        if self.leaving {
-            return self.end(&words::LEAVING);
+        if let Some(why) = self.leaving {
+            return self.end(farewell(why));
         }
         Stage::Member(member)
     }
