@@ -2,7 +2,9 @@
 
 pub mod ftp;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use server::Purpose;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -59,6 +61,7 @@ pub enum Command {
     /// Hooks: who is told of what happens to files.
     #[command(subcommand)]
     Hook(HookCommand),
+    Sessions(Sessions),
     /// Addresses that are refused for a while after too many failed logins.
     #[command(subcommand)]
     Ban(BanCommand),
@@ -564,6 +567,82 @@ pub enum HookCommand {
     Test {
         /// Its name.
         hook: String,
+        #[command(flatten)]
+        at: Where,
+    },
+}
+
+/// Sessions: who is connected, and the end of it.
+///
+/// Without a command it lists the sessions of all services. The server must be running.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  packetboat sessions                                   everybody who is connected
+  packetboat sessions --service ftp                     FTP: what runs, how far it has come, how fast
+  packetboat sessions --account joe@example.org --json
+  packetboat sessions end 3k7q0x9d
+  packetboat sessions end --peer 192.0.2.7"
+)]
+pub struct Sessions {
+    #[command(subcommand)]
+    pub command: Option<SessionsCommand>,
+    #[command(flatten)]
+    pub only: SessionFilter,
+    #[command(flatten)]
+    pub at: Where,
+}
+
+/// Which sessions are of interest.
+#[derive(Debug, Clone, Args)]
+pub struct SessionFilter {
+    /// Those of this account; `anonymous` for guests of FTP.
+    #[arg(long, value_name = "ADDRESS")]
+    pub account: Option<String>,
+    /// Those of this service; `imap` is `imaps`, too, and so for the others.
+    #[arg(long, value_parser = service_names())]
+    pub service: Option<String>,
+    /// Those from this address.
+    #[arg(long, value_name = "ADDRESS")]
+    pub peer: Option<IpAddr>,
+}
+
+fn service_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Purpose::ALL.map(Purpose::name))
+}
+
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub enum SessionsCommand {
+    /// List them: who, from where, since when, how long idle, and what runs. At most 10,000.
+    #[command(after_help = "Examples:
+  packetboat sessions list --service imap
+  packetboat sessions list --peer 192.0.2.7 --json")]
+    List {
+        #[command(flatten)]
+        only: SessionFilter,
+        #[command(flatten)]
+        at: Where,
+    },
+    /// End them: each hears its protocol's goodbye and is closed, within ten seconds whatever it does.
+    ///
+    /// What it was doing is broken off. What came of an upload is kept to go on with; mail that was not answered yet is sent
+    /// again by its client. Nobody is kept from coming back: for that, close the account first (`account disable`).
+    #[command(after_help = "Examples:
+  packetboat sessions end 3k7q0x9d 3k7q0x9e
+  packetboat sessions end --account joe@example.org
+  packetboat sessions end --peer 192.0.2.7 --service ftp")]
+    End {
+        /// Ids, as `sessions` shows them, and lines of the log.
+        #[arg(
+            value_name = "ID",
+            required_unless_present_any = ["account", "service", "peer"],
+            conflicts_with_all = ["account", "service", "peer"]
+        )]
+        sessions: Vec<String>,
+        #[command(flatten)]
+        only: SessionFilter,
         #[command(flatten)]
         at: Where,
     },

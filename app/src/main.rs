@@ -41,6 +41,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Alias(command) => commands::directory::alias(command),
         Command::Queue(command) => commands::queue::run(command),
         Command::Hook(command) => commands::hook::run(command),
+        Command::Sessions(sessions) => commands::sessions::run(sessions),
         Command::Ban(command) => commands::ban::run(command),
         Command::Store(command) => commands::store::run(command),
         Command::Ftp(command) => commands::ftp::run(*command),

@@ -57,16 +57,20 @@ pub fn size(octets: u64) -> String {
 
 /// A moment relative to now: `in 5 min`, `2 h ago`.
 pub fn moment(at: i64, now: i64) -> String {
-    let span = |secs: i64| match secs {
+    match at - now {
+        0 => "now".into(),
+        ahead @ 1.. => format!("in {}", span(ahead.unsigned_abs())),
+        ago => format!("{} ago", span(ago.unsigned_abs())),
+    }
+}
+
+/// Seconds in a unit that people read.
+pub fn span(secs: u64) -> String {
+    match secs {
         0..=119 => format!("{secs} s"),
         120..=7_199 => format!("{} min", secs / 60),
         7_200..=172_799 => format!("{} h", secs / 3_600),
         _ => format!("{} d", secs / 86_400),
-    };
-    match at - now {
-        0 => "now".into(),
-        ahead @ 1.. => format!("in {}", span(ahead)),
-        ago => format!("{} ago", span(-ago)),
     }
 }
 

@@ -7,6 +7,7 @@ mod app_passwords;
 mod archiving;
 mod holdings;
 mod hooking;
+mod sessions;
 
 pub use app_passwords::LastUses;
 
@@ -262,6 +263,8 @@ impl Admin {
             Request::HookRetry { which } => self.retry_hooks(which),
             Request::HookDrop { which } => self.drop_hooks(which).await,
             Request::HookTest { hook } => self.test_hook(hook).await,
+            Request::SessionList { only } => self.sessions(only),
+            Request::SessionEnd { which } => self.end_sessions(which),
             Request::BanList => self.bans(),
             Request::BanLift { address } => self.lift(*address).await,
             Request::StoreCheck => self.check(),

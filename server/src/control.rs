@@ -167,6 +167,16 @@ pub enum Request {
         /// The address.
         address: std::net::IpAddr,
     },
+    /// Who is connected.
+    SessionList {
+        /// Those of interest.
+        only: SessionFilter,
+    },
+    /// End sessions.
+    SessionEnd {
+        /// Which.
+        which: WhichSessions,
+    },
     /// Verify the store.
     StoreCheck,
     /// Give the room of deleted mail back.
@@ -249,6 +259,27 @@ pub enum Which {
     All,
 }
 
+/// Which sessions are of interest: those to which all apply that are given.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SessionFilter {
+    /// Those of this account, or of guests: `anonymous`.
+    pub account: Option<String>,
+    /// Those of this service; `imap` is `imaps`, too.
+    pub service: Option<String>,
+    /// Those from this address.
+    pub peer: Option<std::net::IpAddr>,
+}
+
+/// Which sessions to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhichSessions {
+    /// Those with these ids.
+    Named(Vec<String>),
+    /// Those that fit.
+    Fitting(SessionFilter),
+}
+
 /// What is answered.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -287,6 +318,18 @@ pub enum Answer {
     },
     /// Refused addresses.
     Bans(Vec<BanLine>),
+    /// Sessions.
+    Sessions {
+        /// In the order in which they came.
+        sessions: Vec<SessionLine>,
+        /// So many more there are.
+        left_out: usize,
+    },
+    /// Sessions were told to end.
+    SessionsEnded {
+        /// Their ids.
+        sessions: Vec<String>,
+    },
     /// What a check of the store found; nothing is good news.
     Findings {
         /// How much was looked at, in a sentence.
@@ -524,4 +567,42 @@ pub struct BanLine {
     pub until: i64,
     /// Why.
     pub why: String,
+}
+
+/// A session that is connected.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SessionLine {
+    /// Its id, which lines of the log have as `session`.
+    pub session: String,
+    /// The service it came to: `smtp`, `imaps` and so on.
+    pub service: String,
+    /// Who is logged in; `anonymous` for a guest.
+    pub account: Option<String>,
+    /// Its address and port.
+    pub peer: String,
+    /// Whether it is under TLS.
+    pub tls: bool,
+    /// When it came, in Unix seconds.
+    pub since: i64,
+    /// How long it has said nothing, in seconds; while a transfer runs, it is not idle.
+    pub idle_secs: Option<u64>,
+    /// What the client says of itself.
+    pub client: Option<String>,
+    /// What runs.
+    pub transfer: Option<TransferLine>,
+    /// It was told to end.
+    pub ending: bool,
+}
+
+/// A transfer that runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TransferLine {
+    /// `download`, `upload` or `listing`.
+    pub direction: String,
+    /// Which file.
+    pub path: Option<String>,
+    /// Octets that have moved so far.
+    pub octets: u64,
+    /// How many of them in a second, since it began.
+    pub octets_per_second: u64,
 }

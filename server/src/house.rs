@@ -7,6 +7,7 @@ use crate::admin::LastUses;
 use crate::ban_book;
 use crate::hooks::Hooks;
 use crate::judgement::Judgement;
+use crate::sessions::Sessions;
 use crate::settings::{DirectorySettings, Settings};
 use crate::spaces::{SeedError, Spaces};
 use crate::throttles::Throttles;
@@ -77,6 +78,8 @@ pub struct House {
     pub hashing: Semaphore,
     /// How often is too often.
     pub judgement: Arc<Judgement>,
+    /// Who is here.
+    pub sessions: Arc<Sessions>,
     /// When app passwords were used.
     pub app_password_uses: LastUses,
     /// Keys of URLs that are made and changed.
@@ -136,6 +139,7 @@ impl House {
             doorkeeper: Doorkeeper::new(directory::Memory::default()),
             hashing: Semaphore::new(processors),
             judgement: Arc::new(judgement),
+            sessions: Arc::default(),
             app_password_uses: LastUses::default(),
             hooks,
             url_keys: UrlKeys::default(),
@@ -255,7 +259,7 @@ impl Drop for MaildropLock {
 }
 
 /// A session's name in logs and trace fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
 impl fmt::Display for SessionId {

@@ -6,8 +6,8 @@
 //! control.sock ─→ admin ─→ house
 //! ```
 //!
-//! Read in this order: [`settings`] is what it is told, [`house`] what sessions share, `desk` how questions are
-//! answered, [`courier`] how mail leaves, [`hooks`] who is told of what happened, [`admin`] what administrators ask,
+//! Read in this order: [`settings`] is what it is told, [`house`] what sessions share, `sessions` who is here,
+//! `desk` how questions are answered, [`courier`] how mail leaves, [`hooks`] who is told of what happened, [`admin`] what administrators ask,
 //! [`archives`] what they bring and take away, [`serve`] how it all starts and stops.
 //!
 //! Invariants: no lock of the house is held while something is awaited; an answer that promises is given after the commit.
@@ -25,6 +25,7 @@ pub mod hooks;
 pub mod house;
 mod judgement;
 pub mod serve;
+mod sessions;
 pub mod settings;
 mod spaces;
 mod tapping;

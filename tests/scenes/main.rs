@@ -21,6 +21,7 @@ mod imap_urls;
 mod privacy;
 mod receiving;
 mod relaying;
+mod sessions;
 mod spaces;
 mod textbook;
 mod two_boats;

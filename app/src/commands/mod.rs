@@ -14,4 +14,5 @@ pub mod init;
 pub mod pages;
 pub mod queue;
 pub mod serve;
+pub mod sessions;
 pub mod store;

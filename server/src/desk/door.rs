@@ -74,6 +74,9 @@ async fn admit(
     match verdict {
         Ok(login) => {
             house.judgement.succeeded(caller.peer.ip(), &key);
+            if let Some(present) = house.sessions.find(caller.session) {
+                present.log_in(Arc::clone(&login.name));
+            }
             if let Some(id) = login.app_password {
                 house.app_password_uses.note(house, login.account, id);
             }

@@ -34,6 +34,8 @@ pub enum Ask {
     Host(String),
     /// PASS: may this user in? What is kept of an earlier login is void. [`Answer::Login`]
     Login(Login),
+    /// CLNT or CSID of who is logged in: what the client says of itself. [`Answer::Done`]
+    Client(String),
     /// The user leaves, the connection stays: close the data line, forget who it was. [`Answer::Done`]
     Logout,
     /// PASV, EPSV: listen, on a port that nobody can guess; the client will come from the address of the control connection.

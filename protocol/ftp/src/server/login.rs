@@ -12,7 +12,7 @@
 
 use super::ask::{Ask, Denied, HostRefusal, Login, Welcome};
 use super::settings::Tls;
-use super::stage::{AfterLogout, Member, Span, Stage};
+use super::stage::{AfterLogout, Member, Question, Span, Stage};
 use super::{Link, Server, Then, Wishes};
 use crate::command::{HostName, Mode, Representation};
 use crate::reply::Reply;
@@ -174,8 +174,15 @@ impl Server {
     }
 
     pub(super) fn client_named(&mut self, stage: Stage, name: String, reply: &Reply) -> Stage {
-        self.link.client = Some(name);
-        self.stay(stage, reply)
+        self.link.client = Some(name.clone());
+        match stage {
+            Stage::Member(member) => {
+                self.ask(Ask::Client(name));
+                Stage::Awaiting { member, question: Question::Plain(reply.clone()) }
+            }
+            // Told with the login.
+            stage => self.stay(stage, reply),
+        }
     }
 
     /// After AUTH and REIN nothing is left of what was agreed (RFC 4217 §4.2), but which host was meant (RFC 7151 §3.2.2).

@@ -127,6 +127,7 @@ fn question(ask: &Ask) -> String {
     match ask {
         Ask::Host(name) => format!("host {name}"),
         Ask::Login(login) => asked_login(login),
+        Ask::Client(name) => format!("client {name}"),
         Ask::Logout => "logout".into(),
         Ask::Listen(family) => format!("listen {family:?}"),
         Ask::Active(address) => format!("active {address}"),

@@ -24,7 +24,7 @@ use store::AccountId;
 use tracing::{info, warn};
 
 /// What guests are called in logs, and own in listings.
-const GUEST: &str = "anonymous";
+pub const GUEST: &str = "anonymous";
 
 /// As what their sessions are counted: no account has this number.
 const GUESTS: i64 = 0;

@@ -27,6 +27,7 @@ mod work;
 use super::door::{self, Caller};
 use crate::hooks::EventKind;
 use crate::house::{House, chance};
+use crate::sessions::Present;
 use crate::settings::Settings;
 use files::{Algorithm, Error, JailedPath, Space};
 use ftp::hash::HashKind;
@@ -45,6 +46,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use tracing::{info, warn};
 use work::Work;
 
+pub use member::GUEST;
 pub use shown::OwnName;
 
 /// How long we wait for the client's data connection, or for an answer where we dial: some round trips over bad lines.
@@ -62,6 +64,8 @@ pub struct Line {
     pub tls: ServerTls,
     /// The control connection, for a look whether the client is still there.
     pub control: Option<OwnedFd>,
+    /// What others are told of it.
+    pub present: Arc<Present>,
 }
 
 /// One session's desk.
@@ -101,7 +105,13 @@ impl Desk {
     async fn log_in(&mut self, login: Login) -> Result<Welcome, Denied> {
         self.log_out();
         let login = Login { user: self.whom(login.user, login.host.clone()), ..login };
-        let (member, welcome) = Member::log_in(&self.house, &self.caller, login).await?;
+        if let Some(client) = &login.client {
+            self.line.present.name_client(client);
+        }
+        let let_in = Member::log_in(&self.house, &self.caller, login).await;
+        let (member, welcome) = let_in.inspect_err(|_| self.line.present.log_out())?;
+        // Guests have come through no door.
+        self.line.present.log_in(member.account.as_str().into());
         self.member = Some(Arc::new(member));
         Ok(welcome)
     }
@@ -121,6 +131,7 @@ impl Desk {
 
     fn log_out(&mut self) {
         self.hang_up();
+        self.line.present.log_out();
         self.member = None;
     }
 
@@ -199,7 +210,8 @@ impl Desk {
     }
 
     fn reporter(&self, member: &Arc<Member>) -> Reporter {
-        Reporter { house: Arc::clone(&self.house), caller: self.caller, member: Arc::clone(member) }
+        let (house, present) = (Arc::clone(&self.house), Arc::clone(&self.line.present));
+        Reporter { house, caller: self.caller, member: Arc::clone(member), present }
     }
 
     async fn digest(&mut self, path: VirtualPath, kind: HashKind, from: u64, until: Option<u64>) -> Answer {
@@ -410,6 +422,10 @@ impl net::Desk<Server> for Desk {
             Ask::Host(name) => Answer::Host(self.host(&name).await),
             // Boxed: large, rare, and not what an idle connection should carry.
             Ask::Login(login) => Answer::Login(Box::pin(self.log_in(login)).await),
+            Ask::Client(name) => {
+                self.line.present.name_client(&name);
+                Answer::Done
+            }
             Ask::Logout => {
                 self.log_out();
                 Answer::Done

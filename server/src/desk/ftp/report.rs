@@ -11,9 +11,11 @@
 
 use super::transfer::Opened;
 use super::{Member, refusal};
+use crate::control::TransferLine;
 use crate::desk::door::Caller;
 use crate::hooks::{EventKind, FileFacts, Happening, TransferFacts};
 use crate::house::{House, SessionId};
+use crate::sessions::{Present, Running, Shown};
 use crate::transfer_log::{Direction, Line};
 use files::{JailedPath, Stored};
 use ftp::path::VirtualPath;
@@ -51,6 +53,7 @@ pub(super) struct Reporter {
     pub(super) house: Arc<House>,
     pub(super) caller: Caller,
     pub(super) member: Arc<Member>,
+    pub(super) present: Arc<Present>,
 }
 
 impl Reporter {
@@ -157,6 +160,8 @@ pub(super) struct Transfer {
     resumed_tls: OnceLock<bool>,
     stored: OnceLock<Stored>,
     kept: OnceLock<u64>,
+    /// Octets that have moved so far.
+    progress: OnceLock<Arc<AtomicU64>>,
 }
 
 /// What a transfer is for.
@@ -185,7 +190,15 @@ impl Transfer {
             resumed_tls: OnceLock::new(),
             stored: OnceLock::new(),
             kept: OnceLock::new(),
+            progress: OnceLock::new(),
         })
+    }
+
+    /// It runs, for everybody to see until what comes back is dropped.
+    pub(super) fn show(self: &Arc<Self>, progress: &Arc<AtomicU64>) -> Shown {
+        let _ = self.progress.set(Arc::clone(progress));
+        let running: Arc<dyn Running> = Arc::<Self>::clone(self);
+        self.reporter.present.show(running)
     }
 
     /// Its id in the log.
@@ -219,6 +232,9 @@ impl Transfer {
     pub(super) async fn ended(&self, outcome: Outcome, progress: &AtomicU64) -> Outcome {
         let (octets, secs) = (progress.load(Ordering::Relaxed), self.begun.elapsed().as_secs_f64());
         let why = match outcome {
+            Outcome::Aborted if self.reporter.present.pulse().is_sent_away() => {
+                Some("the administrator ended the session".into())
+            }
             Outcome::Aborted if self.reporter.house.spaces.is_leaving() => Some("the server closes".into()),
             _ => why(&outcome),
         };
@@ -231,7 +247,7 @@ impl Transfer {
                 (path, *from, Some(EventKind::Upload), Some(EventKind::UploadInterrupted), Direction::In)
             }
         };
-        let Reporter { house, caller, member } = &self.reporter;
+        let Reporter { house, caller, member, .. } = &self.reporter;
         house.transfer_log.write(&Line {
             at: house.now(),
             secs,
@@ -285,6 +301,23 @@ impl Transfer {
                 info!(%session, %peer, account, %transfer, file, octets, offset = from, kept, secs, tls, why,
                     "upload interrupted");
             }
+        }
+    }
+}
+
+impl Running for Transfer {
+    fn line(&self) -> TransferLine {
+        let octets = self.progress.get().map_or(0, |progress| progress.load(Ordering::Relaxed));
+        let (direction, path) = match &self.deed {
+            Deed::Download { path, .. } => ("download", Some(path)),
+            Deed::Upload { path, .. } => ("upload", Some(path)),
+            Deed::Listing => ("listing", None),
+        };
+        TransferLine {
+            direction: direction.into(),
+            path: path.map(|path| String::from_utf8_lossy(path.as_bytes()).into_owned()),
+            octets,
+            octets_per_second: (octets as f64 / self.begun.elapsed().as_secs_f64().max(0.001)) as u64,
         }
     }
 }

@@ -139,6 +139,7 @@ impl Job {
     /// Does it, and tells how it went.
     pub(super) async fn run(self, progress: Arc<AtomicU64>, mut stopped: Stopped) -> Outcome {
         let record = Arc::clone(&self.record);
+        let _shown = record.show(&progress);
         let outcome = self.transfer(&progress, &mut stopped).await;
         record.ended(outcome, &progress).await
     }

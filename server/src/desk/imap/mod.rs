@@ -101,12 +101,19 @@ impl Desk {
         (self.account, self.selected, self.watching) = (None, None, None);
         (self.append, self.aim, self.ahead) = (None, None, None);
         (self.searching, self.searching_in) = (None, None);
+        if let Some(present) = self.house.sessions.find(self.caller.session) {
+            present.log_out();
+        }
     }
 
     fn identified(&self, facts: &[(String, Option<String>)]) {
         let fact = |wanted: &str| {
             facts.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).and_then(|(_, value)| value.as_deref())
         };
+        if let Some(present) = self.house.sessions.find(self.caller.session) {
+            let words: Vec<&str> = [fact("name"), fact("version")].into_iter().flatten().collect();
+            present.name_client(&words.join(" "));
+        }
         info!(session = %self.caller.session, name = fact("name"), version = fact("version"), "the client names itself");
     }
 
