@@ -19,7 +19,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So much of what a client says of itself is kept, in letters.
-const CLIENT_MAX: usize = 100;
+const CLIENT_MAX: usize = 200;
 
 /// All sessions that are here.
 #[derive(Default)]
@@ -144,6 +144,11 @@ impl Present {
     /// Nobody is any more.
     pub fn log_out(&self) {
         lock(&self.known).account = None;
+    }
+
+    /// What the client says of itself.
+    pub fn client(&self) -> Option<String> {
+        lock(&self.known).client.clone().map(String::from)
     }
 
     /// The client has said what it is.

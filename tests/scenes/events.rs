@@ -90,7 +90,7 @@ fn a_hook_is_told_of_an_upload_until_it_takes_it() {
         secret.path().display()
     ));
     let mut control = boat.joe();
-    control.play("C: MKD in\nS: 257 ~");
+    control.play("C: CLNT sailor\nS: 200 ~\nC: MKD in\nS: 257 ~");
     assert!(put(&mut control, "STOR elsewhere.txt", b"not for the hook").starts_with("226"));
     assert!(put(&mut control, "STOR in/a b.txt", b"four").starts_with("226"));
     let letters = [letterbox.next(), letterbox.next(), letterbox.next()];
@@ -101,6 +101,7 @@ fn a_hook_is_told_of_an_upload_until_it_takes_it() {
     }
     let event = &letters[0].body;
     assert_eq!((&event["event"], &event["account"], &event["service"]), (&"upload".into(), &JOE.into(), &"ftp".into()));
+    assert_eq!(event["client"]["agent"], "sailor");
     assert_eq!((&event["file"]["path"], &event["file"]["size"]), (&"/in/a b.txt".into(), &4.into()));
     let on_disk = event["file"]["on_disk"].as_str().expect("a place");
     assert_eq!(std::fs::read(on_disk).expect("a file"), b"four");

@@ -49,8 +49,6 @@ pub(super) struct Member {
 /// What stays the same as long as they are in.
 pub(super) struct Visit {
     who: Who,
-    /// What the client said of itself before it logged in.
-    pub(super) agent: Option<String>,
     /// Whether that was under TLS.
     pub(super) private: bool,
     /// How fast files may travel.
@@ -76,7 +74,7 @@ impl Member {
     }
 
     async fn account(house: &Arc<House>, caller: &Caller, login: Login) -> Result<(Self, Welcome), Denied> {
-        let Login { user, password, client: agent, private, .. } = login;
+        let Login { user, password, client, private, .. } = login;
         let proof = sasl::server::Proof::Password(password);
         let ask = sasl::server::Ask::Login { login: user, acting_for: None, proof };
         let sasl::server::Answer::Login(verdict) = door::answer(house, caller, ask).await else {
@@ -90,17 +88,16 @@ impl Member {
             Denied::TooMany
         })?;
         let throttle = house.throttles.of(AccountId(id), &house.settings().ftp);
-        let visit = Visit { who: Who::Account(id), agent, private, throttle, _logged_in: logged_in };
+        let visit = Visit { who: Who::Account(id), private, throttle, _logged_in: logged_in };
         let member = Member::put_together(house, caller, Arc::new(visit)).await;
         let member = member.map_err(|none| none.denied("There are no files for this account."))?;
-        let client = &member.visit.agent;
         info!(session = %caller.session, account, private, client, "file space entered");
         let welcome = member.welcome(None);
         Ok((member, welcome))
     }
 
     async fn guest(house: &Arc<House>, caller: &Caller, login: Login) -> Result<(Self, Welcome), Denied> {
-        let Login { password, client: agent, private, .. } = login;
+        let Login { password, client, private, .. } = login;
         let Some(GuestSettings { sessions_max, welcome }) = house.settings().ftp.guests.clone() else {
             return Err(Denied::Credentials);
         };
@@ -112,11 +109,10 @@ impl Member {
         // RFC 1635: who puts a hyphen first wants to be spared the words.
         let words = welcome.filter(|_| !address.starts_with('-'));
         let throttle = house.throttles.of(AccountId(GUESTS), &house.settings().ftp);
-        let visit = Visit { who: Who::Guest(address), agent, private, throttle, _logged_in: logged_in };
+        let visit = Visit { who: Who::Guest(address), private, throttle, _logged_in: logged_in };
         let member = Member::put_together(house, caller, Arc::new(visit)).await;
         let member = member.map_err(|none| none.denied("There is nothing here for guests."))?;
-        let (session, peer, client, address) =
-            (caller.session, caller.peer, &member.visit.agent, member.guest_address());
+        let (session, peer, address) = (caller.session, caller.peer, member.guest_address());
         info!(%session, %peer, account = GUEST, address, private, client, "guest logged in");
         let words = match words {
             Some(file) => tokio::task::spawn_blocking(move || words_of(&file)).await.ok().flatten(),

@@ -101,7 +101,7 @@ impl Reporter {
             session: self.caller.session,
             account: self.member.account.clone(),
             peer: Some(self.caller.peer),
-            agent: self.member.visit.agent.clone(),
+            agent: self.present.client(),
             tls: self.member.visit.private,
             file,
             transfer,
@@ -207,8 +207,8 @@ impl Transfer {
     }
 
     /// What its client says of itself.
-    pub(super) fn agent(&self) -> Option<&str> {
-        self.reporter.member.visit.agent.as_deref()
+    pub(super) fn agent(&self) -> Option<String> {
+        self.reporter.present.client()
     }
 
     /// The data connection is under TLS; whether that resumed the session of the control connection.
