@@ -335,46 +335,43 @@ impl Serving {
     async fn converse(self: Arc<Self>, purpose: Purpose, visitor: Visitor) {
         let (peer, session) = (visitor.peer, self.house.name_session());
         debug!(%session, %peer, service = purpose.name(), "connected");
-        let caller = Caller { session, peer, purpose };
-        let entry = self.house.sessions.enter(session, peer, purpose);
+        let entry = self.house.sessions.enter(Caller { session, peer, purpose });
         let present = entry.present();
         // Boxed: an idle connection is as large as the conversation it holds, not as the largest there is.
         let ended = match purpose {
-            Purpose::Smtp | Purpose::Submission | Purpose::Submissions => {
-                Box::pin(self.smtp(present, caller, visitor)).await
-            }
-            Purpose::Pop3 | Purpose::Pop3s => Box::pin(self.pop3(present, caller, visitor)).await,
-            Purpose::Imap | Purpose::Imaps => Box::pin(self.imap(present, caller, visitor)).await,
+            Purpose::Smtp | Purpose::Submission | Purpose::Submissions => Box::pin(self.smtp(present, visitor)).await,
+            Purpose::Pop3 | Purpose::Pop3s => Box::pin(self.pop3(present, visitor)).await,
+            Purpose::Imap | Purpose::Imaps => Box::pin(self.imap(present, visitor)).await,
             Purpose::Ftp | Purpose::Ftps => {
                 let max = self.house.settings().ftp.sessions_max;
                 let Some(_session) = self.house.judgement.open_session(max) else {
                     warn!(%session, %peer, max, "too many sessions of FTP; see ftp.sessions_max");
                     return Box::pin(net::tell(visitor.stream, refusal_text(purpose, Refusal::Full).into())).await;
                 };
-                Box::pin(self.ftp(present, caller, visitor)).await
+                Box::pin(self.ftp(present, visitor)).await
             }
         };
         debug!(%session, received = ended.received, sent = ended.sent, why = %ended.why, "disconnected");
     }
 
-    async fn smtp(&self, present: &Present, caller: Caller, visitor: Visitor) -> Ended {
-        let setup = self.setup(present, caller, &visitor);
+    async fn smtp(&self, present: &Present, visitor: Visitor) -> Ended {
+        let (setup, caller) = (self.setup(present, &visitor), present.caller());
         let settings = Arc::new(smtp_settings(&self.house.settings(), caller.purpose, visitor.peer));
         let mut session = smtp::server::Server::new(settings, &chance(), Instant::now());
         let mut desk = smtp_desk::Desk::new(Arc::clone(&self.house), caller, caller.purpose);
         net::converse(&mut session, &mut desk, visitor.stream, &setup).await
     }
 
-    async fn pop3(&self, present: &Present, caller: Caller, visitor: Visitor) -> Ended {
-        let setup = self.setup(present, caller, &visitor);
+    async fn pop3(&self, present: &Present, visitor: Visitor) -> Ended {
+        let (setup, caller) = (self.setup(present, &visitor), present.caller());
         let settings = Arc::new(pop3_settings(&self.house.settings(), visitor.peer));
         let mut session = pop3::server::Server::new(settings, &chance(), Instant::now());
         let mut desk = pop3_desk::Desk::new(Arc::clone(&self.house), caller);
         net::converse(&mut session, &mut desk, visitor.stream, &setup).await
     }
 
-    async fn imap(&self, present: &Present, caller: Caller, visitor: Visitor) -> Ended {
-        let setup = self.setup(present, caller, &visitor);
+    async fn imap(&self, present: &Present, visitor: Visitor) -> Ended {
+        let (setup, caller) = (self.setup(present, &visitor), present.caller());
         let settings = Arc::new(imap_settings(&self.house.settings(), visitor.peer));
         let mut session = imap::server::Server::new(settings, &chance(), Instant::now());
         let mut desk = imap_desk::Desk::new(Arc::clone(&self.house), caller);
@@ -382,15 +379,10 @@ impl Serving {
     }
 
     /// Not `async` itself: there is a conversation for each who idles, and what only its beginning needs would be kept in it.
-    fn ftp(
-        &self,
-        present: &Arc<Present>,
-        caller: Caller,
-        visitor: Visitor,
-    ) -> impl Future<Output = Ended> + Send + use<> {
+    fn ftp(&self, present: &Arc<Present>, visitor: Visitor) -> impl Future<Output = Ended> + Send + use<> {
         // RFC 7301: a client that offers only other protocols was led here by somebody else.
         let tls = self.tls.speaking(&["ftp"]).for_one_session();
-        let mut setup = self.setup(present, caller, &visitor);
+        let mut setup = self.setup(present, &visitor);
         if let Security::Server { tls: control, .. } = &mut setup.security {
             *control = tls.clone();
         }
@@ -407,7 +399,7 @@ impl Serving {
         let settings = Arc::new(ftp_settings(&self.house.settings(), visitor.peer));
         let ends = ftp::Ends::new(visitor.local, visitor.peer);
         let mut session = ftp::Server::new(settings, ends, Instant::now());
-        let mut desk = ftp_desk::Desk::new(Arc::clone(&self.house), caller, line);
+        let mut desk = ftp_desk::Desk::new(Arc::clone(&self.house), line);
         let stream = visitor.stream;
         async move { net::converse(&mut session, &mut desk, stream, &setup).await }
     }
@@ -421,12 +413,12 @@ impl Serving {
         }
     }
 
-    fn setup(&self, present: &Present, caller: Caller, visitor: &Visitor) -> Setup {
-        let purpose = caller.purpose;
+    fn setup(&self, present: &Present, visitor: &Visitor) -> Setup {
+        let Caller { session, purpose, .. } = present.caller();
         let begin = if purpose.is_tls_implicit() { Begin::AtOnce } else { Begin::WhenAsked };
         Setup {
             security: Security::Server { tls: self.tls_of(purpose), begin },
-            tap: self.tapping.on(caller.session, purpose.name(), visitor.local.port(), Side::Server),
+            tap: self.tapping.on(session, purpose.name(), visitor.local.port(), Side::Server),
             pace: Pace::default(),
             lender: self.lender.clone(),
             leaving: self.leaving.clone(),
@@ -513,9 +505,8 @@ mod tests {
 
     #[test]
     fn who_idles_in_ftp_fits_into_two_kibibytes() {
-        let session = |(serving, present, caller, visitor): (Arc<Serving>, Arc<Present>, Caller, Visitor)| {
-            serving.ftp(&present, caller, visitor)
-        };
+        let session =
+            |(serving, present, visitor): (Arc<Serving>, Arc<Present>, Visitor)| serving.ftp(&present, visitor);
         // Allocators have nothing between this and 2,560.
         assert!(weight(session) <= 2048, "{}", weight(session));
     }

@@ -11,11 +11,10 @@
 //! Not here: how a session hears that it is over (net), how many there may be (judgement), how a list looks (app).
 
 use crate::control::{SessionFilter, SessionLine, TransferLine};
+use crate::desk::door::Caller;
 use crate::house::SessionId;
-use crate::settings::Purpose;
 use net::Pulse;
 use std::collections::{BTreeMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// So much of what a client says of itself is kept, in letters.
@@ -27,9 +26,7 @@ pub struct Sessions(Mutex<BTreeMap<SessionId, Arc<Present>>>);
 
 /// A session that is here.
 pub struct Present {
-    session: SessionId,
-    peer: SocketAddr,
-    purpose: Purpose,
+    caller: Caller,
     pulse: Arc<Pulse>,
     known: Mutex<Known>,
 }
@@ -63,15 +60,15 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        lock(&self.sessions.0).remove(&self.present.session);
+        lock(&self.sessions.0).remove(&self.present.caller.session);
     }
 }
 
 impl Sessions {
     /// Notes a session that has just come.
-    pub fn enter(self: &Arc<Self>, session: SessionId, peer: SocketAddr, purpose: Purpose) -> Entry {
-        let present = Arc::new(Present { session, peer, purpose, pulse: Arc::default(), known: Mutex::default() });
-        lock(&self.0).insert(session, Arc::clone(&present));
+    pub fn enter(self: &Arc<Self>, caller: Caller) -> Entry {
+        let present = Arc::new(Present { caller, pulse: Arc::default(), known: Mutex::default() });
+        lock(&self.0).insert(caller.session, Arc::clone(&present));
         Entry { sessions: Arc::clone(self), present }
     }
 
@@ -97,7 +94,7 @@ impl Sessions {
     /// Sends those away that have these names, as the log writes them; who they are, and which names nobody has.
     pub fn send_named_away<'n>(&self, names: &'n [String]) -> (Vec<Arc<Present>>, Vec<&'n str>) {
         let mut unknown: HashSet<&str> = names.iter().map(String::as_str).collect();
-        let named = self.fitting(|present| unknown.remove(&*present.session.to_string()));
+        let named = self.fitting(|present| unknown.remove(&*present.caller.session.to_string()));
         named.iter().for_each(|present| present.pulse.send_away());
         let unknown = names.iter().map(String::as_str).filter(|name| unknown.remove(name)).collect();
         (named, unknown)
@@ -111,19 +108,9 @@ impl Sessions {
 }
 
 impl Present {
-    /// The connection's name in logs.
-    pub fn session(&self) -> SessionId {
-        self.session
-    }
-
-    /// Where it comes from.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
-    /// The port it came to.
-    pub fn purpose(&self) -> Purpose {
-        self.purpose
+    /// Who is at the other end, whoever has logged in.
+    pub fn caller(&self) -> Caller {
+        self.caller
     }
 
     /// How its conversation goes on.
@@ -167,14 +154,15 @@ impl Present {
         let SessionFilter { account, service, peer } = only;
         let is_whose = |wanted: &String| self.account().is_some_and(|account| account.eq_ignore_ascii_case(wanted));
         service.as_ref().is_none_or(|wanted| self.is_of(wanted))
-            && peer.is_none_or(|wanted| self.peer.ip().to_canonical() == wanted.to_canonical())
+            && peer.is_none_or(|wanted| self.caller.peer.ip().to_canonical() == wanted.to_canonical())
             && account.as_ref().is_none_or(is_whose)
     }
 
     /// `imap` is what begins in clear and what does not, `imaps` the latter alone.
     fn is_of(&self, service: &str) -> bool {
-        let name = self.purpose.name();
-        name == service || self.purpose.is_tls_implicit() && name.strip_suffix('s') == Some(service)
+        let Caller { purpose, .. } = self.caller;
+        let name = purpose.name();
+        name == service || purpose.is_tls_implicit() && name.strip_suffix('s') == Some(service)
     }
 
     fn line(&self, now: i64) -> SessionLine {
@@ -183,11 +171,12 @@ impl Present {
             (account.clone(), client.clone(), running.clone())
         };
         let transfer = running.map(|running| running.line());
+        let Caller { session, peer, purpose } = self.caller;
         SessionLine {
-            session: self.session.to_string(),
-            service: self.purpose.name().into(),
+            session: session.to_string(),
+            service: purpose.name().into(),
             account: account.map(|account| account.to_string()),
-            peer: self.peer.to_string(),
+            peer: peer.to_string(),
             tls: self.pulse.is_protected(),
             since: now.saturating_sub_unsigned(self.pulse.age().as_secs()),
             idle_secs: transfer.is_none().then(|| self.pulse.silence().as_secs()),
@@ -214,12 +203,14 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Purpose;
 
     /// Three: Joe by IMAP, Joe by FTP from elsewhere, somebody by SMTP.
     fn three() -> (Arc<Sessions>, Vec<Entry>) {
         let sessions = Arc::<Sessions>::default();
         let come = |number, peer: &str, purpose, account: Option<&str>| {
-            let entry = sessions.enter(SessionId(number), peer.parse().expect("an address"), purpose);
+            let (session, peer) = (SessionId(number), peer.parse().expect("an address"));
+            let entry = sessions.enter(Caller { session, peer, purpose });
             account.into_iter().for_each(|account| entry.present().log_in(account.into()));
             entry
         };

@@ -4,6 +4,7 @@
 
 use super::{Admin, Place, Trouble};
 use crate::control::{Answer, SessionFilter, WhichSessions};
+use crate::desk::door::Caller;
 use crate::desk::ftp::GUEST;
 use crate::house::House;
 use crate::sessions::Present;
@@ -63,10 +64,10 @@ impl Admin {
 }
 
 fn names(sessions: &[Arc<Present>]) -> Vec<String> {
-    sessions.iter().map(|present| present.session().to_string()).collect()
+    sessions.iter().map(|present| present.caller().session.to_string()).collect()
 }
 
 fn tell(present: &Present) {
-    let (session, peer, service) = (present.session(), present.peer(), present.purpose().name());
-    info!(%session, %peer, account = present.account().as_deref(), service, "ended by the administrator");
+    let (Caller { session, peer, purpose }, account) = (present.caller(), present.account());
+    info!(%session, %peer, account = account.as_deref(), service = purpose.name(), "ended by the administrator");
 }

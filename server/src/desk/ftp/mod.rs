@@ -71,7 +71,6 @@ pub struct Line {
 /// One session's desk.
 pub struct Desk {
     house: Arc<House>,
-    caller: Caller,
     line: Arc<Line>,
     /// As they were when the client came.
     settings: Arc<Settings>,
@@ -96,10 +95,14 @@ enum DataEnd {
 
 impl Desk {
     /// A desk for one session.
-    pub fn new(house: Arc<House>, caller: Caller, line: Line) -> Self {
+    pub fn new(house: Arc<House>, line: Line) -> Self {
         let settings = house.settings();
         let (line, data, haste) = (Arc::new(line), DataEnd::default(), Haste::default());
-        Desk { house, caller, line, settings, member: None, data, haste, work: None }
+        Desk { house, line, settings, member: None, data, haste, work: None }
+    }
+
+    fn caller(&self) -> Caller {
+        self.line.present.caller()
     }
 
     async fn log_in(&mut self, login: Login) -> Result<Welcome, Denied> {
@@ -108,7 +111,7 @@ impl Desk {
         if let Some(client) = &login.client {
             self.line.present.name_client(client);
         }
-        let let_in = Member::log_in(&self.house, &self.caller, login).await;
+        let let_in = Member::log_in(&self.house, &self.caller(), login).await;
         let (member, welcome) = let_in.inspect_err(|_| self.line.present.log_out())?;
         // Guests have come through no door.
         self.line.present.log_in(member.account.as_str().into());
@@ -146,18 +149,18 @@ impl Desk {
     async fn listen(&mut self) -> Answer {
         self.data = DataEnd::Nothing;
         let number = || u64::from_le_bytes(chance());
-        let client = (!self.settings.ftp.foreign_data).then_some(self.caller.peer.ip());
+        let client = (!self.settings.ftp.foreign_data).then_some(self.caller().peer.ip());
         match DataPort::open(self.line.local, self.settings.ftp.passive_ports, client, number) {
             Ok(port) => {
                 let number = port.address().port();
                 self.data = DataEnd::Port(Box::new(port));
-                let (configured, peer) = (self.settings.ftp.public_address, self.caller.peer.ip());
+                let (configured, peer) = (self.settings.ftp.public_address, self.caller().peer.ip());
                 let shown = shown::address(configured, self.line.dialled, peer, &self.line.own_name).await;
                 Answer::Listening(SocketAddr::new(shown, number))
             }
             Err(error) => {
                 let ports = self.settings.ftp.passive_ports.map(|range| range.to_string());
-                warn!(session = %self.caller.session, ports, %error, "no port for a data connection; see ftp.passive_ports");
+                warn!(session = %self.caller().session, ports, %error, "no port for a data connection; see ftp.passive_ports");
                 Answer::Refused(Refusal::LocalError)
             }
         }
@@ -194,7 +197,7 @@ impl Desk {
         let begun = errand.begun(matches!(self.data, DataEnd::Here(_)));
         let job = transfer::Job {
             record: report::Transfer::new(reporter, &errand, ascii, private),
-            caller: self.caller,
+            caller: self.caller(),
             line: Arc::clone(&self.line),
             errand,
             data: std::mem::take(&mut self.data),
@@ -211,7 +214,7 @@ impl Desk {
 
     fn reporter(&self, member: &Arc<Member>) -> Reporter {
         let (house, present) = (Arc::clone(&self.house), Arc::clone(&self.line.present));
-        Reporter { house, caller: self.caller, member: Arc::clone(member), present }
+        Reporter { house, caller: self.caller(), member: Arc::clone(member), present }
     }
 
     async fn digest(&mut self, path: VirtualPath, kind: HashKind, from: u64, until: Option<u64>) -> Answer {
@@ -342,10 +345,10 @@ impl Desk {
 
     async fn answer_member(&mut self, ask: Ask) -> Answer {
         if let Some(member) = &self.member {
-            match member.renewed(&self.house, &self.caller).await {
+            match member.renewed(&self.house, &self.caller()).await {
                 Ok(member) => self.member = Some(member),
                 Err(NoSpace::Nothing) => {
-                    let Caller { session, .. } = self.caller;
+                    let Caller { session, .. } = self.caller();
                     info!(%session, account = member.account, "sent away: there is nothing here for it any more");
                     return Answer::Refused(Refusal::Dismissed);
                 }
