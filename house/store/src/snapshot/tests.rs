@@ -1,3 +1,5 @@
+//! How snapshots are looked up, changed and compared.
+
 use super::*;
 use crate::feed::{Arrival, Change};
 use crate::names::AccountId;
