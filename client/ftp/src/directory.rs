@@ -8,7 +8,7 @@
 
 use crate::charset::{Charset, read_piece};
 use crate::connection::{Connection, wire_path};
-use crate::error::Error;
+use crate::error::{Error, Said};
 use crate::pump::{Counter, into_hands};
 use ftp::client::{Start, Words};
 use ftp::command::{Change, Site as SiteCommand};
@@ -107,19 +107,27 @@ impl Connection {
     /// # Errors
     /// [`Error`]
     pub async fn list(&mut self, directory: &[u8]) -> Result<Listing, Error> {
-        let path = if directory.is_empty() { None } else { Some(wire_path(directory)?) };
-        let machine = self.features().facts.is_some();
-        let (words, reader) = if machine {
-            (Command::Mlsd(path).into(), Reader::machine(directory, now()))
-        } else {
-            (self.long_list(path).await?, Reader::list(directory, now()))
-        };
-        let listing = self.read(words, reader, directory).await;
-        if machine {
-            return listing;
+        if self.features().facts.is_some() {
+            let words = Command::Mlsd(named(directory)?).into();
+            return self.read(words, Reader::machine(directory, now()), directory).await;
         }
+        let listing = self.list_long(directory).await;
         let listing = self.there_at_all(directory, listing).await?;
         self.tell_time(directory, listing).await
+    }
+
+    /// What is in a directory of a tree. LIST of a file tells of that file, and of a link perhaps of that link: taken for all that
+    /// there is, it would have everything else removed on the other side.
+    pub(crate) async fn list_inside(&mut self, directory: &[u8]) -> Result<Listing, Error> {
+        let listing = self.list(directory).await?;
+        if !tells_of_itself(&listing, directory) {
+            return Ok(listing);
+        }
+        if self.stat(directory).await?.kind != Kind::Directory {
+            return Err(no_directory(directory));
+        }
+        // With the slash it is what a link leads to.
+        self.list(&join(directory, b"")).await
     }
 
     /// Some servers answer LIST of what is not there as if it were empty: then a mirror of a name that somebody has mistyped would
@@ -131,22 +139,17 @@ impl Connection {
             Err(_) => false,
         };
         if doubtful && !directory.is_empty() && self.stat(directory).await?.kind != Kind::Directory {
-            let step = format!("list {}", shown(directory));
-            return Err(Error::Untaken { step, why: "that is no directory".into() });
+            return Err(no_directory(directory));
         }
         listed
     }
 
-    /// Marks what LIST shows as a link in what MLSD has told: servers tell there of what a link leads to, as if it were that.
+    /// Marks what LIST shows as a link in what MLSD has told.
     pub(crate) async fn list_links(&mut self, directory: &[u8], listing: &mut Listing) -> Result<(), Error> {
-        if self.features().facts.is_none() {
-            return Ok(());
-        }
-        let path = if directory.is_empty() { None } else { Some(wire_path(directory)?) };
-        let words = self.long_list(path).await?;
-        let long = self.read(words, Reader::list(directory, now()), directory).await?;
-        let links = long.entries.into_iter().filter(|found| matches!(found.kind, Kind::Link(Some(_))));
-        let mut links: HashMap<Vec<u8>, Found> = links.map(|found| (found.name.as_bytes().to_vec(), found)).collect();
+        let mut links = self.links(directory).await?;
+        links.retain(|found| matches!(found.kind, Kind::Link(Some(_))));
+        let mut links: HashMap<Vec<u8>, Found> =
+            links.into_iter().map(|found| (found.name.as_bytes().to_vec(), found)).collect();
         for found in &mut listing.entries {
             if let Some(link) = links.remove(found.name.as_bytes()) {
                 *found = link;
@@ -156,20 +159,48 @@ impl Connection {
         Ok(())
     }
 
-    async fn long_list(&mut self, path: Option<WirePath>) -> Result<Words, Error> {
-        let all = match self.lists_all {
-            Some(all) => all,
-            None => {
-                let system = self.say(vec![Command::Syst.into()]).await?.swap_remove(0);
-                // Others take `-a` for a name.
-                let unix = system.to_string().to_ascii_uppercase().contains("UNIX");
-                *self.lists_all.insert(unix)
-            }
-        };
-        if all {
-            return Ok(Words::list_all(path.as_ref()));
+    /// What LIST shows as a link in a directory that MLSD has told of: servers tell there of what a link leads to, as if it were
+    /// that. Nothing without MLSD: then that is known.
+    pub(crate) async fn links(&mut self, directory: &[u8]) -> Result<Vec<Found>, Error> {
+        if self.features().facts.is_none() {
+            return Ok(Vec::new());
         }
-        Ok(Command::List(ftp::command::ListWish { path, ..Default::default() }).into())
+        let mut long = match self.list_long(directory).await {
+            // It is there: MLSD has told what is in it.
+            Err(Error::Refused { step, reply }) => {
+                return Err(Error::Untaken { step, why: format!("the server says {}", Said(&reply)) });
+            }
+            listed => listed?.entries,
+        };
+        long.retain(|found| matches!(found.kind, Kind::Link(_)));
+        Ok(long)
+    }
+
+    /// LIST, with `-a` where the server takes that.
+    async fn list_long(&mut self, directory: &[u8]) -> Result<Listing, Error> {
+        let path = named(directory)?;
+        let reader = || Reader::list(directory, now());
+        if self.may_list_all().await? {
+            match self.read(Words::list_all(path.as_ref()), reader(), directory).await {
+                // It may have taken `-a` for a part of the name (pyftpdlib).
+                Err(Error::Refused { reply, .. }) if path.is_some() && !reply.is_positive() => {}
+                listed => return listed,
+            }
+        }
+        let words = Command::List(ftp::command::ListWish { path, ..Default::default() }).into();
+        let listing = self.read(words, reader(), directory).await?;
+        self.lists_all = Some(false);
+        Ok(listing)
+    }
+
+    async fn may_list_all(&mut self) -> Result<bool, Error> {
+        if let Some(all) = self.lists_all {
+            return Ok(all);
+        }
+        let system = self.say(vec![Command::Syst.into()]).await?.swap_remove(0);
+        // Others take `-a` for a name.
+        let unix = system.to_string().to_ascii_uppercase().contains("UNIX");
+        Ok(*self.lists_all.insert(unix))
     }
 
     async fn read(&mut self, words: Words, reader: Reader, directory: &[u8]) -> Result<Listing, Error> {
@@ -345,6 +376,11 @@ impl Connection {
     /// # Errors
     /// [`Error`]; what was removed before is gone.
     pub async fn remove_tree(&mut self, path: &[u8]) -> Result<(), Error> {
+        // MLSD and MLST may tell of what a link leads to. DELE removes the link, and no directory: only what it refuses is one.
+        match self.remove_file(path).await {
+            Err(Error::Refused { .. }) => {}
+            removed => return removed,
+        }
         // Each directory twice: first what is in it, then itself.
         let mut left = vec![(path.to_vec(), false, 0)];
         while let Some((directory, emptied, depth)) = left.pop() {
@@ -356,20 +392,18 @@ impl Connection {
                 return Err(Error::TooMuch(format!("{}: directories more than {DEPTH_MAX} deep", shown(&directory))));
             }
             let entries = self.list(&directory).await?.entries;
-            left.push((directory.clone(), true, depth));
-            let mut files = Vec::new();
-            for found in entries {
-                let inside = join(&directory, found.name.as_bytes());
-                match found.kind {
-                    Kind::Directory => left.push((inside, false, depth + 1)),
-                    _ => files.push(inside),
-                }
-            }
-            let words =
-                files.iter().map(|file| Ok(Command::Dele(wire_path(file)?).into())).collect::<Result<_, Error>>()?;
-            for (reply, file) in self.say(words).await?.into_iter().zip(&files) {
-                if !reply.is_positive() {
-                    return Err(Error::Refused { step: format!("remove {}", shown(file)), reply });
+            let inside: Vec<_> =
+                entries.into_iter().map(|found| (join(&directory, found.name.as_bytes()), found.kind)).collect();
+            left.push((directory, true, depth));
+            let words = inside
+                .iter()
+                .map(|(path, _)| Ok(Command::Dele(wire_path(path)?).into()))
+                .collect::<Result<_, Error>>()?;
+            for (reply, (path, kind)) in self.say(words).await?.into_iter().zip(inside) {
+                match kind {
+                    _ if reply.is_positive() => {}
+                    Kind::Directory => left.push((path, false, depth + 1)),
+                    _ => return Err(Error::Refused { step: format!("remove {}", shown(&path)), reply }),
                 }
             }
         }
@@ -429,6 +463,21 @@ pub fn local_name(name: &[u8]) -> Result<PathBuf, Error> {
         Ok(name) => Ok(OsStr::from_bytes(name.as_bytes()).into()),
         Err(_) => Err(Error::Name(String::from_utf8_lossy(name).into_owned())),
     }
+}
+
+/// The directory in a command; where we are goes without a name.
+fn named(directory: &[u8]) -> Result<Option<WirePath>, Error> {
+    if directory.is_empty() { Ok(None) } else { wire_path(directory).map(Some) }
+}
+
+/// Whether all that it has is what was asked for, and that is no directory.
+fn tells_of_itself(listing: &Listing, path: &[u8]) -> bool {
+    let [found] = &listing.entries[..] else { return false };
+    found.kind != Kind::Directory && path.rsplit(|octet| *octet == b'/').next() == Some(found.name.as_bytes())
+}
+
+fn no_directory(path: &[u8]) -> Error {
+    Error::Untaken { step: format!("list {}", shown(path)), why: "that is no directory".into() }
 }
 
 /// For messages.

@@ -31,6 +31,10 @@ struct Habits {
     listing: Option<Vec<u8>>,
     /// What MLSD sends of each directory.
     listings: &'static [(&'static str, &'static str)],
+    /// What LIST sends of each directory, where that is something else.
+    long_listings: &'static [(&'static str, &'static str)],
+    /// Says that it is Unix, and takes `-a` before a name for a part of it, as pyftpdlib does.
+    no_options: bool,
     /// Sends this again and again instead of a listing's end.
     endless_listing: Option<Vec<u8>>,
     /// Knows no EPSV, and tells an address of somebody else with PASV.
@@ -262,7 +266,10 @@ impl Talk {
                 self.rest = name.parse().expect("a number");
                 "350 from there".into()
             }
-            "CWD" if self.habits.vague && self.listing(name).is_none() && name != "/" => "550 none".into(),
+            "CWD" if self.habits.vague && (self.listing(name).is_none() || file.is_some()) && name != "/" => {
+                "550 none".into()
+            }
+            "SYST" if self.habits.no_options => "215 UNIX Type: L8".into(),
             "RETR" | "MLSD" | "LIST" | "STOR" => return self.transfer(writing, verb, name, file).await,
             "RNFR" => {
                 self.renaming = name.into();
@@ -342,7 +349,13 @@ impl Talk {
             (count == sent).then_some(())?;
             return self.say(writing, "226 stored\r\n").await;
         }
-        let of_it = self.listing(name).map(|listing| listing.as_bytes().to_vec());
+        if verb == "LIST" && self.habits.no_options && name.starts_with("-a ") {
+            drop(data);
+            return self.say(writing, "550 none\r\n").await;
+        }
+        let long = self.habits.long_listings.iter().find(|(directory, _)| verb == "LIST" && *directory == name);
+        let of_it = long.map(|(_, listing)| *listing).or_else(|| self.listing(name));
+        let of_it = of_it.map(|listing| listing.as_bytes().to_vec());
         let listing = of_it.or_else(|| self.habits.listing.clone()).or_else(|| self.habits.endless_listing.clone());
         let Some(octets) = (if matches!(verb, "MLSD" | "LIST") { Some(listing.unwrap_or_default()) } else { file })
         else {
@@ -369,6 +382,7 @@ impl Talk {
 }
 
 mod grudging;
+mod links;
 mod mirrors;
 mod modes;
 mod pieces;

@@ -228,6 +228,8 @@ async fn remove(rm: Rm) -> Result<(), Failure> {
     let mut connection = open(&place).await?;
     match (rm.recursive, connection.stat(path).await?.kind == ftp_client::Kind::Directory) {
         (true, true) => connection.remove_tree(path).await?,
+        // A link to a directory, which many servers tell to be one: DELE removes the link, and no directory.
+        (false, true) if connection.remove_file(path).await.is_ok() => {}
         (false, true) => remove_directory(&mut connection, path).await?,
         (_, false) => connection.remove_file(path).await?,
     }

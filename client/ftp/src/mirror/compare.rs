@@ -35,6 +35,8 @@ struct Node {
     directory: bool,
     /// It is a link, and leads to this path below the root.
     aim: Option<Vec<u8>>,
+    /// It is a link, and what is told here is of what it leads to.
+    followed: bool,
     size: Option<u64>,
     time: Option<Moment>,
     /// Times closer together than this are the same.
@@ -52,8 +54,13 @@ impl Node {
         self.aim.as_deref() == Some(ELSEWHERE)
     }
 
+    /// Whether what is in it has to go before it can be removed: behind a link that is somebody else's.
+    fn is_removed_from_within(&self) -> bool {
+        self.directory && !self.followed
+    }
+
     fn link(aim: Vec<u8>) -> Self {
-        Node { directory: false, aim: Some(aim), size: None, time: None, exact_to_secs: 0, mode: None }
+        Node { directory: false, aim: Some(aim), followed: false, size: None, time: None, exact_to_secs: 0, mode: None }
     }
 }
 
@@ -259,6 +266,9 @@ impl Look<'_> {
             Err(error) if level.path.is_empty() && is_missing(&error) => Entries::new(),
             other => other?,
         };
+        if self.mirror.surplus != Surplus::Kept {
+            self.spare_behind_links(level, &source, &mut target).await?;
+        }
         let mut found = Actions::default();
         for (name, node) in source {
             let path = join(&level.path, &name);
@@ -277,6 +287,30 @@ impl Look<'_> {
         all.copies.append(&mut found.copies);
         all.surplus.append(&mut found.surplus);
         all.replaced.append(&mut found.replaced);
+        Ok(())
+    }
+
+    /// MLSD may tell of what a link leads to, as if it were that. Nothing is removed through a link: where directories would go, LIST
+    /// is asked which of them are none.
+    async fn spare_behind_links(&mut self, level: &Level, source: &Entries, target: &mut Entries) -> Result<(), Error> {
+        let goes = |(name, node): (&Vec<u8>, &Node)| {
+            node.is_removed_from_within() && source.get(name).is_none_or(|other| !other.is_like(node))
+        };
+        if self.mirror.links == Links::Made || !target.iter().any(goes) {
+            return Ok(());
+        }
+        let (connection, root) = match (&self.mirror.direction, &mut self.far) {
+            (Direction::There, _) => (&mut *self.near, &self.mirror.remote),
+            (Direction::Across(far), Some(connection)) => (&mut **connection, &far.path),
+            _ => return Ok(()),
+        };
+        for link in connection.links(&below(root, &level.path)).await? {
+            let name = link.name.as_bytes();
+            match target.get_mut(name) {
+                Some(node) if self.mirror.links == Links::Followed => node.followed = true,
+                _ => drop(target.remove(name)),
+            }
+        }
         Ok(())
     }
 
@@ -320,7 +354,7 @@ impl Look<'_> {
         if let Some(there) = there.as_ref().filter(|_| in_the_way && !conflict) {
             found.replaced.push(path.clone());
             found.clearing.push((path.clone(), removal(there)));
-            if there.directory {
+            if there.is_removed_from_within() {
                 self.descend(tasks, Level { path: path.clone(), source: false, target: true, clearing: true });
             }
         }
@@ -345,7 +379,7 @@ impl Look<'_> {
             let path = join(&level.path, &name);
             let list = if level.clearing { &mut found.clearing } else { &mut found.surplus };
             list.push((path.clone(), removal(&node)));
-            if node.directory {
+            if node.is_removed_from_within() {
                 self.descend(tasks, Level { path, source: false, target: true, clearing: level.clearing });
             }
         }
@@ -444,7 +478,7 @@ impl Look<'_> {
 }
 
 fn removal(node: &Node) -> Action {
-    if node.directory { Action::RemoveDirectory } else { Action::Remove }
+    if node.is_removed_from_within() { Action::RemoveDirectory } else { Action::Remove }
 }
 
 fn is_missing(error: &Error) -> bool {
@@ -476,8 +510,9 @@ fn list_here(mirror: &Mirror, directory: &[u8], out: &mut u64) -> Result<Entries
 
 /// Files and directories, and links as is wished; nothing else can be moved. Counts links that lead out.
 fn disk_node(place: &Path, path: &[u8], links: Links, out: &mut u64) -> Option<Node> {
-    let follow = links == Links::Followed;
-    let about = if follow { fs::metadata(place) } else { fs::symlink_metadata(place) }.ok()?;
+    let itself = fs::symlink_metadata(place).ok()?;
+    let followed = itself.is_symlink() && links == Links::Followed;
+    let about = if followed { fs::metadata(place).ok()? } else { itself };
     if about.is_symlink() && links == Links::Made {
         let aim = links::aim(path, fs::read_link(place).ok()?.as_os_str().as_bytes());
         *out += u64::from(aim.is_none());
@@ -486,6 +521,7 @@ fn disk_node(place: &Path, path: &[u8], links: Links, out: &mut u64) -> Option<N
     (about.is_dir() || about.is_file()).then(|| Node {
         directory: about.is_dir(),
         aim: None,
+        followed,
         size: about.is_file().then_some(about.len()),
         time: about.modified().ok().map(moment),
         exact_to_secs: 1,
@@ -502,7 +538,7 @@ async fn list_there(
     of_source: bool,
 ) -> Result<Entries, Error> {
     let place = below(root, directory);
-    let mut listing = connection.list(&place).await?;
+    let mut listing = connection.list_inside(&place).await?;
     let mut from_root = Vec::new();
     if mirror.links == Links::Made {
         connection.list_links(&place, &mut listing).await?;
@@ -523,7 +559,8 @@ async fn list_there(
             }
             continue;
         }
-        if mirror.links == Links::Followed && matches!(found.kind, Kind::Link(_)) {
+        let followed = mirror.links == Links::Followed && matches!(found.kind, Kind::Link(_));
+        if followed {
             // What the listing tells is of the link, not of what it leads to.
             let About { kind, size, modified, mode } = match connection.stat(&below(root, &path)).await {
                 Err(error) if error.is_fatal() => return Err(error),
@@ -535,7 +572,8 @@ async fn list_there(
         let directory = found.kind == Kind::Directory;
         let usable = matches!(found.kind, Kind::File | Kind::Directory);
         if usable && !is_part(found.name.as_bytes()) && wants(mirror, &path, directory) {
-            entries.insert(found.name.as_bytes().to_vec(), remote_node(&found, directory));
+            let node = Node { followed, ..remote_node(&found, directory) };
+            entries.insert(found.name.as_bytes().to_vec(), node);
         }
     }
     Ok(entries)
@@ -545,6 +583,7 @@ fn remote_node(found: &Found, directory: bool) -> Node {
     Node {
         directory,
         aim: None,
+        followed: false,
         size: found.size.filter(|_| !directory),
         time: found.modified.map(|stamp| stamp.moment),
         exact_to_secs: found.modified.map_or(0, |stamp| match (stamp.precision, stamp.utc) {

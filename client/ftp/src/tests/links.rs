@@ -1,0 +1,134 @@
+//! Trees with links in them, which servers tell of as they like: nothing is removed through a link, and none is taken for a tree.
+
+use super::{Habits, Server, mirror, names};
+use crate::connection::Connection;
+use crate::{Action, Crew, Direction, Links, Mirror};
+use std::path::Path;
+use std::sync::Arc;
+
+/// MLSD tells of what `in/away` leads to.
+const TOLD: &[(&str, &str)] = &[
+    ("", "type=dir; in\r\n"),
+    ("in", "type=dir; away\r\ntype=dir; old\r\n"),
+    ("in/away", "type=file;size=4; precious\r\n"),
+    ("in/old", "type=file;size=4; menu\r\n"),
+];
+
+/// LIST tells of the link itself.
+const SHOWN: &[(&str, &str)] = &[(
+    "in",
+    "lrwxrwxrwx   1 bob bob    7 Jul 10 10:18 away -> ../away\r\ndrwxr-xr-x   2 bob bob 4096 Jul 10 10:18 old\r\n",
+)];
+
+/// The link is what DELE removes.
+const FILES: &[(&str, &[u8])] = &[("in/away", b""), ("in/away/precious", b"gold"), ("in/old/menu", b"soup")];
+
+async fn server() -> Server {
+    Server::start(Habits { listings: TOLD, long_listings: SHOWN, ..Habits::default() }, FILES).await
+}
+
+#[tokio::test]
+async fn a_tree_is_removed_with_its_links_and_what_they_lead_to_stays() {
+    let server = server().await;
+    let mut connection = Connection::open(&server.site()).await.expect("open");
+    connection.remove_tree(b"in").await.expect("removed");
+    assert_eq!(server.names(), ["in/away/precious"]);
+    assert_eq!(server.heard("RMD"), ["RMD in/old", "RMD in"]);
+}
+
+#[tokio::test]
+async fn a_link_that_is_to_be_removed_as_a_tree_is_all_that_goes() {
+    let server = server().await;
+    let mut connection = Connection::open(&server.site()).await.expect("open");
+    connection.remove_tree(b"in/away").await.expect("removed");
+    assert_eq!(server.names(), ["in/away/precious", "in/old/menu"]);
+    assert!(server.heard("RMD").is_empty());
+}
+
+/// Makes what is there like an empty folder.
+async fn emptied(server: &Server, links: Links) -> Vec<(Vec<u8>, Action)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let crew = Crew::new(server.site(), 1, Arc::new(|_| ()));
+    let mirror = Mirror { direction: Direction::There, remote: b"in".to_vec(), links, ..mirror(folder.path(), true) };
+    let plan = mirror.plan(&crew).await.expect("a plan");
+    assert_eq!(mirror.apply(&plan, &crew).await.expect("applied").failed, 0);
+    plan.actions
+}
+
+#[tokio::test]
+async fn links_there_are_passed_over_whatever_mlsd_says_and_nothing_goes_behind_them() {
+    let server = server().await;
+    emptied(&server, Links::PassedOver).await;
+    assert_eq!(server.names(), ["in/away", "in/away/precious"]);
+}
+
+#[tokio::test]
+async fn a_link_there_goes_itself_where_links_are_followed() {
+    let server = server().await;
+    let actions = emptied(&server, Links::Followed).await;
+    assert!(actions.contains(&(b"away".to_vec(), Action::Remove)), "{actions:?}");
+    assert_eq!(server.names(), ["in/away/precious"]);
+}
+
+#[tokio::test]
+async fn a_link_here_goes_itself_where_links_are_followed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (root, away) = (folder.path().join("inside"), folder.path().join("away"));
+    for place in [&root, &away] {
+        std::fs::create_dir(place).expect("made");
+    }
+    std::fs::write(away.join("precious"), "gold").expect("written");
+    std::os::unix::fs::symlink(&away, root.join("link")).expect("linked");
+    let server = Server::start(Habits { listings: &[("", "")], ..Habits::default() }, &[]).await;
+    let crew = Crew::new(server.site(), 1, Arc::new(|_| ()));
+    let mirror = Mirror { links: Links::Followed, ..mirror(&root, true) };
+    let (_, report) = mirror.make(&crew).await.expect("made");
+    assert_eq!((report.removed, report.failed), (1, 0));
+    assert_eq!((names(&root).len(), names(&away)), (0, vec!["precious".to_owned()]));
+}
+
+/// A mirror of this name, which would remove all else.
+fn of(name: &str, root: &Path) -> Mirror {
+    Mirror { remote: name.into(), ..mirror(root, true) }
+}
+
+#[tokio::test]
+async fn a_file_is_no_tree_though_list_tells_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("kept"), "kept").expect("written");
+    const LISTINGS: &[(&str, &str)] = &[("pub/menu", "-rw-r--r--   1 bob bob    4 Jul 10 10:18 menu\r\n")];
+    let server =
+        Server::start(Habits { listings: LISTINGS, vague: true, ..Habits::default() }, &[("pub/menu", b"soup")]).await;
+    let crew = Crew::new(server.site(), 1, Arc::new(|_| ()));
+    let (plan, report) = of("pub/menu", folder.path()).make(&crew).await.expect("nothing is done");
+    assert_eq!((plan.passed_over, report.moved, report.removed), (1, 0, 0));
+    assert_eq!(names(folder.path()), ["kept"]);
+}
+
+#[tokio::test]
+async fn a_tree_behind_a_link_is_what_the_link_leads_to() {
+    let folder = tempfile::tempdir().expect("a folder");
+    const LISTINGS: &[(&str, &str)] = &[
+        ("menus", "lrwxrwxrwx   1 bob bob    7 Jul 10 10:18 menus -> 2026\r\n"),
+        ("menus/", "-rw-r--r--   1 bob bob    4 Jul 10 10:18 july\r\n"),
+    ];
+    let server =
+        Server::start(Habits { listings: LISTINGS, vague: true, ..Habits::default() }, &[("menus/july", b"soup")])
+            .await;
+    let crew = Crew::new(server.site(), 1, Arc::new(|_| ()));
+    let (_, report) = of("menus", folder.path()).make(&crew).await.expect("made");
+    assert_eq!((report.moved, report.removed), (1, 0));
+    assert_eq!(names(folder.path()), ["july"]);
+}
+
+#[tokio::test]
+async fn who_takes_an_option_of_list_for_a_name_is_asked_without_it() {
+    let habits = Habits { listings: TOLD, long_listings: SHOWN, no_options: true, ..Habits::default() };
+    let server = Server::start(habits, FILES).await;
+    let mut connection = Connection::open(&server.site()).await.expect("open");
+    for _ in 0..2 {
+        let links = connection.links(b"in").await.expect("listed");
+        assert_eq!(links.iter().map(|found| found.name.as_bytes()).collect::<Vec<_>>(), [b"away"]);
+    }
+    assert_eq!(server.heard("LIST"), ["LIST -a in", "LIST in", "LIST in"], "it is remembered");
+}
