@@ -42,6 +42,8 @@ pub(super) enum Pause {
 pub(super) struct Busy {
     errand: Errand,
     verdict: Option<Reply>,
+    /// How many times the server has said that it begins.
+    begun: u8,
     data: Data,
     /// What is said behind it, or was already.
     pack: Pack,
@@ -63,7 +65,7 @@ impl Errand {
 
 impl Busy {
     fn new(errand: Errand, pack: Pack) -> Self {
-        Busy { errand, verdict: None, data: Data::Moving, pack }
+        Busy { errand, verdict: None, begun: 0, data: Data::Moving, pack }
     }
 
     /// The server has said how it ended, and something that was said behind it is to be answered next.
@@ -73,6 +75,11 @@ impl Busy {
 
     pub(super) fn is_moving(&self) -> bool {
         self.data == Data::Moving
+    }
+
+    /// Of what was broken off Pure-FTPd says 150 once more, and then nothing.
+    fn is_left_without_a_verdict(&self) -> bool {
+        self.data == Data::Broken && self.begun > 1
     }
 }
 
@@ -244,7 +251,8 @@ impl Client {
     /// A reply while data move.
     pub(super) fn judged(&mut self, mut busy: Busy, reply: Reply, now: Instant) {
         if reply.is_preliminary() {
-            return self.state = State::Busy(busy);
+            busy.begun = busy.begun.saturating_add(1);
+            return self.go_on(busy, now);
         }
         if busy.is_followed() {
             self.hear(&mut busy.pack, reply);
@@ -308,6 +316,14 @@ impl Client {
             self.say_early(&mut busy.pack);
         }
         self.deadline = now + if busy.data == Data::Whole { self.settings.verdict_limit } else { NOTICE_LIMIT };
+        self.go_on(busy, now);
+    }
+
+    /// Waits for what comes next, if anything does.
+    fn go_on(&mut self, busy: Busy, now: Instant) {
+        if busy.is_left_without_a_verdict() {
+            return self.abort(Outcome::Broken, now);
+        }
         self.state = State::Busy(busy);
     }
 
