@@ -103,9 +103,13 @@ pub fn hint(error: &ftp_client::Error) -> Option<&'static str> {
             Some("--in-place writes to the file's own name, where the server does not let us rename")
         }
         Error::TooLarge { .. } => Some("what was moved so far stays; --max-entries N bears more"),
-        Error::Tls { shown: Some(_), .. } => {
-            Some("--ca-file FILE believes an authority of your own, --fingerprint SHA256 this one certificate")
-        }
+        Error::Tls { shown: Some(_), .. } => Some(
+            "--ca-file FILE believes an authority of your own, --fingerprint SHA256 this one certificate; \
+                 `packetboat ftp URL` at a terminal asks whether you do",
+        ),
+        Error::Ended(Ending { end: End::LoginRefused(_), .. }) => Some(
+            "the URL, --user or ~/.netrc say who logs in, else it is anonymous; --help tells where a password may stand",
+        ),
         Error::NoWay { .. } => Some("a firewall may stand before the ports for data, here and there"),
         _ => None,
     }

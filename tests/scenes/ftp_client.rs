@@ -156,6 +156,55 @@ fn links_are_made_both_ways_and_none_leads_out() {
 }
 
 #[test]
+fn what_a_link_leads_to_stays_when_the_link_goes() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    let done = |arguments: &[&str]| done(folder.path(), &more, arguments);
+    for path in ["tree/old", "tree/precious", "empty"] {
+        std::fs::create_dir_all(folder.path().join(path)).expect("made");
+    }
+    std::fs::write(folder.path().join("tree/precious/menu"), "soup").expect("written");
+    std::os::unix::fs::symlink("../precious", folder.path().join("tree/old/link")).expect("a link");
+    let (old, link) = (format!("{url}tree/old"), format!("{url}tree/old/link"));
+    let ways: [&[&str]; 5] = [
+        &["rm", "-r", &old],
+        &["rm", "-r", &link],
+        &["rm", &link],
+        &["sync", "--follow-links", "empty", &old],
+        &["sync", "empty", &old],
+    ];
+    for way in ways {
+        done(&["mirror", "--make-links", "tree", &format!("{url}tree")]);
+        assert_eq!(done(&["ls", &link]), "menu\n");
+        done(way);
+        assert_eq!(done(&["ls", &format!("{url}tree/precious")]), "menu\n", "{way:?}");
+    }
+    assert_eq!(done(&["ls", &link]), "menu\n", "links that are not followed are passed over");
+}
+
+#[test]
+fn a_place_here_that_is_none_is_told_before_anything_is_fetched() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    let (one, all) = (format!("{url}recipes/crepes.txt"), format!("{url}recipes/*"));
+    for (output, wanted, hint) in [
+        ("new/", &one, "--make-dirs"),
+        ("new/menu", &one, "--make-dirs"),
+        ("new", &all, "--make-dirs"),
+        ("-", &one, "`cat`"),
+    ] {
+        let refused = run(folder.path(), &more, &["get", "-o", output, wanted]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(1) && said.contains(hint), "{output}: {said}");
+    }
+    assert!(std::fs::read_dir(folder.path()).expect("a folder").next().is_none());
+    done(folder.path(), &more, &["get", "--make-dirs", "-o", "new", &all]);
+    assert!(folder.path().join("new/crepes.txt").exists());
+}
+
+#[test]
 fn a_transfer_that_was_killed_is_gone_on_with() {
     let server = dev();
     let folder = tempfile::tempdir().expect("a folder");
@@ -354,6 +403,8 @@ fn what_is_not_there_or_not_safe_has_its_exit_code() {
     assert_eq!(code(&[], &["ls", &format!("ftp://bob@127.0.0.1:{}/", harness::unused_port("127.0.0.1"))]), Some(5));
     assert_eq!(code(&[], &["ls", "http://localhost/"]), Some(1));
     assert_eq!(code(&[], &["ls"]), Some(2));
+    assert_eq!(code(&[], &["ls", "--fingerprint", "AB:CD", &url]), Some(2));
+    assert_eq!(code(&clear, &["ls", "--netrc", "none", &url]), Some(1));
     assert!(std::fs::read_dir(folder.path()).expect("a folder").next().is_none(), "nothing is left of what failed");
 }
 

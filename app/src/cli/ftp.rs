@@ -97,7 +97,7 @@ pub struct Access {
     #[arg(long, value_name = "FILE", help_heading = "Safety", conflicts_with = "fingerprint")]
     pub ca_file: Option<PathBuf>,
     /// Believe the certificate with this SHA-256 fingerprint, and no other.
-    #[arg(long, value_name = "SHA256", help_heading = "Safety")]
+    #[arg(long, value_name = "SHA256", value_parser = fingerprint, help_heading = "Safety")]
     pub fingerprint: Option<String>,
     /// Let the server dial for data, if it can, instead of us.
     #[arg(long, help_heading = "Connection")]
@@ -224,6 +224,7 @@ pub struct Ls {
 
 /// Write a file to standard output.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  packetboat ftp cat ftp://joe@ftp.example.org/log/today.gz | zcat | grep error")]
 pub struct Cat {
     /// Which one.
     pub url: String,
@@ -233,6 +234,9 @@ pub struct Cat {
 
 /// Say what the server knows of a file or a directory.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat ftp stat ftp://ftp.example.org/pub/menu.txt
+  packetboat ftp stat --json ftp://ftp.example.org/pub/menu.txt")]
 pub struct Stat {
     /// Which one.
     pub url: String,
@@ -242,6 +246,7 @@ pub struct Stat {
 
 /// Make a directory, and those that it stands in.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  packetboat ftp mkdir ftp://joe@ftp.example.org/menus/2026/july")]
 pub struct Mkdir {
     /// Which one.
     pub url: String,
@@ -251,10 +256,13 @@ pub struct Mkdir {
 
 /// Remove a file, or a directory that is empty.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat ftp rm ftp://joe@ftp.example.org/menus/june.txt
+  packetboat ftp rm -r ftp://joe@ftp.example.org/menus/2025")]
 pub struct Rm {
     /// Which one.
     pub url: String,
-    /// A directory, and all that is in it.
+    /// A directory, and all that is in it; of links only themselves.
     #[arg(short, long)]
     pub recursive: bool,
     #[command(flatten)]
@@ -443,9 +451,20 @@ pub struct Mirror {
 
 /// The same as mirror --delete: afterwards both trees are the same.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  packetboat ftp sync --dry-run site ftp://joe@www.example.org/htdocs
+  packetboat ftp sync --exclude '*.log' ftp://joe@ftp.example.org/data /backup/data
+  packetboat ftp sync --delete-first site ftp://joe@www.example.org/htdocs")]
 pub struct Sync {
     #[command(flatten)]
     pub trees: Trees,
+}
+
+/// A fingerprint that can be one.
+pub fn fingerprint(text: &str) -> Result<String, String> {
+    let digits = text.bytes().filter(|octet| *octet != b':');
+    let is_one = digits.clone().count() == 64 && digits.clone().all(|octet| octet.is_ascii_hexdigit());
+    if is_one { Ok(text.to_owned()) } else { Err("64 hexadecimal digits, perhaps with colons between them".into()) }
 }
 
 pub fn rate(text: &str) -> Result<std::num::NonZeroU64, String> {
@@ -465,6 +484,16 @@ mod tests {
     fn selection(said: &[&str]) -> Selection {
         let command = Patterns::augment_args(Command::new("mirror").no_binary_name(true));
         Patterns::from_arg_matches(&command.get_matches_from(said)).expect("patterns").0
+    }
+
+    #[test]
+    fn what_cannot_be_a_fingerprint_is_told_at_once() {
+        let digits = "0a".repeat(32);
+        assert_eq!(fingerprint(&digits), Ok(digits.clone()));
+        assert!(fingerprint(&["0A"; 32].join(":")).is_ok());
+        for text in ["", "ab", &digits[1..], &digits.replacen('0', "g", 1), &"\u{e4}".repeat(64)] {
+            assert!(fingerprint(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

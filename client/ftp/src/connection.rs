@@ -90,7 +90,7 @@ impl Connection {
 
     async fn open_with(site: &Site, tls13: bool) -> Result<Self, Error> {
         let stream = dial(site).await?;
-        let failed = |why| Error::Unreachable { host: site.host.clone(), why };
+        let failed = |why| unreachable(site, why);
         let peer = stream.peer_addr().map_err(failed)?;
         let apart = |why| Error::Tls { why, shown: None };
         let tls = if tls13 { site.tls.alone_with_tls13() } else { site.tls.alone() }.map_err(apart)?;
@@ -349,7 +349,7 @@ fn tapped(site: &Site) -> Option<Tapped> {
 
 /// The first address that answers.
 async fn dial(site: &Site) -> Result<TcpStream, Error> {
-    let failed = |why| Error::Unreachable { host: site.host.clone(), why };
+    let failed = |why| unreachable(site, why);
     if let Some(proxy) = &site.proxy {
         let stream = proxy.connect(&site.host, site.port, site.connect_limit).await.map_err(failed)?;
         return Ok(kept_alive(stream));
@@ -365,6 +365,12 @@ async fn dial(site: &Site) -> Result<TcpStream, Error> {
         }
     }
     Err(failed(why))
+}
+
+fn unreachable(site: &Site, why: io::Error) -> Error {
+    let (host, port) = (&site.host, site.port);
+    let place = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    Error::Unreachable { place, why }
 }
 
 /// The same with names as the server has them.

@@ -14,10 +14,10 @@ pub enum Error {
     #[error("{0}")]
     Url(String),
     /// Nobody listens there, or the name leads nowhere.
-    #[error("cannot reach {host}: {why}")]
+    #[error("cannot reach {place}: {why}")]
     Unreachable {
-        /// Where.
-        host: String,
+        /// Host and port.
+        place: String,
         /// What the system says.
         why: io::Error,
     },

@@ -35,8 +35,13 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
             "packetboat: a password in a URL can be read by everybody on this machine; see --help for other ways"
         );
     }
+    if access.proxy.as_deref().is_some_and(has_password) {
+        eprintln!(
+            "packetboat: the proxy's password can be read by everybody on this machine; in ftp_proxy or ALL_PROXY it cannot"
+        );
+    }
     url.user = url.user.or_else(|| access.user.clone());
-    let netrc = netrc(access, &url.host, url.user.as_deref());
+    let netrc = netrc(access, &url.host, url.user.as_deref())?;
     url.user = url.user.or_else(|| netrc.as_ref().map(|(user, _)| user.clone()));
     let password = password(&url, access, netrc)?;
     let mut site = Site::with_tls(&url, &password, tls(&url, access)?);
@@ -95,6 +100,12 @@ fn proxy(host: &str, access: &Access, variable: impl Fn(&str) -> Option<String>)
     };
     let read = |text: String| text.parse().map_err(|error| Failure::Failed(format!("{error}")));
     text.map(read).transpose()
+}
+
+/// Whether there is one before the host of this URL.
+fn has_password(url: &str) -> bool {
+    let behind = url.split_once("://").map_or(url, |(_, behind)| behind);
+    behind.rsplit_once('@').is_some_and(|(who, _)| who.contains(':'))
 }
 
 /// Ourselves, and what `no_proxy` has: names with all that is below them, addresses, or `*`.
@@ -174,14 +185,20 @@ fn first_line(text: &str) -> String {
 }
 
 /// Login and password of this host, and of this user if one is named.
-fn netrc(access: &Access, host: &str, user: Option<&str>) -> Option<(String, String)> {
-    let file = access.netrc.clone().or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".netrc")))?;
-    let text = std::fs::read_to_string(&file).ok()?;
-    let found = read_netrc(&text, host, user)?;
+fn netrc(access: &Access, host: &str, user: Option<&str>) -> Result<Option<(String, String)>, Failure> {
+    let usual = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".netrc"));
+    let Some(file) = access.netrc.clone().or_else(usual) else { return Ok(None) };
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        // Many have none in the usual place.
+        Err(_) if access.netrc.is_none() => return Ok(None),
+        Err(error) => return Err(Failure::Failed(format!("{}: {error}", file.display()))),
+    };
+    let Some(found) = read_netrc(&text, host, user) else { return Ok(None) };
     // Two servers may have their logins there.
     static TOLD: Once = Once::new();
     TOLD.call_once(|| warn_of_readers(&file));
-    Some(found)
+    Ok(Some(found))
 }
 
 fn warn_of_readers(file: &Path) {
@@ -282,6 +299,29 @@ mod tests {
         }
         assert_eq!(found(&[], &all, "ab.test").as_deref(), Some("all:1"));
         assert_eq!(found(&[], &[("all_proxy", "what?")], "a.test"), None);
+    }
+
+    #[test]
+    fn a_password_before_a_proxys_host_is_seen() {
+        for (url, expected) in [
+            ("socks5://joe:secret@proxy:1080", true),
+            ("joe:secret@proxy:1080", true),
+            ("http://joe@proxy:3128", false),
+            ("socks5://proxy:1080", false),
+            ("none", false),
+        ] {
+            assert_eq!(has_password(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_netrc_that_is_named_must_be_there() {
+        let said =
+            Cli::try_parse_from(["packetboat", "ftp", "ls", "--netrc", "/nowhere/netrc", "ftp://h/"]).expect("said");
+        let Said::Ftp(said) = said.command else { panic!("another command") };
+        let Ftp { command: Some(FtpCommand::Ls(ls)), .. } = *said else { panic!("another command") };
+        let failure = netrc(&ls.access, "h", None).expect_err("it is not there");
+        assert!(failure.sentence().is_some_and(|said| said.contains("/nowhere/netrc")));
     }
 
     #[test]

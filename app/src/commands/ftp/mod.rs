@@ -46,18 +46,22 @@ pub fn run(ftp: Ftp) -> Result<(), Failure> {
 /// What somebody might want where a directory is not removed.
 const EMPTY_ONLY: &str = "rm -r removes a directory with all that is in it";
 
+/// What somebody might want where a directory is missing.
+const MAKE_DIRS: &str = "--make-dirs makes the directories that are not there";
+
 async fn open(place: &Place) -> Result<Connection, Failure> {
     Ok(Connection::open(&place.site).await?)
 }
 
 async fn fetch(get: Get) -> Result<(), Failure> {
     let show = Show::new(&get.access);
-    if let Some(output) = get.output.as_deref().filter(|_| get.make_dirs) {
-        make_directories_here(output, get.urls.len() > 1)?;
-    }
     // One crew a server: a URL may name another one.
     for url in &get.urls {
         let place = place(url, &get.access)?;
+        if let Some(output) = get.output.as_deref() {
+            let is_pattern = place.url.name().and_then(ftp_client::select::pattern).is_some();
+            prepare_here(output, get.urls.len() > 1 || is_pattern, get.make_dirs)?;
+        }
         let files = sources(&place, get.output.as_deref(), get.urls.len() > 1).await?;
         let wishes =
             Fetch { resume: get.moving.resume, verify: get.moving.verify, keep_time: true, ..Fetch::default() };
@@ -68,12 +72,22 @@ async fn fetch(get: Get) -> Result<(), Failure> {
     show.end()
 }
 
-/// Makes a directory that files are to go into, or that in which one is to be.
-fn make_directories_here(output: &Path, many: bool) -> Result<(), Failure> {
+/// Makes a directory that files are to go into, or that in which one is to be; or says how it would be made.
+fn prepare_here(output: &Path, many: bool, make_dirs: bool) -> Result<(), Failure> {
+    if output == Path::new("-") {
+        return Err(Failure::Failed("`cat` writes to standard output; ./- is a file of that name".into()));
+    }
     let itself = many || output.as_os_str().as_bytes().ends_with(b"/");
     let folder = if itself { Some(output) } else { output.parent() };
-    let made = folder.filter(|folder| !folder.as_os_str().is_empty()).map_or(Ok(()), std::fs::create_dir_all);
-    made.map_err(|error| Failure::Failed(format!("{}: {error}", output.display())))
+    let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    if make_dirs {
+        let made = std::fs::create_dir_all(folder);
+        return made.map_err(|error| Failure::Failed(format!("{}: {error}", output.display())));
+    }
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!("{}: there is no such directory", folder.display())).with_hint(MAKE_DIRS))
 }
 
 /// What a URL means: one file, or all whose names fit.

@@ -181,7 +181,10 @@ fn offered(cut: &Cut, mut found: Vec<Found>) -> Vec<Pair> {
             (false, None, true) => " ".into(),
             (false, None, false) => String::new(),
         };
-        let replacement = format!("{home}{}{end}", quoted(rest, cut.quote));
+        // A name that begins with a dash would be an option.
+        let like_an_option = name.starts_with('-') && !cut.typed.starts_with('-');
+        let meant = if like_an_option { format!("./{rest}") } else { rest.to_owned() };
+        let replacement = format!("{home}{}{end}", quoted(&meant, cut.quote));
         Pair { display: split(&name).1.to_owned() + if directory { "/" } else { "" }, replacement }
     };
     found.into_iter().map(pair).collect()
@@ -260,6 +263,9 @@ mod tests {
         assert_eq!(put_in("get .", &found), ["get .hidden "]);
         assert_eq!(put_in("get a", &found), ["get a\\* "]);
         assert_eq!(put_in("get z", &found), [""; 0]);
+        assert_eq!(put_in("get ", &[file("-f")]), ["get ./-f "]);
+        assert_eq!(put_in("get '", &[file("-f g")]), ["get './-f g' "]);
+        assert_eq!(put_in("get -", &[file("--force")]), ["get --force "]);
     }
 
     #[test]

@@ -206,12 +206,5 @@ fn help(command: Option<&str>, out: &Out) -> Result<(), Failure> {
         (None, Some(command)) => return Err(Failure::Missing(format!("{command}: no such command"))),
         (None, None) => String::new(),
     };
-    out.line(text.trim_end())?;
-    if command.is_none() {
-        out.line(
-            "\nCOMMAND & makes a job of it; COMMAND | LOCAL, COMMAND > FILE and >> FILE lead its output elsewhere;\n\
-             !LOCAL runs a command here; ; stands between commands. `help COMMAND` tells all about one.",
-        )?;
-    }
-    Ok(())
+    Ok(out.line(text.trim_end())?)
 }

@@ -5,7 +5,7 @@
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
 use super::super::show::{self, Screen, Show};
-use super::super::{EMPTY_ONLY, make_directories_here, remove_directory};
+use super::super::{EMPTY_ONLY, prepare_here, remove_directory};
 use super::out::{Out, local};
 use super::seat::{Meant, Seat, Wanted};
 use super::words::{Chmod, Du, Find, Get, Ls, Mv, Put, Rm, There};
@@ -270,8 +270,8 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
     let meant = seat.meant(&get.names).await?;
     let output = get.output.as_deref().map(|output| PathBuf::from(local(output)));
     let many = meant.len() > 1;
-    if let Some(output) = output.as_deref().filter(|_| get.make_dirs) {
-        make_directories_here(output, many)?;
+    if let Some(output) = output.as_deref() {
+        prepare_here(output, many, get.make_dirs)?;
     }
     let folder =
         output.clone().filter(|output| many || output.is_dir() || output.as_os_str().as_bytes().ends_with(b"/"));

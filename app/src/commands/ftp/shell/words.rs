@@ -15,7 +15,9 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
     disable_version_flag = true,
     subcommand_required = true,
     subcommand_help_heading = "Commands",
-    help_template = "{subcommands}"
+    help_template = "{subcommands}{after-help}",
+    after_help = "COMMAND & makes a job of it; COMMAND | LOCAL, COMMAND > FILE and >> FILE lead its output elsewhere; !LOCAL runs \
+                  a command here; ; stands between commands. `help COMMAND` tells all about one."
 )]
 pub struct Line {
     #[command(subcommand)]
@@ -380,7 +382,7 @@ pub struct Open {
     #[arg(long)]
     pub no_tls: bool,
     /// Believe the certificate with this SHA-256 fingerprint, and no other.
-    #[arg(long, value_name = "SHA256")]
+    #[arg(long, value_name = "SHA256", value_parser = crate::cli::ftp::fingerprint)]
     pub fingerprint: Option<String>,
     /// Let the server dial for data, if it can, instead of us.
     #[arg(long)]
@@ -482,14 +484,7 @@ pub fn help(name: Option<&str>) -> Option<String> {
     let mut line = Line::command();
     line.build();
     match name {
-        None => {
-            let width = line.get_subcommands().map(|word| word.get_name().len()).max().unwrap_or(0);
-            let sentences = line.get_subcommands().map(|word| {
-                let about = word.get_about().map(ToString::to_string).unwrap_or_default();
-                format!("  {:<width$}  {about}\n", word.get_name())
-            });
-            Some(sentences.collect())
-        }
+        None => Some(line.render_help().to_string()),
         Some(name) => Some(one_blank(&line.find_subcommand_mut(name)?.render_long_help().to_string())),
     }
 }
@@ -516,9 +511,12 @@ pub fn of_other_clients(word: &str) -> Option<&'static str> {
         "recv" => "`get` fetches files",
         "send" | "append" => "`put` sends files",
         "disconnect" => "`close` closes the connection",
-        "lmkdir" | "lrm" | "ldelete" | "lrename" => "`!` stands before commands of this machine, as in `!mkdir NAME`",
+        "lmkdir" | "lrm" | "ldelete" | "lrename" | "echo" | "clear" => {
+            "`!` stands before commands of this machine, as in `!mkdir NAME`"
+        }
         "status" | "stats" => "`pwd` says where we are, `jobs` what is running",
-        "source" | "history" | "echo" | "queue" | "repeat" => {
+        "history" => "the arrow keys and Ctrl-R bring back what was typed",
+        "source" | "queue" | "repeat" => {
             "there is none; `packetboat ftp -e` and lines from a pipe do several things in a row"
         }
         _ => return None,
