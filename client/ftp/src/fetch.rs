@@ -201,7 +201,14 @@ impl Connection {
 }
 
 /// The part's place, beside the file's.
+///
+/// # Errors
+/// Where something is that no file may take the place of: root would make one of `/dev/null`.
 pub(crate) fn beside(target: &Path, size: Option<u64>, time: Option<Moment>) -> Result<PathBuf, Error> {
+    let replaceable = |about: fs::Metadata| about.is_file() || about.is_symlink() || about.is_dir();
+    if !fs::symlink_metadata(target).map_or(true, replaceable) {
+        return Err(Error::local(target, io::Error::other("it is no file, and none takes its place")));
+    }
     let name = target.file_name().ok_or_else(|| Error::Name(target.display().to_string()))?;
     let part = part_name(name.as_bytes(), size, time.map(Moment::unix_secs));
     Ok(target.with_file_name(OsStr::from_bytes(&part)))

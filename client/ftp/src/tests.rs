@@ -484,6 +484,18 @@ async fn a_directory_that_is_not_here_is_named() {
 }
 
 #[tokio::test]
+async fn what_is_here_and_no_file_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(Habits::default(), &[("menu", b"good")]).await;
+    let target = folder.path().join("menu");
+    let socket = std::os::unix::net::UnixListener::bind(&target).expect("a socket, as /dev/null is a device");
+    let error = fetch(&server, &target, &Fetch::default()).await.expect_err("none takes its place");
+    assert!(error.to_string().contains("no file"), "{error}");
+    assert_eq!(names(folder.path()), ["menu"]);
+    assert!(!target.is_file(), "{socket:?} is still there");
+}
+
+#[tokio::test]
 async fn what_was_begun_is_gone_on_with_if_it_is_the_same_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let (target, content) = (folder.path().join("menu"), content(300_000));
