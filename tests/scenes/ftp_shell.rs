@@ -3,7 +3,9 @@
 
 use crate::{BINARY, dev};
 use harness::Server;
-use std::io::Write;
+use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -69,6 +71,40 @@ fn fed(mut command: Command, lines: &str) -> Output {
     // Who leaves early does not read to the end.
     let _ = child.stdin.take().expect("a pipe").write_all(lines.as_bytes());
     child.wait_with_output().expect("ended")
+}
+
+/// A terminal: what somebody who types has, and what the program has.
+fn terminal() -> (File, File) {
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    unlockpt(&ours).expect("unlocked");
+    let name = ptsname(&ours, Vec::new()).expect("a name").into_string().expect("UTF-8");
+    let theirs = File::options().read(true).write(true).open(name).expect("opened");
+    (ours.into(), theirs)
+}
+
+/// Reads what is shown until this is there.
+fn wait_for(terminal: &mut File, text: &str) {
+    let (mut seen, mut octets) = (Vec::new(), [0; 1024]);
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let count = terminal.read(&mut octets).expect("more is shown");
+        seen.extend_from_slice(&octets[..count]);
+    }
+}
+
+#[test]
+fn lines_that_are_typed_ahead_are_done_one_after_the_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut ours, theirs) = terminal();
+    let twin = || Stdio::from(theirs.try_clone().expect("another one"));
+    let mut command = Command::new(BINARY);
+    command.arg("ftp").current_dir(folder.path()).env("HOME", folder.path()).env("TERM", "xterm");
+    let mut shell = command.stdin(twin()).stdout(twin()).stderr(twin()).spawn().expect("it runs");
+    wait_for(&mut ours, "ftp> ");
+    ours.write_all(b"lpwd\nalias\nexit 7\n").expect("typed");
+    wait_for(&mut ours, folder.path().file_name().and_then(std::ffi::OsStr::to_str).expect("a name"));
+    // If nothing was left of the others, this comes next. Who has gone does not hear it.
+    let _ = ours.write_all(b"exit 3\n");
+    assert_eq!(shell.wait().expect("ended").code(), Some(7));
 }
 
 #[test]
