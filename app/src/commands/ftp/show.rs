@@ -294,7 +294,16 @@ impl Bars {
 /// What went wrong, and with which file: most errors say that themselves.
 fn of_file(name: &str, error: &ftp_client::Error) -> String {
     let (name, text) = (printable(name), error.to_string());
-    if text.contains(&name) { text } else { format!("{name}: {text}") }
+    if tells_of(&text, &name) { text } else { format!("{name}: {text}") }
+}
+
+/// Whether a name is in a text, and not just as a part of a word.
+fn tells_of(text: &str, name: &str) -> bool {
+    let is_edge = |letter: Option<char>| letter.is_none_or(|letter| !letter.is_alphanumeric());
+    text.match_indices(name).any(|(at, _)| {
+        let (before, behind) = (&text[..at], &text[at + name.len()..]);
+        is_edge(before.chars().next_back()) && is_edge(behind.chars().next())
+    })
 }
 
 /// A bar that is on no screen yet.
@@ -585,6 +594,15 @@ mod tests {
         assert_eq!(lines(&[long], Some(40)), ["   1.2 KiB the menu of th…with wines.txt"]);
         assert!(lines(&[long], Some(80))[0].ends_with(long), "there it may go on in a second line");
         assert!(lines(&[long], None)[0].ends_with(long), "in a pipe nothing is left out");
+    }
+
+    #[test]
+    fn what_went_wrong_is_told_with_the_name_of_the_file() {
+        let error =
+            |step: &str| ftp_client::Error::Broken { step: step.into(), why: "the server does not answer".into() };
+        assert_eq!(of_file("a", &error("data")), "a: data: the server does not answer");
+        assert_eq!(of_file("a", &error("fetch a")), "fetch a: the server does not answer");
+        assert_eq!(of_file("\u{e4}/b c", &error("fetch \u{e4}/b c")), "fetch \u{e4}/b c: the server does not answer");
     }
 
     #[test]
