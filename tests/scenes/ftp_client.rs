@@ -184,6 +184,17 @@ fn what_a_link_leads_to_stays_when_the_link_goes() {
 }
 
 #[test]
+fn who_fetches_a_directory_is_told_how_that_is_done() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    let refused = run(folder.path(), &more, &["get", &format!("{url}recipes")]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && said.contains("that is a directory\n  `mirror`"), "{said}");
+    assert!(std::fs::read_dir(folder.path()).expect("a folder").next().is_none());
+}
+
+#[test]
 fn a_place_here_that_is_none_is_told_before_anything_is_fetched() {
     let server = dev();
     let folder = tempfile::tempdir().expect("a folder");

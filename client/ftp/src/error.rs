@@ -40,6 +40,12 @@ pub enum Error {
         /// What it said.
         reply: Reply,
     },
+    /// What should be a file is a directory on the server.
+    #[error("{step}: that is a directory")]
+    IsDirectory {
+        /// What we wanted.
+        step: String,
+    },
     /// All of a file has arrived under the name of a part, and stays there.
     #[error("{step}: all of it is in {part}, but the server does not rename that; it says {}", Said(reply))]
     Unrenamed {

@@ -19,6 +19,7 @@ use crate::fill::{Stretch, Until, into_file};
 use crate::part::{is_part_of, part_name};
 use crate::pump::{Counter, Fault, into_hands};
 use ftp::client::Start;
+use ftp::dialect::Kind;
 use ftp::{Command, Moment, WirePath};
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, OpenOptions};
@@ -83,12 +84,22 @@ impl Connection {
         if fetched.is_err() && fs::symlink_metadata(&part).is_ok_and(|about| about.len() == 0) {
             let _ = fs::remove_file(&part);
         }
-        let (file, fetched) = fetched?;
+        let (file, fetched) = match fetched {
+            Err(error) if error.is_missing() && self.is_directory(path).await => {
+                return Err(Error::IsDirectory { step });
+            }
+            fetched => fetched?,
+        };
         finish(&file, &part, target, time.filter(|_| wishes.keep_time))?;
         if wishes.resume && fetched.resumed_at == 0 {
             remove_others(&part, target);
         }
         Ok(fetched)
+    }
+
+    /// Servers say 550 to RETR of a directory as of what is not there.
+    async fn is_directory(&mut self, path: &[u8]) -> bool {
+        matches!(self.stat(path).await, Ok(about) if about.kind == Kind::Directory)
     }
 
     /// Fills the part.
