@@ -72,6 +72,8 @@ struct Level {
     target: bool,
     /// It makes room for what is in the source.
     clearing: bool,
+    /// A link in the target leads here: nothing is removed.
+    behind_link: bool,
 }
 
 impl Task for Level {
@@ -130,7 +132,7 @@ pub(super) struct Walk<'m> {
 
 impl<'m> Walk<'m> {
     pub(super) fn new(mirror: &'m Mirror, pause_at: usize) -> Self {
-        let root = Level { path: Vec::new(), source: true, target: true, clearing: false };
+        let root = Level { path: Vec::new(), source: true, target: true, clearing: false, behind_link: false };
         Walk { mirror, findings: Findings::default(), tasks: Tasks::new(root), pause_at }
     }
 
@@ -147,11 +149,11 @@ impl<'m> Walk<'m> {
         tasks.go_on();
         let work = async |connection: &mut Connection, level: &Level| {
             let looked = match &ends.far {
-                None => Look { mirror, findings, near: connection, far: None }.look(level, tasks).await,
+                None => Look { mirror, findings, tasks, near: connection, far: None }.look(level).await,
                 Some(pool) => {
                     let mut other = pool.take().await?;
-                    let look = Look { mirror, findings, near: connection, far: Some(&mut other) };
-                    let looked = look.look(level, tasks).await;
+                    let look = Look { mirror, findings, tasks, near: connection, far: Some(&mut other) };
+                    let looked = look.look(level).await;
                     pool.put(other);
                     looked
                 }
@@ -246,15 +248,16 @@ fn is_within(path: &[u8], places: &[Vec<u8>]) -> bool {
 }
 
 /// One look at one level.
-struct Look<'a> {
+struct Look<'a, 'm> {
     mirror: &'a Mirror,
     findings: &'a Findings,
+    tasks: &'a Tasks<'m, Level>,
     near: &'a mut Connection,
     far: Option<&'a mut Connection>,
 }
 
-impl Look<'_> {
-    async fn look(mut self, level: &Level, tasks: &Tasks<'_, Level>) -> Result<(), Error> {
+impl Look<'_, '_> {
+    async fn look(mut self, level: &Level) -> Result<(), Error> {
         let source = match self.entries(level, true).await {
             Err(error) if level.path.is_empty() && is_missing(&error) => {
                 self.findings.stop(error);
@@ -266,8 +269,12 @@ impl Look<'_> {
             Err(error) if level.path.is_empty() && is_missing(&error) => Entries::new(),
             other => other?,
         };
-        if self.mirror.surplus != Surplus::Kept {
-            self.spare_behind_links(level, &source, &mut target).await?;
+        if self.mirror.surplus != Surplus::Kept && target.values().any(Node::is_removed_from_within) {
+            self.tell_links(level, &mut target).await?;
+        }
+        if self.mirror.links == Links::PassedOver {
+            let leads_on = |name: &Vec<u8>| source.get(name).is_some_and(|node| node.directory);
+            target.retain(|name, node| !node.followed || leads_on(name));
         }
         let mut found = Actions::default();
         for (name, node) in source {
@@ -277,10 +284,10 @@ impl Look<'_> {
             if there.is_none() && self.mirror.only == Only::Existing {
                 continue;
             }
-            let action = self.action(&path, &node, there.as_ref()).await?;
-            self.note(path, &node, there, action, &mut found, tasks);
+            let action = self.action(level, &path, &node, there.as_ref()).await?;
+            self.note(level, path, &node, there, action, &mut found);
         }
-        self.note_surplus(level, target, &mut found, tasks);
+        self.note_surplus(level, target, &mut found);
         let mut all = self.findings.actions();
         all.clearing.append(&mut found.clearing);
         all.building.append(&mut found.building);
@@ -290,34 +297,33 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// MLSD may tell of what a link leads to, as if it were that. Nothing is removed through a link: where directories would go, LIST
-    /// is asked which of them are none.
-    async fn spare_behind_links(&mut self, level: &Level, source: &Entries, target: &mut Entries) -> Result<(), Error> {
-        let goes = |(name, node): (&Vec<u8>, &Node)| {
-            node.is_removed_from_within() && source.get(name).is_none_or(|other| !other.is_like(node))
-        };
-        if self.mirror.links == Links::Made || !target.iter().any(goes) {
-            return Ok(());
-        }
+    /// MLSD may tell of what a link leads to, as if it were that. Nothing is removed through a link, so LIST is asked which of the
+    /// directories are none.
+    async fn tell_links(&mut self, level: &Level, target: &mut Entries) -> Result<(), Error> {
         let (connection, root) = match (&self.mirror.direction, &mut self.far) {
+            _ if self.mirror.links == Links::Made => return Ok(()),
             (Direction::There, _) => (&mut *self.near, &self.mirror.remote),
             (Direction::Across(far), Some(connection)) => (&mut **connection, &far.path),
             _ => return Ok(()),
         };
         for link in connection.links(&below(root, &level.path)).await? {
-            let name = link.name.as_bytes();
-            match target.get_mut(name) {
-                Some(node) if self.mirror.links == Links::Followed => node.followed = true,
-                _ => drop(target.remove(name)),
+            if let Some(node) = target.get_mut(link.name.as_bytes()).filter(|node| node.directory) {
+                node.followed = true;
             }
         }
         Ok(())
     }
 
     /// What is to be done about something in the source.
-    async fn action(&mut self, path: &[u8], node: &Node, there: Option<&Node>) -> Result<Option<Action>, Error> {
+    async fn action(
+        &mut self,
+        level: &Level,
+        path: &[u8],
+        node: &Node,
+        there: Option<&Node>,
+    ) -> Result<Option<Action>, Error> {
         let why = match there {
-            Some(there) if !there.is_like(node) => match self.mirror.surplus {
+            Some(there) if !there.is_like(node) => match self.surplus(level) {
                 Surplus::Kept => return Ok(Some(Action::Conflict)),
                 Surplus::Removed | Surplus::RemovedFirst => Some(Difference::Missing),
             },
@@ -340,14 +346,19 @@ impl Look<'_> {
         }))
     }
 
+    /// What becomes of what is too much in this directory.
+    fn surplus(&self, level: &Level) -> Surplus {
+        if level.behind_link { Surplus::Kept } else { self.mirror.surplus }
+    }
+
     fn note(
         &self,
+        level: &Level,
         path: Vec<u8>,
         node: &Node,
         there: Option<Node>,
         action: Option<Action>,
         found: &mut Actions,
-        tasks: &Tasks<'_, Level>,
     ) {
         let in_the_way = there.as_ref().is_some_and(|there| !there.is_like(node));
         let conflict = action == Some(Action::Conflict);
@@ -355,12 +366,15 @@ impl Look<'_> {
             found.replaced.push(path.clone());
             found.clearing.push((path.clone(), removal(there)));
             if there.is_removed_from_within() {
-                self.descend(tasks, Level { path: path.clone(), source: false, target: true, clearing: true });
+                let path = path.clone();
+                self.descend(Level { path, source: false, target: true, clearing: true, behind_link: false });
             }
         }
         if node.directory && !conflict {
-            let target = there.is_some() && !in_the_way;
-            self.descend(tasks, Level { path: path.clone(), source: true, target, clearing: false });
+            let target = there.as_ref().filter(|_| !in_the_way);
+            let behind_link = level.behind_link || target.is_some_and(|there| there.followed);
+            let (path, target) = (path.clone(), target.is_some());
+            self.descend(Level { path, source: true, target, clearing: false, behind_link });
         }
         match action {
             Some(action @ (Action::Copy(_) | Action::Link { .. })) => found.copies.push((path, action)),
@@ -370,8 +384,8 @@ impl Look<'_> {
     }
 
     /// What is only in the target.
-    fn note_surplus(&self, level: &Level, target: Entries, found: &mut Actions, tasks: &Tasks<'_, Level>) {
-        if self.mirror.surplus == Surplus::Kept {
+    fn note_surplus(&self, level: &Level, target: Entries, found: &mut Actions) {
+        if self.surplus(level) == Surplus::Kept {
             return;
         }
         // A link that leads elsewhere may be one that was passed over in the source.
@@ -380,17 +394,18 @@ impl Look<'_> {
             let list = if level.clearing { &mut found.clearing } else { &mut found.surplus };
             list.push((path.clone(), removal(&node)));
             if node.is_removed_from_within() {
-                self.descend(tasks, Level { path, source: false, target: true, clearing: level.clearing });
+                let clearing = level.clearing;
+                self.descend(Level { path, source: false, target: true, clearing, behind_link: false });
             }
         }
     }
 
     /// What is too deep is told to be passed over, so that nothing is removed either.
-    fn descend(&self, tasks: &Tasks<'_, Level>, level: Level) {
+    fn descend(&self, level: Level) {
         let depth = level.path.iter().filter(|octet| **octet == b'/').count();
         if depth < DEPTH_MAX {
             // The last one first: then few wait.
-            tasks.add_next(level);
+            self.tasks.add_next(level);
         } else {
             self.findings.passed_over.fetch_add(1, Ordering::Relaxed);
         }
@@ -463,7 +478,8 @@ impl Look<'_> {
                 let listed = listed.await.map_err(|error| Error::local(&self.mirror.local, io::Error::other(error)))?;
                 let (mut entries, out) = listed?;
                 if of_source {
-                    entries.retain(|_, node| !node.leads_elsewhere());
+                    let passed_over = |node: &Node| node.followed && self.mirror.links == Links::PassedOver;
+                    entries.retain(|_, node| !node.leads_elsewhere() && !passed_over(node));
                     findings.links_out.fetch_add(out, Ordering::Relaxed);
                 }
                 Ok(entries)
@@ -511,8 +527,12 @@ fn list_here(mirror: &Mirror, directory: &[u8], out: &mut u64) -> Result<Entries
 /// Files and directories, and links as is wished; nothing else can be moved. Counts links that lead out.
 fn disk_node(place: &Path, path: &[u8], links: Links, out: &mut u64) -> Option<Node> {
     let itself = fs::symlink_metadata(place).ok()?;
-    let followed = itself.is_symlink() && links == Links::Followed;
+    let followed = itself.is_symlink() && links != Links::Made;
     let about = if followed { fs::metadata(place).ok()? } else { itself };
+    // Of those that are passed over a directory in the target counts, if the source has one there.
+    if followed && links == Links::PassedOver && !about.is_dir() {
+        return None;
+    }
     if about.is_symlink() && links == Links::Made {
         let aim = links::aim(path, fs::read_link(place).ok()?.as_os_str().as_bytes());
         *out += u64::from(aim.is_none());
@@ -559,7 +579,8 @@ async fn list_there(
             }
             continue;
         }
-        let followed = mirror.links == Links::Followed && matches!(found.kind, Kind::Link(_));
+        let is_link = matches!(found.kind, Kind::Link(_));
+        let followed = is_link && (mirror.links == Links::Followed || mirror.links == Links::PassedOver && !of_source);
         if followed {
             // What the listing tells is of the link, not of what it leads to.
             let About { kind, size, modified, mode } = match connection.stat(&below(root, &path)).await {
@@ -570,7 +591,11 @@ async fn list_there(
             found = Found { kind, size, modified, mode, ..found };
         }
         let directory = found.kind == Kind::Directory;
-        let usable = matches!(found.kind, Kind::File | Kind::Directory);
+        let usable = match mirror.links {
+            // The same as here.
+            Links::PassedOver if followed => directory,
+            _ => matches!(found.kind, Kind::File | Kind::Directory),
+        };
         if usable && !is_part(found.name.as_bytes()) && wants(mirror, &path, directory) {
             let node = Node { followed, ..remote_node(&found, directory) };
             entries.insert(found.name.as_bytes().to_vec(), node);

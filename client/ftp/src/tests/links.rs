@@ -87,6 +87,46 @@ async fn a_link_here_goes_itself_where_links_are_followed() {
     assert_eq!((names(&root).len(), names(&away)), (0, vec!["precious".to_owned()]));
 }
 
+/// The source has directories where links lead away in the target.
+#[tokio::test]
+async fn behind_a_link_in_the_target_files_are_compared_and_nothing_is_removed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("away")).expect("made");
+    std::fs::write(folder.path().join("away/new"), "tea").expect("written");
+    for links in [Links::PassedOver, Links::Followed] {
+        let server = server().await;
+        let crew = Crew::new(server.site(), 1, Arc::new(|_| ()));
+        let there = Direction::There;
+        let mirror = Mirror { direction: there, remote: b"in".to_vec(), links, ..mirror(folder.path(), true) };
+        let plan = mirror.plan(&crew).await.expect("a plan");
+        assert_eq!(mirror.apply(&plan, &crew).await.expect("applied").failed, 0);
+        assert_eq!(server.names(), ["in/away", "in/away/new", "in/away/precious"], "{:?}", plan.actions);
+    }
+}
+
+#[tokio::test]
+async fn a_link_here_is_a_directory_where_the_source_has_one_and_nothing_is_removed_behind_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (root, away) = (folder.path().join("inside"), folder.path().join("elsewhere"));
+    for place in [&root, &away] {
+        std::fs::create_dir(place).expect("made");
+    }
+    std::fs::write(away.join("kept"), "gold").expect("written");
+    std::os::unix::fs::symlink(&away, root.join("away")).expect("linked");
+    std::os::unix::fs::symlink(&away, root.join("passed over")).expect("linked");
+    const LISTINGS: &[(&str, &str)] = &[("", "type=dir; away\r\n"), ("away", "type=file;size=4; menu\r\n")];
+    let server = Server::start(Habits { listings: LISTINGS, ..Habits::default() }, &[("away/menu", b"soup")]).await;
+    let crew = Crew::new(server.site(), 1, Arc::new(|_| ()));
+    for moved in [1, 0] {
+        let (_, report) = mirror(&root, true).make(&crew).await.expect("made");
+        assert_eq!((report.moved, report.removed, report.failed), (moved, 0, 0));
+    }
+    assert_eq!(
+        (names(&root), names(&away)),
+        (vec!["away".into(), "passed over".into()], vec!["kept".into(), "menu".into()])
+    );
+}
+
 /// A mirror of this name, which would remove all else.
 fn of(name: &str, root: &Path) -> Mirror {
     Mirror { remote: name.into(), ..mirror(root, true) }
