@@ -195,6 +195,18 @@ fn who_fetches_a_directory_is_told_how_that_is_done() {
 }
 
 #[test]
+fn who_sends_into_a_directory_that_is_not_there_is_told_how_it_is_made() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    std::fs::write(folder.path().join("menu"), "soup").expect("written");
+    let refused = run(folder.path(), &more, &["put", "menu", &format!("{url}a/b/")]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(4) && said.contains("there is no directory a/b"), "{said}");
+    assert!(said.contains("--make-dirs"), "{said}");
+}
+
+#[test]
 fn a_place_here_that_is_none_is_told_before_anything_is_fetched() {
     let server = dev();
     let folder = tempfile::tempdir().expect("a folder");

@@ -46,6 +46,16 @@ pub enum Error {
         /// What we wanted.
         step: String,
     },
+    /// The directory that a file should go into is not there.
+    #[error("{step}: there is no directory {directory}; the server says {}", Said(reply))]
+    NoDirectory {
+        /// What we wanted.
+        step: String,
+        /// Which one.
+        directory: String,
+        /// What the server said.
+        reply: Reply,
+    },
     /// All of a file has arrived under the name of a part, and stays there.
     #[error("{step}: all of it is in {part}, but the server does not rename that; it says {}", Said(reply))]
     Unrenamed {
@@ -214,7 +224,11 @@ impl Error {
 
     /// Whether the server says that there is no such thing, or that it is none of ours.
     pub fn is_missing(&self) -> bool {
-        let Error::Refused { reply, .. } = self else { return false };
+        let reply = match self {
+            Error::NoDirectory { .. } => return true,
+            Error::Refused { reply, .. } => reply,
+            _ => return false,
+        };
         // pyftpdlib says 501 to MLSD of what is not there.
         matches!(reply.code(), 550 | 450) || reply.code() == 501 && reply.to_string().to_lowercase().contains("no such")
     }

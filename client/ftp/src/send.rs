@@ -108,10 +108,26 @@ impl Connection {
         let upload = Upload { file: &file, stretch: 0..octets, part: &part, step: &step };
         let begun = if wishes.resume { self.begun(&upload).await? } else { 0 };
         let sum = wishes.verify || begun > 0;
-        let (begun, heard) = self.send_rest(&upload, begun, part != whole && !sum, wishes).await?;
+        let (begun, heard) = match self.send_rest(&upload, begun, part != whole && !sum, wishes).await {
+            Err(Error::Refused { reply, .. }) if reply.is_permanent() => {
+                return Err(self.why_refused(path, step, reply).await);
+            }
+            sent => sent?,
+        };
         let verified = sum && self.compare(&upload).await?;
         let dated = self.finish(&part, &whole, Renaming::of(&heard), time.filter(|_| wishes.keep_time), &step).await?;
         Ok(Sent { octets, resumed_at: begun, verified, dated })
+    }
+
+    /// Servers say 550 and 553 for many reasons: whether it is for want of a directory, a look tells.
+    async fn why_refused(&mut self, path: &[u8], step: String, reply: Reply) -> Error {
+        let end = path.iter().rposition(|octet| *octet == b'/').unwrap_or(0);
+        let above = &path[..end];
+        let missing = !above.is_empty() && self.stat(above).await.is_err_and(|error| error.is_missing());
+        match missing {
+            true => Error::NoDirectory { step, directory: shown(above), reply },
+            false => Error::Refused { step, reply },
+        }
     }
 
     /// Sends what is not there yet, and sees to it that all has arrived; begins to rename it if that is wished. Gives back how much
