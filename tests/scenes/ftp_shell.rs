@@ -179,6 +179,9 @@ fn output_is_led_elsewhere() {
     // Whoever reads no more is no failure.
     scene.done("cat x | true; find | head -n 1 > /dev/null; pwd");
     assert_eq!(scene.done("lls x"), "x\n");
+    scene.write("-it's.txt", "tea");
+    assert_eq!(scene.done("lls -r *.txt"), "./-it's.txt\n", "patterns stand for names, and names are no options");
+    assert_eq!(scene.done("lls ~/x"), format!("{}\n", scene.path("x").display()));
     // It is waited for all the same, and may fail by itself.
     scene.write("long", &"pea soup\n".repeat(100_000));
     assert_eq!(scene.say("put long; cat long | (exec <&-; exit 3)").status.code(), Some(1));

@@ -1,10 +1,11 @@
 //! What the prompt does itself.
 
 use super::super::access::throttle;
-use super::language::plain;
+use super::complete::matching_here;
+use super::language::{is_pattern, plain};
 use super::out::{Out, local};
 use super::seat::Seat;
-use super::words::{self, Alias, Bookmark, BookmarkWord, Here, Open, Raw, Set, Switch};
+use super::words::{self, Alias, Bookmark, BookmarkWord, Here, Lls, Open, Set, Switch};
 use super::{INTERRUPTED, Interrupt, Shell, bookmarks, out};
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
@@ -35,7 +36,7 @@ impl Shell {
                 out.line(&url_here(seat)?.to_string())?;
             }
             Here::Lcd(lcd) => go(lcd.directory.as_deref())?,
-            Here::Lls(Raw { words }) => list_here(&words)?,
+            Here::Lls(Lls { words }) => list_here(&words)?,
             Here::Lpwd => out.line(&printable(&std::env::current_dir()?.to_string_lossy()))?,
             Here::Bookmark(bookmark) => self.bookmark(bookmark, out).await?,
             Here::Alias(alias) => self.alias(alias, out)?,
@@ -196,8 +197,16 @@ fn go(directory: Option<&str>) -> Result<(), Failure> {
 }
 
 fn list_here(words: &[String]) -> Result<(), Failure> {
-    let words: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
-    out::run_locally(&format!("ls {}", words.join(" ")))
+    let mut command = "ls".to_owned();
+    for word in words {
+        for name in matching_here(word)? {
+            // What a pattern has found is no option.
+            let dash = is_pattern(word) && name.as_os_str().as_encoded_bytes().starts_with(b"-");
+            let (before, name) = (if dash { "./" } else { "" }, name.to_string_lossy().replace('\'', "'\\''"));
+            command += &format!(" '{before}{name}'");
+        }
+    }
+    out::run_locally(&command)
 }
 
 fn help(command: Option<&str>, out: &Out) -> Result<(), Failure> {

@@ -124,7 +124,7 @@ pub enum Here {
     /// Go to a directory here.
     Lcd(Directory),
     /// List files here, with the options of ls.
-    Lls(Raw),
+    Lls(Lls),
     /// Say where we are here.
     Lpwd,
     /// Show bookmarks, or add one, or remove one.
@@ -363,6 +363,14 @@ pub struct Edit {
 pub struct Raw {
     /// What to say.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORDS", value_parser = unmarked)]
+    pub words: Vec<String>,
+}
+
+/// A listing here.
+#[derive(Debug, Args)]
+pub struct Lls {
+    /// Which ones, and what else ls may be told.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORDS")]
     pub words: Vec<String>,
 }
 
