@@ -12,6 +12,8 @@ pub enum Failure {
     Missing(String),
     /// No connection, or no login.
     Unconnected(String),
+    /// It was not said as it should be.
+    Misused(String),
     /// Anything else, said in a sentence.
     Failed(String),
     /// All has been said already; only the exit code is left to give.
@@ -33,7 +35,7 @@ impl Failure {
                 let lines = complaints.iter().map(|complaint| format!("{}: {complaint}", file.display()));
                 Some(lines.collect::<Vec<_>>().join("\n"))
             }
-            Failure::Missing(why) | Failure::Unconnected(why) | Failure::Failed(why) => {
+            Failure::Missing(why) | Failure::Unconnected(why) | Failure::Misused(why) | Failure::Failed(why) => {
                 Some(format!("packetboat: {why}"))
             }
             Failure::Told(_) => None,
@@ -47,6 +49,7 @@ impl Failure {
         match self {
             Failure::Missing(why) => Failure::Missing(hinted(why)),
             Failure::Unconnected(why) => Failure::Unconnected(hinted(why)),
+            Failure::Misused(why) => Failure::Misused(hinted(why)),
             Failure::Failed(why) => Failure::Failed(hinted(why)),
             other @ (Failure::Config { .. } | Failure::Told(_)) => other,
         }
@@ -56,6 +59,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Failure::Failed(_) => 1,
+            Failure::Misused(_) => 2,
             Failure::Config { .. } => 3,
             Failure::Missing(_) => 4,
             Failure::Unconnected(_) => 5,
@@ -75,6 +79,7 @@ impl From<ftp_client::Error> for Failure {
         let hint = hint(&error).map_or(String::new(), |hint| format!("\n  {hint}"));
         let text = format!("{error}{hint}");
         match error {
+            ftp_client::Error::Url(_) => Failure::Misused(text),
             _ if error.is_fatal() => Failure::Unconnected(text),
             _ if error.is_missing() => Failure::Missing(text),
             _ => Failure::Failed(text),

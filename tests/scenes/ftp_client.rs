@@ -424,7 +424,7 @@ fn what_is_not_there_or_not_safe_has_its_exit_code() {
     assert_eq!(code(&clear, &["ls", &format!("{url}none")]), Some(4));
     assert_eq!(code(&[], &["ls", &url]), Some(5), "a certificate that nobody vouches for");
     assert_eq!(code(&[], &["ls", &format!("ftp://bob@127.0.0.1:{}/", harness::unused_port("127.0.0.1"))]), Some(5));
-    assert_eq!(code(&[], &["ls", "http://localhost/"]), Some(1));
+    assert_eq!(code(&[], &["ls", "http://localhost/"]), Some(2));
     assert_eq!(code(&[], &["ls"]), Some(2));
     assert_eq!(code(&[], &["ls", "--fingerprint", "AB:CD", &url]), Some(2));
     assert_eq!(code(&clear, &["ls", "--netrc", "none", &url]), Some(1));

@@ -184,7 +184,7 @@ fn output_is_led_elsewhere() {
     assert_eq!(scene.done("lls ~/x"), format!("{}\n", scene.path("x").display()));
     // It is waited for all the same, and may fail by itself.
     scene.write("long", &"pea soup\n".repeat(100_000));
-    assert_eq!(scene.say("put long; cat long | (exec <&-; exit 3)").status.code(), Some(1));
+    assert_eq!(scene.say("put long; cat long | sh -c 'exec <&-; exit 3'").status.code(), Some(1));
 }
 
 #[test]
@@ -294,8 +294,9 @@ fn a_script_ends_at_what_fails_unless_it_is_told_otherwise() {
     assert_eq!(scene.done("cls"), "readme.txt\nrecipes/\nshared/\n");
     assert_eq!(code("set keep-going on\ncat none\nmkdir made"), Some(4));
     assert!(scene.done("cls").contains("made/\n"));
-    assert_eq!(code("nonsense"), Some(1));
-    assert_eq!(code("get 'open"), Some(1));
+    assert_eq!(code("nonsense"), Some(2));
+    assert_eq!(code("get 'open"), Some(2));
+    assert_eq!(code("put --nonsense menu"), Some(2));
     assert_eq!(code("!exit 3"), Some(1));
     assert_eq!(code("exit 7\nnonsense"), Some(7));
     assert_eq!(code("rm none\n"), Some(4));

@@ -29,7 +29,7 @@ The password: of --password-command, --password-file, the variable PACKETBOAT_FT
 
 At the prompt, `help` tells what can be said; from a pipe or a file, commands are read line by line until one fails.
 
-Exit codes: 0 done, 1 it, or some of it, failed, 2 an option is wrong or something is not said, 4 the server has nothing of that \
+Exit codes: 0 done, 1 it, or some of it, failed, 2 an option, a URL or a word at the prompt is wrong, or something is not said, 4 the server has nothing of that \
 name, or not for this (550), 5 no connection or no login."
 )]
 pub struct Ftp {

@@ -60,7 +60,7 @@ type Aliases = Arc<std::sync::Mutex<BTreeMap<String, String>>>;
 /// Runs the shell, or what it is told to.
 pub fn run(said: ftp::Shell) -> Result<(), Failure> {
     if said.access.json {
-        return Err(Failure::Failed("--json is for single commands, such as `packetboat ftp ls --json URL`".into()));
+        return Err(Failure::Misused("--json is for single commands, such as `packetboat ftp ls --json URL`".into()));
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -201,7 +201,7 @@ impl Shell {
             let (order, used) = match language::next(&rest) {
                 Ok(Some(next)) => next,
                 Ok(None) => return Ok(Flow::Stay),
-                Err(why) => return self.heed(Err(Failure::Failed(why))).map(|()| Flow::Stay),
+                Err(why) => return self.heed(Err(Failure::Misused(why))).map(|()| Flow::Stay),
             };
             if let Some(text) = self.meaning(&order, &rest)
                 && aliases < ALIASES_MAX
@@ -260,11 +260,11 @@ impl Shell {
                 out.line(words::one_blank(&error.to_string()).trim_end())?;
                 return out.close().map(|_| Flow::Stay);
             }
-            Err(error) => return Err(Failure::Failed(complaint(&error, &plain(&words[0])))),
+            Err(error) => return Err(Failure::Misused(complaint(&error, &plain(&words[0])))),
         };
         match word {
             Word::There(word) => self.there(word, to, apart, text).await.map(|()| Flow::Stay),
-            Word::Here(_) if apart => Err(Failure::Failed(format!("{}: that is no job", plain(&words[0])))),
+            Word::Here(_) if apart => Err(Failure::Misused(format!("{}: that is no job", plain(&words[0])))),
             Word::Here(word) => {
                 let out = Out::open(&to, false)?;
                 let done = self.here(word, &out).await;
