@@ -115,7 +115,7 @@ pub fn hint(error: &ftp_client::Error) -> Option<&'static str> {
         Error::Ended(Ending { end: End::LoginRefused(_), .. }) => Some(
             "the URL, --user or ~/.netrc say who logs in, else it is anonymous; --help tells where a password may stand",
         ),
-        Error::NoDirectory { .. } => Some("--make-dirs makes the directories that are not there"),
+        Error::NoDirectory { .. } => Some(crate::commands::ftp::MAKE_DIRS),
         Error::IsDirectory { .. } => Some("`mirror` fetches directories"),
         Error::NoWay { .. } => Some("a firewall may stand before the ports for data, here and there"),
         _ => None,

@@ -305,14 +305,12 @@ impl Connection {
     /// # Errors
     /// [`Error`]; nothing is known of what is not there.
     pub async fn measure(&mut self, path: &WirePath) -> Result<(Option<u64>, Option<Moment>), Error> {
-        let replies = self.say(measuring(path)).await?;
-        Ok((size_of(&replies[0]), time_of(&replies[1])))
+        Ok(measured(&self.say(measuring(path)).await?))
     }
 
     /// The same before it is fetched: the way to its data is asked for as well, or dialled.
     pub(crate) async fn measure_ahead(&mut self, path: &WirePath) -> Result<(Option<u64>, Option<Moment>), Error> {
-        let replies = self.say_ahead(measuring(path)).await?;
-        Ok((size_of(&replies[0]), time_of(&replies[1])))
+        Ok(measured(&self.say_ahead(measuring(path)).await?))
     }
 
     /// Makes a directory, and those that it stands in. What is there already is fine.
@@ -510,6 +508,11 @@ fn memchr_space(line: &[u8]) -> usize {
 /// What is asked for size and time.
 fn measuring(path: &WirePath) -> Vec<Words> {
     [Command::Size(path.clone()), Command::Mdtm(path.clone())].iter().map(Words::from).collect()
+}
+
+/// What was answered to that.
+fn measured(replies: &[Reply]) -> (Option<u64>, Option<Moment>) {
+    (size_of(&replies[0]), time_of(&replies[1]))
 }
 
 /// 213 and a number.

@@ -119,6 +119,24 @@ impl KeywordSets {
 }
 
 impl Snapshot {
+    /// Without any messages.
+    fn empty(mailbox: MailboxId, uidvalidity: u32, uidnext: u32, modseq: ModSeq) -> Self {
+        Snapshot {
+            mailbox,
+            uidvalidity,
+            uidnext,
+            modseq,
+            unseen: 0,
+            deleted: 0,
+            octets: 0,
+            len: 0,
+            pieces: Arc::new([]),
+            keywords: Arc::default(),
+            ranks: Arc::default(),
+            kin: Arc::default(),
+        }
+    }
+
     /// How many messages there are.
     pub fn len(&self) -> usize {
         self.len
@@ -291,20 +309,8 @@ pub(crate) fn load(conn: &Connection, mailbox: MailboxId) -> Result<Snapshot, Re
         .query_row(params![mailbox.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
         .optional()?
         .ok_or(ReadError::NotFound)?;
-    let mut snapshot = Snapshot {
-        mailbox,
-        uidvalidity,
-        uidnext: u32::try_from(uidnext).unwrap_or(u32::MAX),
-        modseq: ModSeq(modseq),
-        unseen: 0,
-        deleted: 0,
-        octets: 0,
-        len: 0,
-        pieces: Arc::new([]),
-        keywords: Arc::default(),
-        ranks: Arc::default(),
-        kin: Arc::default(),
-    };
+    let uidnext = u32::try_from(uidnext).unwrap_or(u32::MAX);
+    let mut snapshot = Snapshot::empty(mailbox, uidvalidity, uidnext, ModSeq(modseq));
     let messages = usize::try_from(messages).unwrap_or(0);
     let mut pieces = Vec::with_capacity(messages / PIECE_ROWS + 1);
     let mut rows = Vec::with_capacity(PIECE_ROWS);

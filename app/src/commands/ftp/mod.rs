@@ -47,7 +47,7 @@ pub fn run(ftp: Ftp) -> Result<(), Failure> {
 const EMPTY_ONLY: &str = "rm -r removes a directory with all that is in it";
 
 /// What somebody might want where a directory is missing.
-const MAKE_DIRS: &str = "--make-dirs makes the directories that are not there";
+pub const MAKE_DIRS: &str = "--make-dirs makes the directories that are not there";
 
 async fn open(place: &Place) -> Result<Connection, Failure> {
     Ok(Connection::open(&place.site).await?)

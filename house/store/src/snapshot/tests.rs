@@ -9,20 +9,7 @@ const MAILBOX: MailboxId = MailboxId(1);
 const ACCOUNT: AccountId = AccountId(1);
 
 fn empty() -> Snapshot {
-    Snapshot {
-        mailbox: MAILBOX,
-        uidvalidity: 1,
-        uidnext: 1,
-        modseq: ModSeq(1),
-        unseen: 0,
-        deleted: 0,
-        octets: 0,
-        len: 0,
-        pieces: Arc::new([]),
-        keywords: Arc::default(),
-        ranks: Arc::default(),
-        kin: Arc::default(),
-    }
+    Snapshot::empty(MAILBOX, 1, 1, ModSeq(1))
 }
 
 fn placed(modseq: i64, uids: Range<u32>) -> Change {
