@@ -1,17 +1,19 @@
 //! A thread that is lent to one conversation while it is in haste.
 //!
 //! ```text
-//! poll the conversation ─ready─→ the thread is given back
-//!    ▲       └─pending─→ poll(2): the conversation's own sockets, and a bell for whoever else wakes it ─┐
-//!    └──────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! poll the conversation ─ready─→ what was put off, then the thread is given back
+//!    ▲       └─pending─→ what was put off, then poll(2): the conversation's own sockets, and a bell for
+//!    │                   whoever else wakes it ─┐
+//!    └──────────────────────────────────────────┘
 //! ```
 //!
 //! Where conversations share threads, each word of a client wakes the thread that watches all sockets and often another
 //! one, and each visit to a disk wakes two or three. A client that fetches or stores one small file after the other pays
 //! for that several times a file, and more than for the file. On a thread of its own one word wakes one thread, and what
-//! may wait for the disk is done there and then.
+//! may wait for the disk is done there and then. What its client does not wait for, like the line in the log, is put off until
+//! it has its answer, and is busy with it.
 //!
-//! Invariants: no more threads are lent than a [`Lender`] has; a conversation that hears nothing for [`QUIET`], or has had
+//! Invariants: what is put off is done once, in order, before the conversation waits and before the thread is given back; no more threads are lent than a [`Lender`] has; a conversation that hears nothing for [`QUIET`], or has had
 //! its thread for half a second, gives it back; all others go on meanwhile on as many threads as before.
 //! Not here: who is in haste (desk), what is done with the thread (drive, data).
 
@@ -136,6 +138,7 @@ struct Turn {
     awaited: Vec<(Arc<TcpStream>, PollFlags)>,
     /// Sockets where there was something when it was polled last.
     come: Vec<RawFd>,
+    put_off: Vec<Box<dyn FnOnce()>>,
 }
 
 /// Ends the turn of this thread when it is dropped.
@@ -144,7 +147,8 @@ struct TurnEnd;
 impl Turn {
     fn begin() -> TurnEnd {
         let until = Instant::now() + TERM;
-        TURN.set(Some(Turn { until, is_over: false, awaited: Vec::new(), come: Vec::new() }));
+        let (awaited, come, put_off) = <(Vec<_>, Vec<_>, Vec<_>)>::default();
+        TURN.set(Some(Turn { until, is_over: false, awaited, come, put_off }));
         TurnEnd
     }
 
@@ -156,6 +160,7 @@ impl Turn {
 
 impl Drop for TurnEnd {
     fn drop(&mut self) {
+        do_what_was_put_off();
         TURN.set(None);
     }
 }
@@ -163,6 +168,21 @@ impl Drop for TurnEnd {
 /// Whether this thread is lent: then it may wait for the disk.
 pub fn is_lent() -> bool {
     TURN.with_borrow(Option::is_some)
+}
+
+/// Puts off what no client waits for until the conversation has nothing else to do. Done at once if this thread is not lent.
+pub fn put_off(doing: impl FnOnce() + 'static) {
+    let mut doing = Some(doing);
+    Turn::with(|turn| turn.put_off.extend(doing.take().map(|doing| Box::new(doing) as _)));
+    if let Some(doing) = doing {
+        doing();
+    }
+}
+
+/// What is put off meanwhile waits for the next time.
+fn do_what_was_put_off() {
+    let waiting = Turn::with(|turn| std::mem::take(&mut turn.put_off));
+    waiting.into_iter().flatten().for_each(|doing| doing());
 }
 
 /// Whether this thread is lent, and should be given back.
@@ -210,6 +230,7 @@ pub(crate) async fn readable(socket: &Arc<TcpStream>) -> bool {
 
 /// Waits until the conversation should be polled again.
 fn wait(bell: &Bell) {
+    do_what_was_put_off();
     let begin = |turn: &mut Turn| {
         turn.come.clear();
         let is_told = turn.is_over;
@@ -368,6 +389,47 @@ mod tests {
             })
             .await;
         });
+    }
+
+    #[test]
+    fn what_is_put_off_is_done_in_order_before_it_waits_and_before_the_thread_is_given_back() {
+        let (say, heard) = channel();
+        lent(async move {
+            let note = |word: &'static str| {
+                let say = say.clone();
+                move || say.send(word).expect("somebody listens")
+            };
+            put_off(note("first"));
+            put_off(note("second"));
+            note("answer")();
+            poll_fn(polled_once()).await;
+            note("polled again")();
+            put_off(note("last"));
+            note("end")();
+        });
+        let words: Vec<_> = heard.iter().collect();
+        assert_eq!(words, ["answer", "first", "second", "polled again", "end", "last"]);
+    }
+
+    /// Pending once, and woken from elsewhere.
+    fn polled_once() -> impl FnMut(&mut Context<'_>) -> Poll<()> {
+        let mut polled = false;
+        move |cx| {
+            if std::mem::replace(&mut polled, true) {
+                return Poll::Ready(());
+            }
+            let waker = cx.waker().clone();
+            tokio::spawn(async move { waker.wake() });
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn elsewhere_nothing_is_put_off() {
+        let done = std::rc::Rc::new(std::cell::Cell::new(false));
+        let note = std::rc::Rc::clone(&done);
+        put_off(move || note.set(true));
+        assert!(done.get());
     }
 
     #[test]

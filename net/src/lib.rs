@@ -39,7 +39,7 @@ pub use connect::{connect, usual_source};
 pub use data::{Arrival, Broken, Bucket, DataLine, DataPort, Fault, PortRange, Taken, Throttle};
 pub use dns::{Dns, DnsError, Mx, Resolver, Table};
 pub use drive::{Attachment, Begin, Desk, Ended, Pace, Pulse, Security, Setup, Why, converse};
-pub use lent::{Lender, is_lent};
+pub use lent::{Lender, is_lent, put_off};
 pub use listen::{Door, Listener, Refusal, Seats, Visitor, tell};
 pub use proxy::Proxy;
 pub use tls::{ClientCa, ClientTls, Identity, ServerTls, TlsError, Trust};

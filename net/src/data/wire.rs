@@ -202,6 +202,15 @@ impl DataLine {
         }
         Ok(())
     }
+
+    /// Ends the line to a peer who has said all, and does not wait for our end: nothing of it matters to him any more.
+    pub async fn leave(self) {
+        match &self.wire {
+            Wire::Tls(_) => _ = self.finish().await,
+            // The system says FIN when it is closed.
+            Wire::Fresh(_) | Wire::Clear(_) | Wire::Away => lent::put_off(|| drop(self)),
+        }
+    }
 }
 
 /// What stands in the way of reading at once may be that there is nothing yet.

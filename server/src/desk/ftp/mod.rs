@@ -192,7 +192,8 @@ impl Desk {
         if let DataEnd::Port(port) = &mut self.data
             && let Ok(Some(stream)) = port.look()
         {
-            self.data = DataEnd::Here(stream);
+            let port = std::mem::replace(&mut self.data, DataEnd::Here(stream));
+            net::put_off(|| drop(port));
         }
         let begun = errand.begun(matches!(self.data, DataEnd::Here(_)));
         let job = transfer::Job {

@@ -211,8 +211,7 @@ impl Sink {
             }
             Committed::Doubted(sink) => sink.commit(octets).await,
         };
-        // The file is stored; how the farewell goes changes nothing.
-        let _ = data.finish().await;
+        data.leave().await;
         outcome
     }
 

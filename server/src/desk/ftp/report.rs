@@ -84,16 +84,8 @@ impl Reporter {
     ///
     /// # Errors
     /// When it could not be made durable.
-    pub(super) async fn tell(
-        &self,
-        kind: EventKind,
-        file: FileFacts,
-        transfer: Option<TransferFacts>,
-    ) -> Result<(), Refusal> {
+    async fn tell(&self, kind: EventKind, file: FileFacts, transfer: Option<TransferFacts>) -> Result<(), Refusal> {
         let settings = self.house.settings();
-        if settings.hooks.is_empty() {
-            return Ok(());
-        }
         let happening = Happening {
             kind,
             at: self.house.now(),
@@ -124,9 +116,17 @@ impl Reporter {
         from: Option<&VirtualPath>,
         size: Option<u64>,
     ) -> Result<(), Refusal> {
+        if !self.has_hooks() {
+            return Ok(());
+        }
         let from = from.map(|from| from.as_bytes().to_vec());
         let file = FileFacts { path: path.as_bytes().to_vec(), from, on_disk: self.on_disk(path), size };
         self.tell(kind, file, None).await
+    }
+
+    /// Whether anybody is to be told anything.
+    fn has_hooks(&self) -> bool {
+        !self.house.settings().hooks.is_empty()
     }
 
     /// Whether what hooks want to know of an upload has room to wait.
@@ -229,7 +229,7 @@ impl Transfer {
     }
 
     /// It has ended. What comes back is what the client hears: another outcome than that if hooks could not be told.
-    pub(super) async fn ended(&self, outcome: Outcome, progress: &AtomicU64) -> Outcome {
+    pub(super) async fn ended(self: &Arc<Self>, outcome: Outcome, progress: &AtomicU64) -> Outcome {
         let (octets, secs) = (progress.load(Ordering::Relaxed), self.begun.elapsed().as_secs_f64());
         let why = match outcome {
             Outcome::Aborted if self.reporter.present.pulse().is_sent_away() => {
@@ -238,7 +238,8 @@ impl Transfer {
             Outcome::Aborted if self.reporter.house.spaces.is_leaving() => Some("the server closes".into()),
             _ => why(&outcome),
         };
-        self.log(octets, secs, why.as_deref());
+        let (told, reason) = (Arc::clone(self), why.clone());
+        net::put_off(move || told.log(octets, secs, reason.as_deref()));
         let (path, from, done, broken, direction) = match &self.deed {
             Deed::Listing => return outcome,
             Deed::Download { path, from } => (path, *from, Some(EventKind::Download), None, Direction::Out),
@@ -260,7 +261,9 @@ impl Transfer {
             guest: member.guest_address().is_some(),
             complete: why.is_none(),
         });
-        let Some(kind) = (if why.is_none() { done } else { broken }) else { return outcome };
+        let Some(kind) = (if why.is_none() { done } else { broken }).filter(|_| self.reporter.has_hooks()) else {
+            return outcome;
+        };
         let size = self.stored.get().map(|stored| stored.size);
         let on_disk = (kind != EventKind::UploadInterrupted).then(|| self.reporter.on_disk(path)).flatten();
         let file = FileFacts { path: path.as_bytes().to_vec(), from: None, on_disk, size };
