@@ -13,6 +13,7 @@
 #   ROUNDS=3            each client's best counts: what disturbs it is not its own
 #   BIG=1073741824 FILES=10000 DELAY_MS=20 DELAY_BIG=33554432 DELAY_FILES=500 CONNECTIONS=4
 #   CONGESTION          how the link with a delay is kept from being crowded (default: as the machine does it; reno paces nobody, BBR does)
+#   BOUND=1             servers keep to the first processor and clients to the second: where the system puts them decides nothing then
 #   WORK                where files are (default: a new directory in memory, below /dev/shm, if there is room for six times BIG,
 #                       otherwise below $TMPDIR: then the disk is measured, too); OUT, a file for the raw figures
 #
@@ -47,8 +48,9 @@ has() { [ "$1" = packetboat ] || command -v "${1/pget/lftp}" >/dev/null; }
 
 declare -A PID PORT USER_OF PIN
 HOST=127.0.0.1
-# What goes before a command of the server's or of a client's side: nothing, or into a namespace.
+# What goes before a command of the server's or of a client's side: nothing, onto a processor, or into a namespace.
 SERVER_SIDE=() CLIENT_SIDE=()
+[ -z "${BOUND:-}" ] || SERVER_SIDE=(taskset -c 0) CLIENT_SIDE=(taskset -c 1)
 
 start() {
     local data=$WORK/$1-$HOST
@@ -270,7 +272,7 @@ lay_link() {
     for side in "$one" "$other"; do
         [ -z "${CONGESTION:-}" ] || nsenter --net="/proc/$side/ns/net" sysctl -qw "net.ipv4.tcp_congestion_control=$CONGESTION"
     done
-    SERVER_SIDE=(nsenter --net="/proc/$one/ns/net") CLIENT_SIDE=(nsenter --net="/proc/$other/ns/net")
+    SERVER_SIDE+=(nsenter --net="/proc/$one/ns/net") CLIENT_SIDE+=(nsenter --net="/proc/$other/ns/net")
 }
 
 # The table: each row's best time of each client, and how often ours fits into those of others.
