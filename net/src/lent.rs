@@ -210,7 +210,14 @@ pub(crate) fn await_room(socket: &Arc<TcpStream>) -> bool {
 }
 
 fn await_socket(socket: &Arc<TcpStream>, what: PollFlags) -> bool {
-    Turn::with(|turn| turn.awaited.push((Arc::clone(socket), what))).is_some()
+    let is_the_same = |(awaited, of): &(Arc<TcpStream>, PollFlags)| Arc::ptr_eq(awaited, socket) && *of == what;
+    let note = |turn: &mut Turn| {
+        // It may be polled again before it waits.
+        if !turn.awaited.iter().any(is_the_same) {
+            turn.awaited.push((Arc::clone(socket), what));
+        }
+    };
+    Turn::with(note).is_some()
 }
 
 /// A socket alone, whoever else has it.

@@ -327,10 +327,11 @@ impl Running for Transfer {
 
 /// A path in the log: what is not text is shown as such, and control characters do not begin lines.
 fn shown(path: &[u8]) -> String {
-    String::from_utf8_lossy(path)
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-        .collect()
+    let text = String::from_utf8_lossy(path);
+    if !text.contains(char::is_control) {
+        return text.into_owned();
+    }
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 /// Why a transfer did not come to its end.
