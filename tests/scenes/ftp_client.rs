@@ -183,6 +183,27 @@ fn what_a_link_leads_to_stays_when_the_link_goes() {
     assert_eq!(done(&["ls", &link]), "menu\n", "links that are not followed are passed over");
 }
 
+/// `tree/july/up` leads to `tree`, which MLSD tells as a directory among others.
+#[test]
+fn a_tree_that_leads_round_in_a_circle_is_fetched_once_and_that_is_told() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    std::fs::create_dir_all(folder.path().join("tree/july")).expect("made");
+    std::fs::write(folder.path().join("tree/july/menu"), "soup").expect("written");
+    std::os::unix::fs::symlink("..", folder.path().join("tree/july/up")).expect("a link");
+    let tree = format!("{url}tree");
+    done(folder.path(), &more, &["mirror", "--make-links", "tree", &tree]);
+    let output = run(folder.path(), &more, &["sync", &tree, "copy"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("july/up: it leads back to a directory that it stands in; passed over"), "{said}");
+    let names = |path: &str| std::fs::read_dir(folder.path().join(path)).expect("a folder").count();
+    assert_eq!((names("copy"), names("copy/july")), (1, 1));
+    let told = done(folder.path(), &more, &["sync", "--json", &tree, "copy"]);
+    assert!(told.contains(r#""event":"passed-over","file":"july/up""#), "{told}");
+}
+
 #[test]
 fn who_fetches_a_directory_is_told_how_that_is_done() {
     let server = dev();

@@ -215,6 +215,19 @@ fn trees_are_mirrored_both_ways_and_compared() {
 }
 
 #[test]
+fn what_leads_back_up_is_not_looked_into() {
+    let scene = Scene::new();
+    std::fs::create_dir_all(scene.path("tree/july")).expect("made");
+    scene.write("tree/july/menu", "soup");
+    std::os::unix::fs::symlink("..", scene.path("tree/july/up")).expect("a link");
+    let output = scene.say("mirror -R --make-links tree tree; find tree; du -b -s tree\n");
+    let (found, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(found, "tree/july/\ntree/july/menu\ntree/july/up/\n           4  tree\n", "{said}");
+    assert_eq!(said.matches("tree/july/up: it leads back").count(), 2, "{said}");
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
 fn the_server_is_told_what_somebody_wants_to_tell_it() {
     let scene = Scene::new();
     assert!(scene.done("quote NOOP").starts_with("200 "));

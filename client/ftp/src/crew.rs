@@ -53,6 +53,13 @@ pub enum Event<'a> {
         /// How long it is.
         octets: u64,
     },
+    /// It is not looked into.
+    PassedOver {
+        /// Its name.
+        name: &'a str,
+        /// Why, for people.
+        why: &'a str,
+    },
     /// It will be tried again.
     Again {
         /// Its name.

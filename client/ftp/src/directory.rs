@@ -267,29 +267,50 @@ impl Connection {
     /// # Errors
     /// [`Error::Refused`] if there is no such thing; [`Error`]
     pub async fn stat(&mut self, path: &[u8]) -> Result<About, Error> {
+        Ok(self.stat_with_unique(path, false).await?.0)
+    }
+
+    /// What tells a directory from all others, where MLST says that: then a tree may lead round in a circle without a link to be
+    /// seen. Nothing where it says nothing of the kind.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn unique(&mut self, directory: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let told = self.features().facts.as_deref().is_some_and(|facts| facts.to_ascii_lowercase().contains("unique"));
+        if told { Ok(self.stat_with_unique(directory, false).await?.1) } else { Ok(None) }
+    }
+
+    /// The same of anything, and what tells it from all others. Where facts do not, that is for a directory where PWD says that
+    /// we are once we are in it, if that is worth asking: servers that know of links tell where they lead.
+    pub(crate) async fn stat_with_unique(
+        &mut self,
+        path: &[u8],
+        ask_place: bool,
+    ) -> Result<(About, Option<Vec<u8>>), Error> {
         let step = format!("look at {}", shown(path));
         let wire = wire_path(if path.is_empty() { b"." } else { path })?;
         if self.features().facts.is_some() {
             let reply = self.command(&Command::Mlst(Some(wire)), &step).await?;
             return about(&reply).ok_or_else(|| Error::Broken { step, why: "no facts in the reply".into() });
         }
-        let asked = [Command::Size(wire.clone()), Command::Mdtm(wire.clone()), Command::Pwd, Command::Cwd(wire)];
+        let mut asked =
+            vec![Command::Size(wire.clone()), Command::Mdtm(wire.clone()), Command::Pwd, Command::Cwd(wire)];
+        asked.extend(ask_place.then_some(Command::Pwd));
         let mut replies = self.say(asked.iter().map(Words::from).collect()).await?;
+        // What is read here is said again: it is ours by then.
+        let charset = self.site().charset;
+        let told =
+            |reply: &Reply| quoted(reply).map(|path| charset.map_or(path.clone(), |charset| charset.read(&path)));
+        let place = replies.get(4).and_then(told);
         let (entered, before) = (replies.swap_remove(3), replies.swap_remove(2));
         let (size, modified) = (size_of(&replies[0]), time_of(&replies[1]).map(Stamp::exact));
         let mut found = About { kind: Kind::File, size, modified, mode: None };
         if entered.is_positive() {
             found.kind = Kind::Directory;
             found.size = None;
-            // What is read here is said again: it is ours by then.
-            let charset = self.site().charset;
-            let home = quoted(&before).map(|home| match charset {
-                Some(charset) => charset.read(&home),
-                None => home,
-            });
-            let home = home.ok_or_else(|| Error::Refused { step: step.clone(), reply: before })?;
+            let home = told(&before).ok_or_else(|| Error::Refused { step: step.clone(), reply: before })?;
             self.command(&Command::Cwd(wire_path(&home)?), &step).await?;
-            return Ok(found);
+            return Ok((found, place));
         }
         if found.size.is_none() && found.modified.is_none() {
             // Who does not know SIZE may say more to CWD.
@@ -297,7 +318,7 @@ impl Connection {
             let reply = if matches!(size.code(), 500..=504) { entered } else { size };
             return Err(Error::Refused { step, reply });
         }
-        Ok(found)
+        Ok((found, None))
     }
 
     /// Size and time of a file, as far as the server tells them.
@@ -489,7 +510,7 @@ pub fn shown(path: &[u8]) -> String {
 
 /// RFC 3659 §7.2: the line with the facts begins with a space, which is gone by now; the name behind the facts is not read,
 /// because we know whom we have asked for.
-fn about(reply: &Reply) -> Option<About> {
+fn about(reply: &Reply) -> Option<(About, Option<Vec<u8>>)> {
     let line = reply.lines().find(|line| line.contains(&b'='))?;
     let line = line.strip_prefix(b" ").unwrap_or(line);
     // The directory itself is told as `cdir` by some.
@@ -497,8 +518,8 @@ fn about(reply: &Reply) -> Option<About> {
     let line = facts.replace("type=cdir", "type=dir").replace("type=pdir", "type=dir") + " -\n";
     let mut found = None;
     Reader::machine(b"", now()).take(line.as_bytes(), |entry| found = Some(entry));
-    let Found { kind, size, modified, mode, .. } = found?;
-    Some(About { kind, size, modified, mode })
+    let Found { kind, size, modified, mode, unique, .. } = found?;
+    Some((About { kind, size, modified, mode }, unique))
 }
 
 fn memchr_space(line: &[u8]) -> usize {

@@ -40,6 +40,7 @@ pub mod directory;
 pub mod error;
 pub mod fetch;
 mod fill;
+pub mod lineage;
 pub mod mirror;
 mod part;
 mod pieces;

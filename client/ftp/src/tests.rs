@@ -31,6 +31,10 @@ struct Habits {
     listing: Option<Vec<u8>>,
     /// What MLSD sends of each directory.
     listings: &'static [(&'static str, &'static str)],
+    /// What MLST tells of each thing.
+    facts: &'static [(&'static str, &'static str)],
+    /// Where PWD says that we are, behind CWD of each directory.
+    places: &'static [(&'static str, &'static str)],
     /// What LIST sends of each directory, where that is something else.
     long_listings: &'static [(&'static str, &'static str)],
     /// Says that it is Unix, and takes `-a` before a name for a part of it, as pyftpdlib does.
@@ -121,6 +125,7 @@ impl Server {
                     rest: 0,
                     until: usize::MAX,
                     renaming: String::new(),
+                    place: "/",
                 };
                 life.spawn(talk.hold(stream));
             }
@@ -161,6 +166,11 @@ impl Server {
     }
 }
 
+/// What is said of this name.
+fn of(all: &[(&'static str, &'static str)], name: &str) -> Option<&'static str> {
+    all.iter().find(|(of, _)| *of == name).map(|(_, said)| *said)
+}
+
 struct Talk {
     /// Counted.
     _present: Arc<()>,
@@ -175,6 +185,7 @@ struct Talk {
     rest: usize,
     until: usize,
     renaming: String,
+    place: &'static str,
 }
 
 impl Talk {
@@ -266,7 +277,12 @@ impl Talk {
                 self.rest = name.parse().expect("a number");
                 "350 from there".into()
             }
-            "CWD" if self.habits.vague && (self.listing(name).is_none() || file.is_some()) && name != "/" => {
+            "CWD"
+                if self.habits.places.is_empty()
+                    && self.habits.vague
+                    && (self.listing(name).is_none() || file.is_some())
+                    && name != "/" =>
+            {
                 "550 none".into()
             }
             "SYST" if self.habits.no_options => "215 UNIX Type: L8".into(),
@@ -289,7 +305,18 @@ impl Talk {
             },
             "COMB" if self.habits.no_comb => "502 no".into(),
             "COMB" => self.join(line).into(),
-            "PWD" => "257 \"/\"".into(),
+            "MLST" if !self.habits.facts.is_empty() => match of(self.habits.facts, name) {
+                Some(facts) => format!("250-Here\r\n {facts} {name}\r\n250 End"),
+                None => "550 none".into(),
+            },
+            "CWD" if !self.habits.places.is_empty() => match of(self.habits.places, name) {
+                Some(place) => {
+                    self.place = place;
+                    "250 there".into()
+                }
+                None => "550 none".into(),
+            },
+            "PWD" => format!("257 \"{}\"", self.place),
             _ => "200 ok".into(),
         };
         if self.habits.hangs_up_at == Some(verb) && !self.hung_up.swap(true, Ordering::SeqCst) {
@@ -313,8 +340,7 @@ impl Talk {
     }
 
     fn listing(&self, name: &str) -> Option<&'static str> {
-        let listing = self.habits.listings.iter().find(|(directory, _)| *directory == name);
-        listing.map(|(_, listing)| *listing)
+        of(self.habits.listings, name)
     }
 
     async fn listen(&mut self) -> u16 {
@@ -383,6 +409,7 @@ impl Talk {
 
 mod grudging;
 mod links;
+mod loops;
 mod mirrors;
 mod modes;
 mod pieces;

@@ -270,6 +270,7 @@ impl Bars {
                 }
             }
             Event::Done { name, .. } => drop(files.remove(name).inspect(ProgressBar::finish_and_clear)),
+            Event::PassedOver { name, why } => self.screen.line(&passed_over(name, why)),
             Event::Again { name, error } => {
                 self.screen.line(&format!("packetboat: {}; trying again", of_file(name, error)))
             }
@@ -289,6 +290,11 @@ impl Bars {
             self.screen.line(&format!("  {hint}"));
         }
     }
+}
+
+/// What is said of what is not looked into.
+pub fn passed_over(name: &str, why: &str) -> String {
+    format!("packetboat: {}: {why}; passed over", printable(name))
 }
 
 /// What went wrong, and with which file: most errors say that themselves.
@@ -328,6 +334,7 @@ fn tell_json(event: &Event<'_>) {
         // A line for each stretch would be more than the file.
         Event::Found { .. } | Event::Moved { .. } => return,
         Event::Done { name, octets } => json!({"event": "done", "file": name, "octets": octets}),
+        Event::PassedOver { name, why } => json!({"event": "passed-over", "file": name, "why": why}),
         Event::Again { name, error } => json!({"event": "again", "file": name, "why": error.to_string()}),
         Event::Failed { name, error } => json!({"event": "failed", "file": name, "why": error.to_string()}),
     };

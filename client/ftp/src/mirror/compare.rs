@@ -9,9 +9,10 @@
 
 use super::{Action, Compare, Copy, Difference, Direction, Ends, Links, Mirror, Only, Plan, Surplus, below, links};
 use crate::connection::{Connection, wire_path};
-use crate::crew::{Task, Tasks};
+use crate::crew::{Crew, Event, Task, Tasks};
 use crate::directory::{About, DEPTH_MAX, join, moment, shown};
 use crate::error::Error;
+use crate::lineage::{self, Lineage};
 use crate::part::is_part;
 use ftp::Moment;
 use ftp::dialect::{Found, Kind, Precision};
@@ -19,9 +20,9 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Where a link leads that leads out of the tree: no path below a root.
@@ -32,9 +33,7 @@ type Entries = BTreeMap<Vec<u8>, Node>;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Node {
-    directory: bool,
-    /// It is a link, and leads to this path below the root.
-    aim: Option<Vec<u8>>,
+    what: What,
     /// It is a link, and what is told here is of what it leads to.
     followed: bool,
     size: Option<u64>,
@@ -44,23 +43,50 @@ struct Node {
     mode: Option<u32>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    File,
+    /// With what tells it from all others, where that is known.
+    Directory(Option<Vec<u8>>),
+    /// It leads to this path below the root.
+    Link(Vec<u8>),
+}
+
 impl Node {
     /// Whether both are files, or directories, or links.
     fn is_like(&self, other: &Node) -> bool {
-        self.directory == other.directory && self.aim.is_some() == other.aim.is_some()
+        std::mem::discriminant(&self.what) == std::mem::discriminant(&other.what)
+    }
+
+    fn is_directory(&self) -> bool {
+        matches!(self.what, What::Directory(_))
+    }
+
+    fn unique(&self) -> Option<&[u8]> {
+        match &self.what {
+            What::Directory(unique) => unique.as_deref(),
+            What::File | What::Link(_) => None,
+        }
+    }
+
+    fn aim(&self) -> Option<&[u8]> {
+        match &self.what {
+            What::Link(aim) => Some(aim),
+            What::File | What::Directory(_) => None,
+        }
     }
 
     fn leads_elsewhere(&self) -> bool {
-        self.aim.as_deref() == Some(ELSEWHERE)
+        self.aim() == Some(ELSEWHERE)
     }
 
     /// Whether what is in it has to go before it can be removed: behind a link that is somebody else's.
     fn is_removed_from_within(&self) -> bool {
-        self.directory && !self.followed
+        self.is_directory() && !self.followed
     }
 
     fn link(aim: Vec<u8>) -> Self {
-        Node { directory: false, aim: Some(aim), followed: false, size: None, time: None, exact_to_secs: 0, mode: None }
+        Node { what: What::Link(aim), followed: false, size: None, time: None, exact_to_secs: 0, mode: None }
     }
 }
 
@@ -74,6 +100,16 @@ struct Level {
     clearing: bool,
     /// A link in the target leads here: nothing is removed.
     behind_link: bool,
+    /// It and those above it in the source.
+    lineage: Lineage,
+}
+
+impl Level {
+    /// What is only in the target.
+    fn of_target(path: Vec<u8>, clearing: bool) -> Self {
+        let lineage = Lineage::default();
+        Level { path, source: false, target: true, clearing, behind_link: false, lineage }
+    }
 }
 
 impl Task for Level {
@@ -89,6 +125,8 @@ struct Findings {
     same: AtomicU64,
     passed_over: AtomicU64,
     links_out: AtomicU64,
+    /// Whether it was told already that something lies too deep.
+    deep: AtomicBool,
     /// What there is in the source, and in the target.
     entries: [AtomicU64; 2],
     /// Why nothing more is looked into: the source is not there, or has no end.
@@ -132,7 +170,7 @@ pub(super) struct Walk<'m> {
 
 impl<'m> Walk<'m> {
     pub(super) fn new(mirror: &'m Mirror, pause_at: usize) -> Self {
-        let root = Level { path: Vec::new(), source: true, target: true, clearing: false, behind_link: false };
+        let root = Level { source: true, ..Level::of_target(Vec::new(), false) };
         Walk { mirror, findings: Findings::default(), tasks: Tasks::new(root), pause_at }
     }
 
@@ -145,14 +183,14 @@ impl<'m> Walk<'m> {
     /// # Errors
     /// When the source is not there, or a tree has no end, or there is no connection at all.
     pub(super) async fn go_on(&self, ends: &Ends<'_>) -> Result<(), Error> {
-        let (mirror, findings, tasks) = (self.mirror, &self.findings, &self.tasks);
+        let (mirror, findings, tasks, crew) = (self.mirror, &self.findings, &self.tasks, ends.crew);
         tasks.go_on();
         let work = async |connection: &mut Connection, level: &Level| {
             let looked = match &ends.far {
-                None => Look { mirror, findings, tasks, near: connection, far: None }.look(level).await,
+                None => Look { mirror, findings, tasks, crew, near: connection, far: None }.look(level).await,
                 Some(pool) => {
                     let mut other = pool.take().await?;
-                    let look = Look { mirror, findings, tasks, near: connection, far: Some(&mut other) };
+                    let look = Look { mirror, findings, tasks, crew, near: connection, far: Some(&mut other) };
                     let looked = look.look(level).await;
                     pool.put(other);
                     looked
@@ -252,13 +290,15 @@ struct Look<'a, 'm> {
     mirror: &'a Mirror,
     findings: &'a Findings,
     tasks: &'a Tasks<'m, Level>,
+    crew: &'a Crew,
     near: &'a mut Connection,
     far: Option<&'a mut Connection>,
 }
 
 impl Look<'_, '_> {
     async fn look(mut self, level: &Level) -> Result<(), Error> {
-        let source = match self.entries(level, true).await {
+        let level = &self.rooted(level).await?;
+        let mut source = match self.entries(level, true).await {
             Err(error) if level.path.is_empty() && is_missing(&error) => {
                 self.findings.stop(error);
                 return Ok(());
@@ -273,9 +313,10 @@ impl Look<'_, '_> {
             self.tell_links(level, &mut target).await?;
         }
         if self.mirror.links == Links::PassedOver {
-            let leads_on = |name: &Vec<u8>| source.get(name).is_some_and(|node| node.directory);
+            let leads_on = |name: &Vec<u8>| source.get(name).is_some_and(|node| node.is_directory());
             target.retain(|name, node| !node.followed || leads_on(name));
         }
+        self.pass_over_loops(level, &mut source, &mut target);
         let mut found = Actions::default();
         for (name, node) in source {
             let path = join(&level.path, &name);
@@ -297,6 +338,34 @@ impl Look<'_, '_> {
         Ok(())
     }
 
+    /// The same with what tells the source's root from all else, if this is where both begin.
+    async fn rooted(&mut self, level: &Level) -> Result<Level, Error> {
+        let (mirror, mut level) = (self.mirror, level.clone());
+        if !level.path.is_empty() || !level.source {
+            return Ok(level);
+        }
+        let unique = match mirror.direction {
+            Direction::There => fs::metadata(&mirror.local).ok().map(|about| unique_here(&about)),
+            _ if !may_lead_round(self.near, mirror.links) => None,
+            // Whether it is there is found out when it is listed.
+            _ => match self.near.stat_with_unique(&mirror.remote, true).await {
+                Err(error) if error.is_fatal() => return Err(error),
+                looked => looked.ok().and_then(|(_, unique)| unique),
+            },
+        };
+        level.lineage = Lineage::default().with(unique.as_deref());
+        Ok(level)
+    }
+
+    /// What is in itself has all been seen. In the target whatever has its name stays.
+    fn pass_over_loops(&self, level: &Level, source: &mut Entries, target: &mut Entries) {
+        let is_round = |_: &Vec<u8>, node: &mut Node| node.is_directory() && level.lineage.has(node.unique());
+        for (name, _) in source.extract_if(.., is_round) {
+            target.remove(&name);
+            self.crew.tell(&Event::PassedOver { name: &shown(&join(&level.path, &name)), why: lineage::ROUND });
+        }
+    }
+
     /// MLSD may tell of what a link leads to, as if it were that. Nothing is removed through a link, so LIST is asked which of the
     /// directories are none.
     async fn tell_links(&mut self, level: &Level, target: &mut Entries) -> Result<(), Error> {
@@ -307,7 +376,7 @@ impl Look<'_, '_> {
             _ => return Ok(()),
         };
         for link in connection.links(&below(root, &level.path)).await? {
-            if let Some(node) = target.get_mut(link.name.as_bytes()).filter(|node| node.directory) {
+            if let Some(node) = target.get_mut(link.name.as_bytes()).filter(|node| node.is_directory()) {
                 node.followed = true;
             }
         }
@@ -328,19 +397,19 @@ impl Look<'_, '_> {
                 Surplus::Removed | Surplus::RemovedFirst => Some(Difference::Missing),
             },
             None => Some(Difference::Missing),
-            Some(_) if node.directory => return Ok(None),
+            Some(_) if node.is_directory() => return Ok(None),
             Some(there) => self.difference(path, node, there).await?,
         };
-        if let (Some(aim), Some(_)) = (&node.aim, why) {
+        if let (Some(aim), Some(_)) = (node.aim(), why) {
             let instead = there.is_some_and(|there| there.is_like(node));
-            return Ok(Some(Action::Link { aim: aim.clone(), instead }));
+            return Ok(Some(Action::Link { aim: aim.to_vec(), instead }));
         }
         let Some(why) = why else {
             self.findings.same.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
         };
         let mode = node.mode.filter(|_| self.mirror.keep_modes);
-        Ok(Some(match node.directory {
+        Ok(Some(match node.is_directory() {
             true => Action::MakeDirectory { mode },
             false => Action::Copy(Copy { octets: node.size, time: node.time, mode, why }),
         }))
@@ -367,14 +436,15 @@ impl Look<'_, '_> {
             found.clearing.push((path.clone(), removal(there)));
             if there.is_removed_from_within() {
                 let path = path.clone();
-                self.descend(Level { path, source: false, target: true, clearing: true, behind_link: false });
+                self.descend(Level::of_target(path, true));
             }
         }
-        if node.directory && !conflict {
+        if node.is_directory() && !conflict {
             let target = there.as_ref().filter(|_| !in_the_way);
             let behind_link = level.behind_link || target.is_some_and(|there| there.followed);
             let (path, target) = (path.clone(), target.is_some());
-            self.descend(Level { path, source: true, target, clearing: false, behind_link });
+            let lineage = level.lineage.with(node.unique());
+            self.descend(Level { path, source: true, target, clearing: false, behind_link, lineage });
         }
         match action {
             Some(action @ (Action::Copy(_) | Action::Link { .. })) => found.copies.push((path, action)),
@@ -394,13 +464,12 @@ impl Look<'_, '_> {
             let list = if level.clearing { &mut found.clearing } else { &mut found.surplus };
             list.push((path.clone(), removal(&node)));
             if node.is_removed_from_within() {
-                let clearing = level.clearing;
-                self.descend(Level { path, source: false, target: true, clearing, behind_link: false });
+                self.descend(Level::of_target(path, level.clearing));
             }
         }
     }
 
-    /// What is too deep is told to be passed over, so that nothing is removed either.
+    /// What is too deep is told to be passed over, so that nothing is removed either; by its name once, for there may be many.
     fn descend(&self, level: Level) {
         let depth = level.path.iter().filter(|octet| **octet == b'/').count();
         if depth < DEPTH_MAX {
@@ -408,12 +477,16 @@ impl Look<'_, '_> {
             self.tasks.add_next(level);
         } else {
             self.findings.passed_over.fetch_add(1, Ordering::Relaxed);
+            if !self.findings.deep.swap(true, Ordering::Relaxed) {
+                let why = format!("it lies more than {DEPTH_MAX} directories deep");
+                self.crew.tell(&Event::PassedOver { name: &shown(&level.path), why: &why });
+            }
         }
     }
 
     async fn difference(&mut self, path: &[u8], source: &Node, target: &Node) -> Result<Option<Difference>, Error> {
-        if source.aim.is_some() {
-            let differs = source.aim != target.aim && !matches!(self.mirror.only, Only::Missing | Only::Newer);
+        if source.aim().is_some() {
+            let differs = source.aim() != target.aim() && !matches!(self.mirror.only, Only::Missing | Only::Newer);
             return Ok(differs.then_some(Difference::Aim));
         }
         let other_size = source.size.zip(target.size).is_some_and(|(source, target)| source != target);
@@ -485,10 +558,10 @@ impl Look<'_, '_> {
                 Ok(entries)
             }
             (Direction::Across(far), false) => match &mut self.far {
-                Some(connection) => list_there(mirror, findings, connection, &far.path, &level.path, false).await,
+                Some(connection) => list_there(mirror, findings, connection, &far.path, level, false).await,
                 None => Ok(Entries::new()),
             },
-            _ => list_there(mirror, findings, self.near, &mirror.remote, &level.path, of_source).await,
+            _ => list_there(mirror, findings, self.near, &mirror.remote, level, of_source).await,
         }
     }
 }
@@ -517,7 +590,7 @@ fn list_here(mirror: &Mirror, directory: &[u8], out: &mut u64) -> Result<Entries
         let name = entry.file_name().as_bytes().to_vec();
         let path = join(directory, &name);
         let Some(node) = disk_node(&entry.path(), &path, mirror.links, out) else { continue };
-        if !is_part(&name) && wants(mirror, &path, node.directory) {
+        if !is_part(&name) && wants(mirror, &path, node.is_directory()) {
             entries.insert(name, node);
         }
     }
@@ -539,8 +612,7 @@ fn disk_node(place: &Path, path: &[u8], links: Links, out: &mut u64) -> Option<N
         return Some(Node::link(aim.unwrap_or(ELSEWHERE.to_vec())));
     }
     (about.is_dir() || about.is_file()).then(|| Node {
-        directory: about.is_dir(),
-        aim: None,
+        what: if about.is_dir() { What::Directory(Some(unique_here(&about))) } else { What::File },
         followed,
         size: about.is_file().then_some(about.len()),
         time: about.modified().ok().map(moment),
@@ -549,14 +621,28 @@ fn disk_node(place: &Path, path: &[u8], links: Links, out: &mut u64) -> Option<N
     })
 }
 
+fn unique_here(about: &fs::Metadata) -> Vec<u8> {
+    [about.dev().to_be_bytes(), about.ino().to_be_bytes()].concat()
+}
+
+/// Whether a tree there can lead round in a circle in a way that the server lets us see: MLSD tells of links as if they were
+/// directories on many servers, LIST only where links are followed.
+fn may_lead_round(connection: &Connection, links: Links) -> bool {
+    match &connection.features().facts {
+        Some(facts) => facts.to_ascii_lowercase().contains("unique"),
+        None => links == Links::Followed,
+    }
+}
+
 async fn list_there(
     mirror: &Mirror,
     findings: &Findings,
     connection: &mut Connection,
     root: &[u8],
-    directory: &[u8],
+    level: &Level,
     of_source: bool,
 ) -> Result<Entries, Error> {
+    let directory = &level.path[..];
     let place = below(root, directory);
     let mut listing = connection.list_inside(&place).await?;
     let mut from_root = Vec::new();
@@ -583,12 +669,16 @@ async fn list_there(
         let followed = is_link && (mirror.links == Links::Followed || mirror.links == Links::PassedOver && !of_source);
         if followed {
             // What the listing tells is of the link, not of what it leads to.
-            let About { kind, size, modified, mode } = match connection.stat(&below(root, &path)).await {
-                Err(error) if error.is_fatal() => return Err(error),
-                Err(_) => continue,
-                Ok(about) => about,
-            };
-            found = Found { kind, size, modified, mode, ..found };
+            let (About { kind, size, modified, mode }, unique) =
+                match connection.stat_with_unique(&below(root, &path), of_source).await {
+                    Err(error) if error.is_fatal() => return Err(error),
+                    Err(_) => continue,
+                    Ok(about) => about,
+                };
+            found = Found { kind, size, modified, mode, unique, ..found };
+        } else if found.unique.is_none() && connection.features().facts.is_none() {
+            // It is no link: it is where its name is.
+            found.unique = level.lineage.last().map(|above| join(above, found.name.as_bytes()));
         }
         let directory = found.kind == Kind::Directory;
         let usable = match mirror.links {
@@ -606,8 +696,7 @@ async fn list_there(
 
 fn remote_node(found: &Found, directory: bool) -> Node {
     Node {
-        directory,
-        aim: None,
+        what: if directory { What::Directory(found.unique.clone()) } else { What::File },
         followed: false,
         size: found.size.filter(|_| !directory),
         time: found.modified.map(|stamp| stamp.moment),

@@ -16,6 +16,8 @@ const JOINS: Habits = Habits {
     size: None,
     listing: None,
     listings: &[],
+    facts: &[],
+    places: &[],
     long_listings: &[],
     no_options: false,
     endless_listing: None,

@@ -4,7 +4,7 @@
 //! where the prompt is, so that each of these can be a job.
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
-use super::super::show::{self, Screen, Show};
+use super::super::show::{self, Screen, Show, passed_over};
 use super::super::{EMPTY_ONLY, prepare_here, remove_directory};
 use super::out::{Out, local};
 use super::seat::{Meant, Seat, Wanted};
@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::output;
 use ftp_client::directory::{About, DEPTH_MAX, join, local_name, shown};
 use ftp_client::error::{Said, printable};
+use ftp_client::lineage::{Lineage, ROUND};
 use ftp_client::{Error, Fetch, Found, Kind, Send};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -180,25 +181,33 @@ fn write_entries(mut entries: Vec<(Vec<u8>, Found)>, ls: &Ls, long: bool, work: 
     Ok(())
 }
 
-/// Tells of everything below a directory; links are not followed.
+/// Tells of everything below a directory; links are not followed, nor what leads back up though the server shows no link.
 async fn below(
     seat: &mut Seat,
+    work: &Work,
     root: &[u8],
     mut tell: impl FnMut(&[u8], &Found) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut left = vec![(root.to_vec(), 0)];
-    while let Some((directory, depth)) = left.pop() {
-        let mut entries = seat.connection().await?.list(&directory).await?.entries;
+    let mut left = vec![(root.to_vec(), 0, Lineage::default())];
+    while let Some((directory, depth, mut lineage)) = left.pop() {
+        let connection = seat.connection().await?;
+        let mut entries = connection.list(&directory).await?.entries;
+        if depth == 0 {
+            lineage = lineage.with(connection.unique(&directory).await?.as_deref());
+        }
         entries.sort_by(|one, two| one.name.cmp(&two.name));
         let first = left.len();
         for found in &entries {
             let path = join(&directory, found.name.as_bytes());
             tell(&path, found)?;
-            if found.kind == Kind::Directory {
+            let unique = found.unique.as_deref();
+            if found.kind == Kind::Directory && lineage.has(unique) {
+                work.screen.line(&passed_over(&shown(&path), ROUND));
+            } else if found.kind == Kind::Directory {
                 if depth >= DEPTH_MAX {
                     return Err(Failure::Failed(format!("{}: more than {DEPTH_MAX} deep", shown(&path))));
                 }
-                left.push((path, depth + 1));
+                left.push((path, depth + 1, lineage.with(unique)));
             }
         }
         left[first..].reverse();
@@ -210,7 +219,7 @@ async fn walk(find: Find, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
     let wanted = find.name.as_deref().map(Wanted::with_dots);
     let colours = work.out.is_screen() && output::colours(&std::io::stdout());
     for Meant { path: root, .. } in seat.meant(&or_here(&find.names)).await? {
-        below(seat, &root, |path, found| {
+        below(seat, work, &root, |path, found| {
             if wanted.as_ref().is_some_and(|wanted| !wanted.fits(found.name.as_bytes())) {
                 return Ok(());
             }
@@ -228,7 +237,7 @@ async fn walk(find: Find, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
 async fn sum_up(du: Du, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
     for Meant { path: root, .. } in seat.meant(&or_here(&du.names)).await? {
         let mut sums = BTreeMap::from([(root.clone(), 0)]);
-        below(seat, &root, |path, found| {
+        below(seat, work, &root, |path, found| {
             let size = found.size.filter(|_| found.kind == Kind::File).unwrap_or(0);
             if found.kind == Kind::Directory && !du.summarize {
                 sums.insert(path.to_vec(), 0);
