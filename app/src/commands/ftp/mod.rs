@@ -2,6 +2,7 @@
 
 mod access;
 mod known;
+mod log;
 mod places;
 mod plan;
 mod shell;

@@ -1,7 +1,8 @@
-//! What is seen of transfers: bars on a terminal, lines for programs, a sentence at the end.
+//! What is seen of transfers: bars on a terminal, a line now and then elsewhere, lines for programs, a sentence at the end.
 //!
 //! Invariants: bars go to standard error, and only if that is a terminal; nothing of a name moves the cursor.
 
+use super::log::{Clock, Log, Progress};
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
 use crate::output;
@@ -39,8 +40,12 @@ struct Bars {
     total: ProgressBar,
     files: Mutex<HashMap<String, ProgressBar>>,
     shown: AtomicBool,
+    /// What is said from time to time, where there are no bars to be seen.
+    log: Option<Log>,
     /// How many files.
     expected: AtomicU64,
+    /// How many of them are done.
+    done: AtomicU64,
     /// Whether it was said beforehand how many octets they have.
     measured: AtomicBool,
     /// What was said to be tried: for each file it would be noise.
@@ -52,6 +57,8 @@ struct Bars {
 pub struct Screen {
     all: MultiProgress,
     say: Say,
+    /// Whether it is a pipe or a file, and somebody wants to know how far it is.
+    logs: bool,
 }
 
 /// Tells a person something, in a line of its own.
@@ -60,9 +67,10 @@ pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 impl Screen {
     /// Standard error, with bars where they can be seen.
     pub fn new(access: &Access, say: Say) -> Self {
-        let bars = stderr().is_terminal() && !access.quiet && !access.json && !access.show_dialogue;
+        let (wanted, terminal) = (!access.quiet && !access.json && !access.show_dialogue, stderr().is_terminal());
+        let bars = wanted && terminal;
         let target = if bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        Screen { all: MultiProgress::with_draw_target(target), say }
+        Screen { all: MultiProgress::with_draw_target(target), say, logs: wanted && !terminal }
     }
 
     /// Above the bars, where there are any; they would write over it.
@@ -80,13 +88,19 @@ impl Show {
 
     /// Without bars, until somebody wants to see them.
     pub fn unseen(access: &Access, screen: &Screen) -> Self {
+        Show::by_clock(access, screen, Arc::new(Instant::now))
+    }
+
+    fn by_clock(access: &Access, screen: &Screen, clock: Clock) -> Self {
         let total = unseen_bar(0).with_style(style(true));
         let bars = Bars {
             screen: screen.clone(),
             total,
             files: Mutex::default(),
             shown: AtomicBool::new(false),
+            log: screen.logs.then(|| Log::new(clock)),
             expected: AtomicU64::new(0),
+            done: AtomicU64::new(0),
             measured: AtomicBool::new(false),
             hinted: Mutex::default(),
         };
@@ -269,7 +283,10 @@ impl Bars {
                     bar.inc(octets);
                 }
             }
-            Event::Done { name, .. } => drop(files.remove(name).inspect(ProgressBar::finish_and_clear)),
+            Event::Done { name, .. } => {
+                self.done.fetch_add(1, Ordering::Relaxed);
+                drop(files.remove(name).inspect(ProgressBar::finish_and_clear));
+            }
             Event::PassedOver { name, why } => self.screen.line(&passed_over(name, why)),
             Event::Again { name, error } => {
                 self.screen.line(&format!("packetboat: {}; trying again", of_file(name, error)))
@@ -279,6 +296,20 @@ impl Bars {
                 self.screen.line(&format!("packetboat: {}", of_file(name, error)));
                 self.hint(error);
             }
+        }
+        if let Some(line) = self.log.as_ref().and_then(|log| log.line(|| self.progress())) {
+            self.screen.line(&line);
+        }
+    }
+
+    fn progress(&self) -> Progress {
+        let expected_files = self.expected.load(Ordering::Relaxed);
+        let measured = self.measured.load(Ordering::Relaxed) || expected_files <= 1;
+        Progress {
+            files: self.done.load(Ordering::Relaxed),
+            expected_files,
+            octets: self.total.position(),
+            expected_octets: self.total.length().filter(|_| measured),
         }
     }
 
@@ -601,6 +632,66 @@ mod tests {
         assert_eq!(lines(&[long], Some(40)), ["   1.2 KiB the menu of th…with wines.txt"]);
         assert!(lines(&[long], Some(80))[0].ends_with(long), "there it may go on in a second line");
         assert!(lines(&[long], None)[0].ends_with(long), "in a pipe nothing is left out");
+    }
+
+    /// What is said to a pipe while this happens, each event so many seconds behind the one before.
+    fn logged(options: &[&str], expected: (u64, u64), events: &[(u64, Event<'_>)]) -> Vec<String> {
+        use crate::cli::ftp::Ftp;
+        use clap::{Args, FromArgMatches};
+        let command = Ftp::augment_args(clap::Command::new("ftp"));
+        let said = command.get_matches_from([&["ftp"], options].concat());
+        let access = Ftp::from_arg_matches(&said).expect("arguments").shell.access;
+        let (lines, secs, begun) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicU64::new(0)), Instant::now());
+        let (heard, time) = (lines.clone(), secs.clone());
+        let say: Say = Arc::new(move |line: &str| heard.lock().expect("not poisoned").push(line.to_owned()));
+        let logs = !access.quiet && !access.json;
+        let screen = Screen { logs, ..Screen::new(&access, say) };
+        let clock: Clock = Arc::new(move || begun + Duration::from_secs(time.load(Ordering::Relaxed)));
+        let show = Show::by_clock(&access, &screen, clock);
+        show.expect(expected.0, expected.1);
+        for (later, event) in events {
+            secs.fetch_add(*later, Ordering::Relaxed);
+            (show.watcher())(event);
+        }
+        std::mem::take(&mut *lines.lock().expect("not poisoned"))
+    }
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn who_sees_no_bars_is_told_once_a_minute_how_far_it_is() {
+        let moved = |octets| Event::Moved { name: "a", octets };
+        let events = [
+            (0, Event::Begun { name: "a", octets: Some(100 * MIB) }),
+            (59, moved(20 * MIB)),
+            (1, moved(40 * MIB)),
+            (30, moved(40 * MIB)),
+            (0, Event::Done { name: "a", octets: 100 * MIB }),
+            (0, Event::Begun { name: "b", octets: Some(200 * MIB) }),
+            (30, Event::Moved { name: "b", octets: 20 * MIB }),
+        ];
+        let lines = logged(&[], (2, 300 * MIB), &events);
+        assert_eq!(
+            lines,
+            [
+                "packetboat: 0 of 2 files, 60.0 MiB of 300.0 MiB, 1.0 MiB/s, about 4 min left",
+                "packetboat: 1 of 2 files, 120.0 MiB of 300.0 MiB, 1.0 MiB/s, about 3 min left",
+            ]
+        );
+        for silent in ["--quiet", "--json"] {
+            assert_eq!(logged(&[silent], (2, 300 * MIB), &events), [""; 0], "{silent}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_told_of_the_time_left_where_it_is_not_known() {
+        let moved = |octets| Event::Moved { name: "a", octets };
+        let begun = || Event::Begun { name: "a", octets: Some(100 * MIB) };
+        let lines = logged(&[], (9, 0), &[(0, begun()), (60, moved(60 * MIB))]);
+        assert_eq!(lines, ["packetboat: 0 of 9 files, 60.0 MiB, 1.0 MiB/s"], "other files have sizes, too");
+        let lines = logged(&[], (1, 0), &[(0, begun()), (60, moved(60 * MIB)), (60, moved(0))]);
+        assert_eq!(lines[0], "packetboat: 0 of 1 file, 60.0 MiB of 100.0 MiB, 1.0 MiB/s, about 40 s left");
+        assert_eq!(lines[1], "packetboat: 0 of 1 file, 60.0 MiB of 100.0 MiB, 0 B/s", "nobody knows when");
     }
 
     #[test]
