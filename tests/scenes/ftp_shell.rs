@@ -5,7 +5,7 @@ use crate::{BINARY, dev};
 use harness::Server;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -75,7 +75,7 @@ fn fed(mut command: Command, lines: &str) -> Output {
 
 /// A terminal: what somebody who types has, and what the program has.
 fn terminal() -> (File, File) {
-    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
     unlockpt(&ours).expect("unlocked");
     let name = ptsname(&ours, Vec::new()).expect("a name").into_string().expect("UTF-8");
     let theirs = File::options().read(true).write(true).open(name).expect("opened");
@@ -296,6 +296,50 @@ fn a_job_that_is_stopped_leaves_a_part_and_no_file() {
     assert!(said.contains("[1] get -o back big: stopped"), "{said}");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("[1] get -o back big  ("));
+    assert!(!scene.path("back").exists());
+}
+
+/// The job goes on when somebody writes to `go`: then the script has failed already.
+#[test]
+fn a_script_that_fails_waits_for_its_jobs_like_any_other() {
+    let scene = Scene::new();
+    let made = Command::new("mkfifo").arg(scene.path("go")).status().expect("mkfifo runs");
+    assert!(made.success());
+    let mut command = scene.command();
+    command.arg("--ca-file").arg(scene.server.certificate()).arg(scene.url());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    let lines = b"cat readme.txt | cat go > seen &\ncls none\n";
+    child.stdin.take().expect("a pipe").write_all(lines).expect("said");
+    let mut said = BufReader::new(child.stderr.take().expect("a pipe")).lines().map(|line| line.expect("text"));
+    let failed = said.find(|line| line.contains("none"));
+    assert!(failed.is_some(), "it says what has failed before it waits");
+    std::fs::write(scene.path("go"), "on").expect("the job reads it");
+    let rest: Vec<String> = said.collect();
+    assert!(rest.iter().any(|line| line == "[1] cat readme.txt | cat go > seen: done"), "{rest:#?}");
+    assert_eq!(child.wait().expect("ended").code(), Some(4));
+}
+
+#[test]
+fn a_prompt_whose_terminal_goes_away_stops_its_jobs() {
+    let scene = Scene::new();
+    scene.write("big", &"x".repeat(4_000_000));
+    scene.done("put big");
+    let (mut ours, theirs) = terminal();
+    let twin = || Stdio::from(theirs.try_clone().expect("another one"));
+    let mut command = scene.command();
+    command.arg("--ca-file").arg(scene.server.certificate()).arg(scene.url()).env("TERM", "xterm");
+    command.stdin(twin()).stdout(twin()).stderr(Stdio::piped());
+    let mut shell = command.spawn().expect("it runs");
+    wait_for(&mut ours, ":/> ");
+    ours.write_all(b"set limit-rate 20k\nget -o back big &\n").expect("typed");
+    wait_for(&mut ours, "[1] get -o back big");
+    let mut said = String::new();
+    drop((ours, command, theirs));
+    shell.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+    assert_eq!(shell.wait().expect("ended").code(), Some(1), "{said}");
+    assert!(said.contains("the terminal cannot be used"), "{said}");
+    assert!(!said.contains("panicked") && !said.contains("Tokio"), "{said}");
     assert!(!scene.path("back").exists());
 }
 

@@ -76,7 +76,6 @@ pub fn run(said: ftp::Shell) -> Result<(), Failure> {
 async fn at_the_prompt(said: ftp::Shell) -> Result<(), Failure> {
     let place = said.place.clone();
     let config = Config::builder().completion_type(CompletionType::List).auto_add_history(false).build();
-    let unusable = |error: ReadlineError| Failure::Failed(format!("the terminal cannot be used: {error}"));
     let mut editor: Editor<Guide, MemHistory> =
         Editor::with_history(config.clone(), MemHistory::with_config(&config)).map_err(unusable)?;
     // Where a terminal can do nothing, lines are written between what is typed.
@@ -99,6 +98,20 @@ async fn at_the_prompt(said: ftp::Shell) -> Result<(), Failure> {
         runtime: tokio::runtime::Handle::current(),
     };
     editor.set_helper(Some(guide));
+    let done = obey_typed(&mut shell, &mut editor, place).await;
+    shell.end(done).await
+}
+
+fn unusable(error: ReadlineError) -> Failure {
+    Failure::Failed(format!("the terminal cannot be used: {error}"))
+}
+
+/// Does what is typed, until somebody leaves with an exit code.
+async fn obey_typed(
+    shell: &mut Shell,
+    editor: &mut Editor<Guide, MemHistory>,
+    place: Option<String>,
+) -> Result<u8, Failure> {
     shell.begin(place).await?;
     loop {
         shell.jobs.forget_ended();
@@ -111,13 +124,15 @@ async fn at_the_prompt(said: ftp::Shell) -> Result<(), Failure> {
                 if let Flow::Leave(code) = shell.obey(&line).await?
                     && shell.may_leave().await?
                 {
-                    return shell.leave(code).await;
+                    return Ok(code);
                 }
             }
             Err(ReadlineError::Interrupted) => {}
+            // Nobody is there to be asked.
+            Err(error @ ReadlineError::Eof) if !stdin().is_terminal() => return Err(unusable(error)),
             Err(ReadlineError::Eof) => {
                 if shell.may_leave().await? {
-                    return shell.leave(0).await;
+                    return Ok(0);
                 }
             }
             Err(error) => return Err(unusable(error)),
@@ -129,22 +144,28 @@ async fn at_the_prompt(said: ftp::Shell) -> Result<(), Failure> {
 async fn from_elsewhere(said: ftp::Shell) -> Result<(), Failure> {
     let (place, texts) = (said.place.clone(), said.execute.clone());
     let mut shell = Shell::new(said, false, Arc::new(|text| eprintln!("{text}")))?;
+    let done = obey_all(&mut shell, place, &texts).await;
+    shell.end(done).await
+}
+
+/// Does what these texts say, or standard input where there are none. The exit code that is left with.
+async fn obey_all(shell: &mut Shell, place: Option<String>, texts: &[String]) -> Result<u8, Failure> {
     shell.begin(place).await?;
-    for text in &texts {
+    for text in texts {
         if let Flow::Leave(code) = shell.obey(text).await? {
-            return shell.leave(code).await;
+            return Ok(code);
         }
     }
     if texts.is_empty() {
         let mut line = String::new();
         while tokio::task::block_in_place(|| stdin().read_line(&mut line))? > 0 {
             if let Flow::Leave(code) = shell.obey(&line).await? {
-                return shell.leave(code).await;
+                return Ok(code);
             }
             line.clear();
         }
     }
-    shell.leave(0).await
+    Ok(0)
 }
 
 /// Who obeys.
@@ -340,14 +361,22 @@ impl Shell {
         }
     }
 
-    /// Waits for the jobs, says goodbye, and gives the exit code.
-    async fn leave(mut self, code: u8) -> Result<(), Failure> {
-        let mut interrupt = Interrupt::new()?;
-        let waited = self.jobs.wait(None, false, interrupt.pressed()).await;
-        if let Err(Failure::Told(INTERRUPTED)) = waited {
-            self.jobs.kill("all")?;
-            let _ = self.jobs.wait(None, false, std::future::pending()).await;
-        }
+    /// Ends the jobs, says goodbye, and gives the exit code. No job is left working: what it stands on ends with us.
+    async fn end(mut self, done: Result<u8, Failure>) -> Result<(), Failure> {
+        let code = match done {
+            Ok(code) => code,
+            Err(failure) => {
+                if self.prompted || failure.code() == INTERRUPTED {
+                    self.jobs.kill("all")?;
+                }
+                // Who looks on while jobs are waited for wants to know why nothing else is done.
+                failure.tell();
+                // How they ended has been told.
+                let _ = self.end_jobs().await;
+                return Err(Failure::Told(failure.code()));
+            }
+        };
+        let waited = self.end_jobs().await;
         if let Some(seat) = self.seat.lock().await.take() {
             seat.leave().await;
         }
@@ -356,6 +385,17 @@ impl Shell {
             (0, None, waited) => waited,
             (code, ..) => Err(Failure::Told(code)),
         }
+    }
+
+    /// Waits for the jobs; Ctrl-C stops them.
+    async fn end_jobs(&mut self) -> Result<(), Failure> {
+        let mut interrupt = Interrupt::new()?;
+        let waited = self.jobs.wait(None, false, interrupt.pressed()).await;
+        if let Err(Failure::Told(INTERRUPTED)) = waited {
+            self.jobs.kill("all")?;
+            let _ = self.jobs.wait(None, false, std::future::pending()).await;
+        }
+        waited
     }
 }
 
