@@ -34,6 +34,9 @@ const LISTING_MAX_OCTETS: usize = 1 << 30;
 /// Directories within directories beyond this are a loop.
 pub const DEPTH_MAX: usize = 100;
 
+/// So many questions about files are on their way at once: what is answered is kept until all of it is there.
+const ASKED_AT_ONCE: usize = 10_000;
+
 /// What a listing has brought.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -332,6 +335,19 @@ impl Connection {
     /// The same before it is fetched: the way to its data is asked for as well, or dialled.
     pub(crate) async fn measure_ahead(&mut self, path: &WirePath) -> Result<(Option<u64>, Option<Moment>), Error> {
         Ok(measured(&self.say_ahead(measuring(path)).await?))
+    }
+
+    /// When files were changed last, each as MDTM tells it.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]
+    pub(crate) async fn times(&mut self, files: &[WirePath]) -> Result<Vec<Option<Moment>>, Error> {
+        let mut times = Vec::with_capacity(files.len());
+        for some in files.chunks(ASKED_AT_ONCE) {
+            let words = some.iter().map(|file| Command::Mdtm(file.clone()).into()).collect();
+            times.extend(self.say(words).await?.iter().map(time_of));
+        }
+        Ok(times)
     }
 
     /// Makes a directory, and those that it stands in. What is there already is fine.

@@ -31,6 +31,8 @@ struct Habits {
     listing: Option<Vec<u8>>,
     /// What MLSD sends of each directory.
     listings: &'static [(&'static str, &'static str)],
+    /// What MDTM tells of each file; of others it is always the same.
+    times: &'static [(&'static str, &'static str)],
     /// What MLST tells of each thing.
     facts: &'static [(&'static str, &'static str)],
     /// Where PWD says that we are, behind CWD of each directory.
@@ -265,7 +267,7 @@ impl Talk {
             }
             "SIZE" => size.map_or("550 none".into(), |size| format!("213 {size}")),
             "MDTM" if self.habits.vague && file.is_none() => "550 none".into(),
-            "MDTM" => "213 20260710101833".into(),
+            "MDTM" => format!("213 {}", of(self.habits.times, name).unwrap_or("20260710101833")),
             "REST" if self.habits.no_rest => "502 no".into(),
             "RANG" => {
                 let (first, last) = name.split_once(' ').expect("two numbers");
@@ -417,6 +419,7 @@ mod proxies;
 mod scripted;
 mod sealed;
 mod shipments;
+mod times;
 mod wire;
 
 fn content(length: usize) -> Vec<u8> {

@@ -58,6 +58,10 @@ impl Node {
         std::mem::discriminant(&self.what) == std::mem::discriminant(&other.what)
     }
 
+    fn is_file(&self) -> bool {
+        self.what == What::File
+    }
+
     fn is_directory(&self) -> bool {
         matches!(self.what, What::Directory(_))
     }
@@ -87,6 +91,14 @@ impl Node {
 
     fn link(aim: Vec<u8>) -> Self {
         Node { what: What::Link(aim), followed: false, size: None, time: None, exact_to_secs: 0, mode: None }
+    }
+
+    fn has_exact_time(&self) -> bool {
+        self.time.is_some() && self.exact_to_secs <= 1
+    }
+
+    fn has_another_size(&self, other: &Node) -> bool {
+        self.size.zip(other.size).is_some_and(|(one, other)| one != other)
     }
 }
 
@@ -317,6 +329,7 @@ impl Look<'_, '_> {
             target.retain(|name, node| !node.followed || leads_on(name));
         }
         self.pass_over_loops(level, &mut source, &mut target);
+        self.ask_times(level, &mut source, &mut target).await?;
         let mut found = Actions::default();
         for (name, node) in source {
             let path = join(&level.path, &name);
@@ -363,6 +376,26 @@ impl Look<'_, '_> {
         for (name, _) in source.extract_if(.., is_round) {
             target.remove(&name);
             self.crew.tell(&Event::PassedOver { name: &shown(&join(&level.path, &name)), why: lineage::ROUND });
+        }
+    }
+
+    /// LIST tells times to the minute or to the day. MDTM tells them exactly, and is asked where that decides which of two files is
+    /// newer, and of what is going to be moved, for which it will be the time on the other side.
+    async fn ask_times(&mut self, level: &Level, source: &mut Entries, target: &mut Entries) -> Result<(), Error> {
+        let mirror = self.mirror;
+        if !matches!(mirror.direction, Direction::There) {
+            let of_use = |name: &Vec<u8>, node: &Node| time_is_of_use(mirror, node, target.get(name));
+            tell_times(self.near, &below(&mirror.remote, &level.path), source, of_use).await?;
+        }
+        let of_use = |name: &Vec<u8>, node: &Node| {
+            source.get(name).is_some_and(|source| source.is_file() && is_doubtful(mirror, source, node))
+        };
+        match (&mirror.direction, &mut self.far) {
+            (Direction::There, _) => tell_times(self.near, &below(&mirror.remote, &level.path), target, of_use).await,
+            (Direction::Across(far), Some(connection)) => {
+                tell_times(connection, &below(&far.path, &level.path), target, of_use).await
+            }
+            _ => Ok(()),
         }
     }
 
@@ -489,7 +522,7 @@ impl Look<'_, '_> {
             let differs = source.aim() != target.aim() && !matches!(self.mirror.only, Only::Missing | Only::Newer);
             return Ok(differs.then_some(Difference::Aim));
         }
-        let other_size = source.size.zip(target.size).is_some_and(|(source, target)| source != target);
+        let other_size = source.has_another_size(target);
         let exact_to = source.exact_to_secs.max(target.exact_to_secs);
         let newer = source
             .time
@@ -564,6 +597,55 @@ impl Look<'_, '_> {
             _ => list_there(mirror, findings, self.near, &mirror.remote, level, of_source).await,
         }
     }
+}
+
+/// Whether the exact time of a file in the source is worth asking for.
+fn time_is_of_use(mirror: &Mirror, source: &Node, target: Option<&Node>) -> bool {
+    match target {
+        None => mirror.only != Only::Existing,
+        Some(target) if !target.is_file() || mirror.only == Only::Missing => false,
+        Some(target) => {
+            let will_move = mirror.only != Only::Newer && source.has_another_size(target);
+            will_move || mirror.compare == Compare::Sum || is_doubtful(mirror, source, target)
+        }
+    }
+}
+
+/// Whether which of two files is newer decides, and cannot be said by what listings tell.
+fn is_doubtful(mirror: &Mirror, source: &Node, target: &Node) -> bool {
+    let decides = match (mirror.only, mirror.compare) {
+        (Only::Missing, _) => false,
+        (Only::Newer, _) => true,
+        (_, compare) => compare == Compare::Time && !source.has_another_size(target),
+    };
+    // A day may be that of another zone.
+    let open_secs = 2 * source.exact_to_secs.max(target.exact_to_secs);
+    let apart = source.time.zip(target.time).map(|(one, other)| (one.unix_secs() - other.unix_secs()).abs());
+    // What has the very time that LIST tells is from whoever knew no other: it is taken for the same.
+    decides && apart.is_none_or(|secs| (1..=open_secs).contains(&secs))
+}
+
+/// Puts exact times into what a listing has told of files, where they are of use. What is refused stays as it is.
+async fn tell_times(
+    connection: &mut Connection,
+    directory: &[u8],
+    entries: &mut Entries,
+    of_use: impl Fn(&Vec<u8>, &Node) -> bool,
+) -> Result<(), Error> {
+    if !connection.features().mdtm {
+        return Ok(());
+    }
+    let is_asked =
+        |(name, node): &(&Vec<u8>, &mut Node)| node.is_file() && !node.has_exact_time() && of_use(name, node);
+    let asked: Vec<(&Vec<u8>, &mut Node)> = entries.iter_mut().filter(is_asked).collect();
+    let paths = asked.iter().map(|(name, _)| wire_path(&join(directory, name))).collect::<Result<Vec<_>, Error>>()?;
+    let times = connection.times(&paths).await?;
+    for ((_, node), told) in asked.into_iter().zip(times) {
+        if told.is_some() {
+            (node.time, node.exact_to_secs) = (told, 1);
+        }
+    }
+    Ok(())
 }
 
 fn removal(node: &Node) -> Action {

@@ -16,6 +16,7 @@ const JOINS: Habits = Habits {
     size: None,
     listing: None,
     listings: &[],
+    times: &[],
     facts: &[],
     places: &[],
     long_listings: &[],
