@@ -4,6 +4,7 @@ use crate::ftp::{bob, connect, has_arrived, passive};
 use crate::{BINARY, dev};
 use harness::Server;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -181,6 +182,41 @@ fn what_a_link_leads_to_stays_when_the_link_goes() {
         assert_eq!(done(&["ls", &format!("{url}tree/precious")]), "menu\n", "{way:?}");
     }
     assert_eq!(done(&["ls", &link]), "menu\n", "links that are not followed are passed over");
+}
+
+#[test]
+fn modes_are_mended_both_ways_and_a_second_time_there_is_nothing_to_do() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    let done = |arguments: &[&str]| done(folder.path(), &more, arguments);
+    let change = |name: &str, mode| {
+        let changed = std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(mode));
+        changed.expect("changed");
+    };
+    std::fs::create_dir_all(folder.path().join("tree/july")).expect("made");
+    std::fs::write(folder.path().join("tree/july/menu"), "soup").expect("written");
+    let there = format!("{url}tree");
+    let (up, down) = (["mirror", "--keep-modes", "tree", &there], ["mirror", "--keep-modes", &there, "copy"]);
+    for (file_mode, directory_mode) in [(0o640, 0o750), (0o644, 0o755), (0o600, 0o700)] {
+        change("tree/july/menu", file_mode);
+        change("tree/july", directory_mode);
+        done(&up);
+        done(&down);
+        let modes = ["copy/july/menu", "copy/july"]
+            .map(|name| folder.path().join(name).metadata().expect("there").permissions().mode() & 0o777);
+        assert_eq!(modes, [file_mode, directory_mode]);
+        for again in [up, down] {
+            assert_eq!(done(&[&again[..], &["-n"]].concat()), "");
+        }
+    }
+    change("copy/july/menu", 0o644);
+    assert_eq!(done(&[&down[..], &["-n"]].concat()), "mode             july/menu  (600)\n");
+    assert_eq!(done(&["mirror", "-n", &there, "copy"]), "", "unless it is wished");
+    done(&[&down[..], &["--plan", "plan"]].concat());
+    let summary = done(&["mirror", "--json", "--keep-modes", "--apply", "plan"]);
+    assert!(summary.contains(r#""modes":1"#), "{summary}");
+    assert_eq!(done(&[&down[..], &["-n"]].concat()), "");
 }
 
 /// `tree/july/up` leads to `tree`, which MLSD tells as a directory among others.

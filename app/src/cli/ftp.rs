@@ -349,7 +349,7 @@ pub struct Making {
     /// Remove what is too much before anything is moved, where there is no room for both.
     #[arg(long)]
     pub delete_first: bool,
-    /// Give files, and directories that are made, the modes that they have in the source.
+    /// Give files and directories the modes that they have in the source, also those that are the same otherwise.
     #[arg(long)]
     pub keep_modes: bool,
     /// Send files of 16 MiB and more in pieces over several connections, if the server can join them (COMB). It copies the file
@@ -438,6 +438,7 @@ impl FromArgMatches for Patterns {
   packetboat ftp mirror -P 8 site ftp://joe@www.example.org/htdocs
   packetboat ftp mirror --exclude '*.tmp' --exclude /cache --dry-run site ftp://joe@www.example.org/htdocs
   packetboat ftp mirror --exclude '*.txt' --include 'july*' ftp://ftp.example.org/pub/menus menus
+  packetboat ftp mirror --keep-modes site ftp://joe@www.example.org/htdocs
   packetboat ftp mirror --delete --plan changes site ftp://joe@www.example.org/htdocs
   packetboat ftp mirror --apply changes
   packetboat ftp mirror ftp://old.example.org/pub ftp://joe@new.example.org/pub")]

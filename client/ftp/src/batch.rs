@@ -207,7 +207,7 @@ impl Crew {
 
     async fn sent(&self, connection: &mut Connection, file: &Move, octets: u64, sum: &Sum) -> Result<(), Error> {
         if let Some(mode) = file.mode {
-            connection.set_mode(&file.remote, mode & 0o777).await?;
+            self.give_modes(connection, &[(file.remote.clone(), mode & 0o777)]).await?;
         }
         self.done(file, octets, sum);
         Ok(())

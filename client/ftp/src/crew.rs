@@ -60,6 +60,13 @@ pub enum Event<'a> {
         /// Why, for people.
         why: &'a str,
     },
+    /// The server does not let us change its mode. What else is refused so is not told.
+    ModeRefused {
+        /// Its name.
+        name: &'a str,
+        /// Why.
+        error: &'a Error,
+    },
     /// It will be tried again.
     Again {
         /// Its name.
@@ -88,6 +95,8 @@ pub struct Crew {
     spare: Arc<Mutex<Spare>>,
     /// Connections of its own that nobody uses just now.
     idle: Arc<Mutex<Vec<Connection>>>,
+    /// Whether it was told that modes are refused.
+    modes_refused: Arc<AtomicBool>,
 }
 
 /// A connection that somebody else has made, and wants to have again.
@@ -206,7 +215,14 @@ impl Crew {
     /// So many connections at most.
     pub fn new(site: Site, hands: usize, watcher: Watcher) -> Self {
         let site = Site { data_next: true, ..site };
-        Crew { site: Arc::new(site), hands: hands.max(1), watcher, spare: Arc::default(), idle: Arc::default() }
+        Crew {
+            site: Arc::new(site),
+            hands: hands.max(1),
+            watcher,
+            spare: Arc::default(),
+            idle: Arc::default(),
+            modes_refused: Arc::default(),
+        }
     }
 
     /// Lends it a connection to the same site, which saves a login.
@@ -285,6 +301,11 @@ impl Crew {
 
     pub(crate) fn tell(&self, event: &Event<'_>) {
         (self.watcher)(event);
+    }
+
+    /// Whether nothing has been told yet of modes that are refused.
+    pub(crate) fn is_first_refused_mode(&self) -> bool {
+        !self.modes_refused.swap(true, Ordering::Relaxed)
     }
 
     /// What hears of the stretches of one file.

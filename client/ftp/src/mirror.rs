@@ -13,10 +13,11 @@
 //! is written outside of the target's directory, and no link is made that leads out of it; links are not followed unless that is
 //! wished; of what is the same on both
 //! sides nothing is kept in memory, and where no plan is wished, of what was moved neither.
-//! Not here: how a file moves (fetch, send, relay), how trees are looked at (compare).
+//! Not here: how a file moves (fetch, send, relay), how trees are looked at (compare), what becomes of links and modes.
 
 mod compare;
 mod links;
+mod modes;
 
 use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Event, Move, Pool};
@@ -82,7 +83,7 @@ pub struct Mirror {
     pub only: Only,
     /// What becomes of links.
     pub links: Links,
-    /// Give files the permissions that they have in the source.
+    /// Give files and directories the permissions that they have in the source, also those that are the same otherwise.
     pub keep_modes: bool,
     /// Go on with what was begun.
     pub resume: bool,
@@ -154,6 +155,11 @@ pub enum Action {
     },
     /// A file is moved.
     Copy(Copy),
+    /// A file or a directory that is otherwise as it should be gets these permissions.
+    Mode {
+        /// Which.
+        mode: u32,
+    },
     /// A link is made, to this path below the root. `instead` of one that leads elsewhere.
     Link {
         /// Where it leads.
@@ -219,6 +225,8 @@ pub struct Report {
     pub octets: u64,
     /// Links that were made.
     pub links: u64,
+    /// Files and directories that were the same but for their permissions, and have got those.
+    pub modes: u64,
     /// Files and directories that were removed.
     pub removed: u64,
     /// Things that were not done.
@@ -373,6 +381,7 @@ impl Mirror {
         }
         self.remove(clearing, ends, report).await?;
         self.make_directories(building, ends, report).await?;
+        self.mend_modes(building, ends, report).await?;
         if copies(building).next().is_some() {
             let moved = self.move_files(building, ends).await?;
             report.moved += moved.moved;
@@ -392,7 +401,7 @@ impl Mirror {
         let wanted: Vec<(&[u8], Option<u32>)> = actions
             .iter()
             .filter_map(|(path, action)| match action {
-                Action::MakeDirectory { mode } => Some((&path[..], mode.map(|mode| mode & 0o777 | OWNERS_MODE))),
+                Action::MakeDirectory { mode } => Some((&path[..], mode.map(|mode| modes::wanted(mode, true)))),
                 _ => None,
             })
             .collect();
@@ -420,16 +429,7 @@ impl Mirror {
         connection.say(words).await?;
         let kept: Vec<(Vec<u8>, u32)> =
             wanted.iter().filter_map(|(path, mode)| Some((below(root, path), (*mode)?))).collect();
-        let words = kept
-            .iter()
-            .map(|(path, mode)| Ok(connection.mode_command(path, *mode)?.into()))
-            .collect::<Result<Vec<Words>, Error>>()?;
-        for (reply, (path, _)) in connection.say(words).await?.into_iter().zip(&kept) {
-            if !reply.is_positive() {
-                let step = format!("change the mode of {}", shown(path));
-                report.fail(ends.crew, &shown(path), &Error::Refused { step, reply });
-            }
-        }
+        ends.crew.give_modes(&mut connection, &kept).await?;
         ends.put(connection);
         Ok(())
     }
@@ -518,9 +518,6 @@ impl Mirror {
         if path.is_empty() { self.local.clone() } else { self.local.join(OsStr::from_bytes(path)) }
     }
 }
-
-/// What its owner may do with a directory in any case: else nothing could be put into it.
-const OWNERS_MODE: u32 = 0o700;
 
 fn make_directory_here(place: &Path, mode: Option<u32>) -> io::Result<()> {
     fs::create_dir_all(place)?;

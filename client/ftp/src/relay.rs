@@ -68,6 +68,9 @@ impl Crew {
                 let mut other = pool.take().await?;
                 let carried =
                     connection.carry(&mut other, &carry, verify, Counter::heard_by(self.heard(name.clone()))).await;
+                if let (Ok(_), Some(mode)) = (&carried, carry.mode) {
+                    self.give_modes(&mut other, &[(carry.to.clone(), mode & 0o777)]).await?;
+                }
                 pool.put(other);
                 let octets = carried?;
                 sum.add(octets);
@@ -134,9 +137,6 @@ impl Connection {
             }
         };
         other.finish(&part, &target, Renaming::of(&heard), carry.time, &step).await?;
-        if let Some(mode) = carry.mode {
-            other.set_mode(&carry.to, mode & 0o777).await?;
-        }
         Ok(counter.octets())
     }
 

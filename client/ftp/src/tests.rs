@@ -69,6 +69,8 @@ struct Habits {
     no_renaming: bool,
     /// Takes REST, and refuses STOR behind it.
     no_restart: bool,
+    /// Changes no modes.
+    no_modes: bool,
     /// Does not leave before a data connection has ended that it has listened for.
     clings: bool,
     /// Hangs up when this is said, once, having done it.
@@ -305,6 +307,7 @@ impl Talk {
                 Some(_) => "250 removed".into(),
                 None => "550 none".into(),
             },
+            "SITE" if self.habits.no_modes => "502 no".into(),
             "COMB" if self.habits.no_comb => "502 no".into(),
             "COMB" => self.join(line).into(),
             "MLST" if !self.habits.facts.is_empty() => match of(self.habits.facts, name) {

@@ -64,7 +64,10 @@ pub fn completeness(plan: &Plan) -> Result<(), Failure> {
 pub fn lines(plan: &Plan) -> impl Iterator<Item = String> {
     plan.actions.iter().map(|(path, action)| {
         let value = value(path, action);
-        let why = value["why"].as_str().map_or(String::new(), |why| format!("  ({why})"));
+        let why = match action {
+            Action::Mode { mode } => format!("  ({mode:03o})"),
+            _ => value["why"].as_str().map_or(String::new(), |why| format!("  ({why})")),
+        };
         let word = value["action"].as_str().unwrap_or_default();
         format!("{word:<16} {}{why}", output::printable(&String::from_utf8_lossy(path)))
     })
@@ -109,6 +112,7 @@ pub fn read(file: &Path) -> Result<Saved, Failure> {
 fn value(path: &[u8], action: &Action) -> Value {
     let mut value = match action {
         Action::MakeDirectory { mode } => json!({"action": "make", "mode": mode}),
+        Action::Mode { mode } => json!({"action": "mode", "mode": mode}),
         Action::Remove => json!({"action": "remove"}),
         Action::RemoveDirectory => json!({"action": "remove-directory"}),
         Action::Conflict => json!({"action": "conflict"}),
@@ -154,6 +158,7 @@ fn action(value: &Value) -> Option<(Vec<u8>, Action)> {
     let path = path_in(value, "path").filter(|path| !leads_out(path))?;
     let action = match value["action"].as_str()? {
         "make" => Action::MakeDirectory { mode: mode(value) },
+        "mode" => Action::Mode { mode: mode(value).filter(|mode| *mode <= 0o777)? },
         "remove" => Action::Remove,
         "remove-directory" => Action::RemoveDirectory,
         "conflict" => Action::Conflict,
@@ -212,6 +217,7 @@ mod tests {
             (b"d".to_vec(), Action::RemoveDirectory),
             (b"e".to_vec(), Action::MakeDirectory { mode: None }),
             (b"f".to_vec(), Action::MakeDirectory { mode: Some(0o750) }),
+            (b"f".to_vec(), Action::Mode { mode: 0o640 }),
             (b"f".to_vec(), Action::Conflict),
             (b"l".to_vec(), Action::Link { aim: b"odd \xfe".to_vec(), instead: true }),
             (b"m".to_vec(), Action::Link { aim: Vec::new(), instead: false }),

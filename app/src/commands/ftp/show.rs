@@ -181,6 +181,7 @@ impl Show {
         sum.moved += report.moved;
         sum.octets += report.octets;
         sum.links += report.links;
+        sum.modes += report.modes;
         sum.removed += report.removed;
         sum.failed += report.failed;
     }
@@ -197,8 +198,8 @@ impl Show {
         let (took, passed_over) = (self.begun.elapsed(), self.passed_over.load(Ordering::Relaxed));
         if self.json {
             output::json(&json!({
-                "event": "summary", "files": sum.moved, "octets": sum.octets, "links": sum.links, "removed": sum.removed,
-                "failed": sum.failed, "passed_over": passed_over, "secs": took.as_secs_f64(),
+                "event": "summary", "files": sum.moved, "octets": sum.octets, "links": sum.links, "modes": sum.modes,
+                "removed": sum.removed, "failed": sum.failed, "passed_over": passed_over, "secs": took.as_secs_f64(),
             }))?;
         } else if !self.quiet {
             self.bars.screen.line(&summary(&sum, took));
@@ -217,9 +218,12 @@ fn summary(sum: &ftp_client::mirror::Report, took: Duration) -> String {
     if sum.octets > 0 {
         text += &format!(" ({}/s)", output::size(rate as u64));
     }
-    for (count, one, more) in
-        [(sum.links, "link made", "links made"), (sum.removed, "removed", "removed"), (sum.failed, "failed", "failed")]
-    {
+    for (count, one, more) in [
+        (sum.links, "link made", "links made"),
+        (sum.modes, "mode changed", "modes changed"),
+        (sum.removed, "removed", "removed"),
+        (sum.failed, "failed", "failed"),
+    ] {
         if count > 0 {
             text += &format!("; {}", output::counted(count, one, more));
         }
@@ -288,6 +292,9 @@ impl Bars {
                 drop(files.remove(name).inspect(ProgressBar::finish_and_clear));
             }
             Event::PassedOver { name, why } => self.screen.line(&passed_over(name, why)),
+            Event::ModeRefused { name, error } => {
+                self.screen.line(&format!("packetboat: not all modes can be kept: {}", of_file(name, error)));
+            }
             Event::Again { name, error } => {
                 self.screen.line(&format!("packetboat: {}; trying again", of_file(name, error)))
             }
@@ -366,6 +373,9 @@ fn tell_json(event: &Event<'_>) {
         Event::Found { .. } | Event::Moved { .. } => return,
         Event::Done { name, octets } => json!({"event": "done", "file": name, "octets": octets}),
         Event::PassedOver { name, why } => json!({"event": "passed-over", "file": name, "why": why}),
+        Event::ModeRefused { name, error } => {
+            json!({"event": "mode-refused", "file": name, "why": error.to_string()})
+        }
         Event::Again { name, error } => json!({"event": "again", "file": name, "why": error.to_string()}),
         Event::Failed { name, error } => json!({"event": "failed", "file": name, "why": error.to_string()}),
     };

@@ -430,7 +430,7 @@ impl Look<'_, '_> {
                 Surplus::Removed | Surplus::RemovedFirst => Some(Difference::Missing),
             },
             None => Some(Difference::Missing),
-            Some(_) if node.is_directory() => return Ok(None),
+            Some(there) if node.is_directory() => return Ok(self.mode_action(node, there)),
             Some(there) => self.difference(path, node, there).await?,
         };
         if let (Some(aim), Some(_)) = (node.aim(), why) {
@@ -438,14 +438,21 @@ impl Look<'_, '_> {
             return Ok(Some(Action::Link { aim: aim.to_vec(), instead }));
         }
         let Some(why) = why else {
-            self.findings.same.fetch_add(1, Ordering::Relaxed);
-            return Ok(None);
+            let action = there.and_then(|there| self.mode_action(node, there));
+            self.findings.same.fetch_add(u64::from(action.is_none()), Ordering::Relaxed);
+            return Ok(action);
         };
         let mode = node.mode.filter(|_| self.mirror.keep_modes);
         Ok(Some(match node.is_directory() {
             true => Action::MakeDirectory { mode },
             false => Action::Copy(Copy { octets: node.size, time: node.time, mode, why }),
         }))
+    }
+
+    /// What is the same gets the permissions of the source, but not through a link.
+    fn mode_action(&self, node: &Node, there: &Node) -> Option<Action> {
+        let mode = self.mirror.other_mode(node.mode, there.mode, node.is_directory())?;
+        (!there.followed).then_some(Action::Mode { mode })
     }
 
     /// What becomes of what is too much in this directory.
