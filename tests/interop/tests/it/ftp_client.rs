@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::SystemTime;
 use tempfile::TempDir;
 
 /// Longer than any number of 32 bits can say, and nearly all of it a hole.
@@ -160,6 +161,14 @@ fn trees(traveller: &Traveller) {
     assert_eq!(fs::read(root.join("tree/one")).expect("a file"), b"changed");
     assert_eq!(traveller.moved(&["sync", &url, "back-tree"]), (1, 4));
     assert!(!traveller.path("back-tree/a/b").exists());
+    // LIST alone would tell it to the minute.
+    let changed = |file: PathBuf| file.metadata().and_then(|about| about.modified()).expect("a time");
+    let secs = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).expect("of our days").as_secs();
+    assert_eq!(secs(changed(traveller.path("back-tree/one"))), secs(changed(root.join("tree/one"))));
+    // However it is told that this leads round in a circle.
+    std::os::unix::fs::symlink("..", root.join("tree/a/up")).expect("a link");
+    assert_eq!(traveller.moved(&["mirror", &url, "once"]), (3, 0));
+    assert_eq!(traveller.moved(&["mirror", "--follow-links", &url, "followed"]), (3, 0));
     traveller.done(&["rm", "-r", &url]);
 }
 
