@@ -42,6 +42,16 @@ impl Failure {
         }
     }
 
+    /// The same for programs: what was wrong, and what somebody might try.
+    pub fn reason(&self) -> Option<(String, Option<String>)> {
+        let sentence = self.sentence()?;
+        let sentence = sentence.strip_prefix("packetboat: ").unwrap_or(&sentence);
+        Some(match sentence.split_once("\n  ") {
+            Some((why, hint)) => (why.to_owned(), Some(hint.to_owned())),
+            None => (sentence.to_owned(), None),
+        })
+    }
+
     /// The same, and what somebody might try.
     #[must_use]
     pub fn with_hint(self, hint: &str) -> Self {

@@ -7,8 +7,17 @@ use std::io::{IsTerminal, Write};
 
 /// Prints a value as JSON on one line.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string(value).map_err(|error| Failure::Failed(error.to_string()))?;
-    say(&text)
+    say(&json_line(value)?)
+}
+
+/// The same on standard error, where standard output is for something else.
+pub fn json_aside(value: &impl Serialize) -> Result<(), Failure> {
+    eprintln!("{}", json_line(value)?);
+    Ok(())
+}
+
+fn json_line(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|error| Failure::Failed(error.to_string()))
 }
 
 /// Prints a line; a reader that has gone away is not a failure.

@@ -427,8 +427,7 @@ fn programs_are_told_what_happens_in_objects_and_nobody_in_a_pipe_is_shown_bars(
     };
     let events = |arguments: &[&str]| {
         let (code, text) = told(&[arguments, &["--json"]].concat());
-        let values: Vec<serde_json::Value> =
-            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let values = objects(text.as_bytes());
         let kinds = values.iter().map(|value| value["event"].as_str().expect("an event").to_owned());
         (code, kinds.collect::<Vec<_>>(), values)
     };
@@ -448,6 +447,121 @@ fn programs_are_told_what_happens_in_objects_and_nobody_in_a_pipe_is_shown_bars(
     for arguments in [&["get", "--show-dialogue"][..], &["get"], &["get", "--verify", "-c"]] {
         assert_eq!(told(&[arguments, &[&format!("{url}menu.bin")]].concat()).0, Some(0));
     }
+}
+
+/// What a program reads: objects, and nothing else.
+#[track_caller]
+fn objects(lines: &[u8]) -> Vec<serde_json::Value> {
+    let lines = std::str::from_utf8(lines).expect("text").lines();
+    lines.map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+/// What happened to which file, as objects tell it.
+fn happened(objects: &[serde_json::Value]) -> Vec<(&str, &str)> {
+    objects.iter().map(|told| (told["event"].as_str().unwrap_or(""), told["file"].as_str().unwrap_or(""))).collect()
+}
+
+#[test]
+fn programs_are_told_of_each_thing_that_is_made_renamed_and_removed() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(folder.path().join("tree/d")).expect("made");
+    std::fs::write(folder.path().join("tree/d/menu"), "soup").expect("written");
+    let (url, more) = ways(&server).swap_remove(0);
+    let told = |arguments: &[&str]| objects(done(folder.path(), &more, &[arguments, &["--json"]].concat()).as_bytes());
+    let made = told(&["mkdir", &format!("{url}a/b/c")]);
+    assert_eq!(happened(&made), [("made", "a"), ("made", "a/b"), ("made", "a/b/c"), ("summary", "")]);
+    assert_eq!((&made[3]["made"], &made[3]["failed"]), (&3.into(), &0.into()));
+    assert_eq!(happened(&told(&["mkdir", &format!("{url}a/b")])), [("summary", "")], "it is there already");
+    let renamed = told(&["mv", &format!("{url}a/b"), "a/d"]);
+    assert_eq!(happened(&renamed), [("renamed", "a/b"), ("summary", "")]);
+    assert_eq!((&renamed[0]["to"], &renamed[1]["renamed"]), (&"a/d".into(), &1.into()));
+    let mirrored = told(&["mirror", "tree", &format!("{url}a")]);
+    assert!(happened(&mirrored).contains(&("done", "a/d/menu")), "{mirrored:?}");
+    let put = told(&["put", "--make-dirs", "tree/d/menu", &format!("{url}new/")]);
+    assert_eq!(happened(&put), [("made", "new"), ("begun", "new/menu"), ("done", "new/menu"), ("summary", "")]);
+    let synced = told(&["sync", &format!("{url}a"), "back"]);
+    assert!(happened(&synced).contains(&("made", "back/d/c")), "{synced:?}");
+    std::fs::remove_file(folder.path().join("back/d/menu")).expect("removed");
+    let synced = told(&["sync", "back", &format!("{url}a")]);
+    assert_eq!(happened(&synced), [("removed", "a/d/menu"), ("summary", "")]);
+    let removed = told(&["rm", "-r", &format!("{url}a")]);
+    assert_eq!(happened(&removed), [("removed", "a/d/c"), ("removed", "a/d"), ("removed", "a"), ("summary", "")]);
+    assert_eq!(removed[3]["removed"], 3);
+    assert_eq!(happened(&told(&["rm", &format!("{url}new/menu")])), [("removed", "new/menu"), ("summary", "")]);
+}
+
+#[test]
+fn programs_are_told_of_what_was_not_changed_and_people_too() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    let missing = format!("{url}none");
+    let ways: [(&[&str], &str); 5] = [
+        (&["rm", &missing], "none"),
+        (&["rm", "-r", &missing], "none"),
+        (&["rm", &format!("{url}recipes")], "recipes"),
+        (&["mv", &missing, "other"], "none"),
+        (&["mkdir", &format!("{url}readme.txt")], "readme.txt"),
+    ];
+    for (way, name) in ways {
+        let output = run(folder.path(), &more, &[way, &["--json"]].concat());
+        let told = objects(&output.stdout);
+        assert_eq!(happened(&told), [("failed", name), ("summary", "")], "{way:?}");
+        assert_eq!((told[1]["failed"].as_u64(), output.status.code()), (Some(1), Some(4)), "{way:?}");
+        let why = told[0]["why"].as_str().expect("a reason");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(why), "{way:?}: {output:?}");
+    }
+}
+
+#[test]
+fn programs_are_told_why_nothing_was_done_and_with_which_exit_code() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("menu"), "soup").expect("written");
+    let (url, more) = ways(&server).swap_remove(0);
+    let nobody = format!("ftp://bob@127.0.0.1:{}/menu", harness::unused_port("127.0.0.1"));
+    let stranger = format!("ftp://alice@localhost:{}/menu", server.address("ftp").port());
+    let told = |arguments: &[&str], code: i32| {
+        let output = run(folder.path(), &more, &[arguments, &["--json"]].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
+        // Before the octets of a file an object would be one of them.
+        let aside = arguments[0] == "cat";
+        assert!(!aside || output.stdout.is_empty(), "{output:?}");
+        let error = String::from_utf8(output.stderr).expect("text");
+        let objects = match aside {
+            true => objects(error.lines().next().expect("an object").as_bytes()),
+            false => objects(&output.stdout),
+        };
+        let last = objects.last().expect("an object");
+        assert_eq!((&last["event"], &last["code"]), (&"error".into(), &code.into()), "{arguments:?}: {last}");
+        let why = last["why"].as_str().expect("a reason");
+        assert!(!why.is_empty() && error.contains(&format!("packetboat: {why}")), "{arguments:?}: {error}");
+    };
+    for (place, code) in [(&nobody[..], 5), (&stranger, 5), ("http://localhost/menu", 2)] {
+        for command in ["get", "ls", "cat", "stat", "mkdir", "rm"] {
+            told(&[command, place], code);
+        }
+        told(&["put", "menu", place], code);
+        told(&["mv", place, "other"], code);
+        for command in ["mirror", "sync"] {
+            told(&[command, place, "tree"], code);
+            told(&[command, "-n", "tree", place], code);
+        }
+    }
+    for command in ["ls", "cat", "stat"] {
+        told(&[command, &format!("{url}none")], 4);
+    }
+    told(&["get", &format!("{url}none*")], 4);
+    told(&["get", "-o", "new/", &format!("{url}readme.txt")], 1);
+    told(&["put", "..", &url], 1);
+    told(&["ls", "--netrc", "none", &url], 1);
+    told(&["mirror", "--apply", "menu"], 1);
+    told(&[&url], 2);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
+    let absent = run(folder.path(), &more, &["put", "none", &url, "--json"]);
+    assert_eq!(happened(&objects(&absent.stdout)), [("begun", "none"), ("failed", "none"), ("summary", "")]);
+    assert_eq!(absent.status.code(), Some(1));
 }
 
 #[test]

@@ -69,6 +69,25 @@ pub enum FtpCommand {
     Sync(Sync),
 }
 
+impl Ftp {
+    /// How to get there, and what to show.
+    pub fn access(&self) -> &Access {
+        match &self.command {
+            None => &self.shell.access,
+            Some(FtpCommand::Get(Get { access, .. }))
+            | Some(FtpCommand::Put(Put { access, .. }))
+            | Some(FtpCommand::Ls(Ls { access, .. }))
+            | Some(FtpCommand::Cat(Cat { access, .. }))
+            | Some(FtpCommand::Stat(Stat { access, .. }))
+            | Some(FtpCommand::Mkdir(Mkdir { access, .. }))
+            | Some(FtpCommand::Rm(Rm { access, .. }))
+            | Some(FtpCommand::Mv(Mv { access, .. }))
+            | Some(FtpCommand::Mirror(Mirror { trees: Trees { access, .. }, .. }))
+            | Some(FtpCommand::Sync(Sync { trees: Trees { access, .. } })) => access,
+        }
+    }
+}
+
 /// How to get there, and what to show.
 #[derive(Debug, Clone, Args)]
 pub struct Access {
@@ -134,7 +153,7 @@ pub struct Access {
     /// behind the last octet of a file]
     #[arg(long, value_name = "SECS", value_parser = clap::value_parser!(u64).range(1..=TIMEOUT_MAX_SECS), help_heading = "Connection")]
     pub timeout: Option<u64>,
-    /// Print results as JSON, one object a line.
+    /// Print results as JSON, one object a line, and nothing else on standard output; of cat only an error, on standard error.
     #[arg(long, help_heading = "Output")]
     pub json: bool,
     /// No progress and no summary.
@@ -258,7 +277,8 @@ pub struct Mkdir {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   packetboat ftp rm ftp://joe@ftp.example.org/menus/june.txt
-  packetboat ftp rm -r ftp://joe@ftp.example.org/menus/2025")]
+  packetboat ftp rm -r ftp://joe@ftp.example.org/menus/2025
+  packetboat ftp rm -r --json ftp://joe@ftp.example.org/menus/2025")]
 pub struct Rm {
     /// Which one.
     pub url: String,

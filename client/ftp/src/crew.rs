@@ -67,6 +67,28 @@ pub enum Event<'a> {
         /// Why.
         error: &'a Error,
     },
+    /// A directory was made.
+    Made {
+        /// Its name, for people.
+        name: &'a str,
+    },
+    /// A link was made.
+    Linked {
+        /// Its name, for people.
+        name: &'a str,
+    },
+    /// Something has another name.
+    Renamed {
+        /// What it was called, for people.
+        name: &'a str,
+        /// What it is called now.
+        to: &'a str,
+    },
+    /// A file, a link or a directory was removed.
+    Removed {
+        /// Its name, for people.
+        name: &'a str,
+    },
     /// It will be tried again.
     Again {
         /// Its name.

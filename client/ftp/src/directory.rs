@@ -350,18 +350,17 @@ impl Connection {
         Ok(times)
     }
 
-    /// Makes a directory, and those that it stands in. What is there already is fine.
+    /// Makes a directory, and those that it stands in. What is there already is fine; `made` hears of the others.
     ///
     /// # Errors
     /// [`Error`]
-    pub async fn make_directories(&mut self, path: &[u8]) -> Result<(), Error> {
-        let ends = path.iter().enumerate().filter(|(at, octet)| **octet == b'/' && *at > 0).map(|(at, _)| at);
-        let prefixes: Vec<&[u8]> = ends.chain([path.len()]).map(|end| &path[..end]).collect();
-        let mut words = Vec::new();
-        for prefix in prefixes.iter().filter(|prefix| !prefix.is_empty() && !prefix.ends_with(b"/")) {
-            words.push(Words::from(Command::Mkd(wire_path(prefix)?)));
+    pub async fn make_directories(&mut self, path: &[u8], mut made: impl FnMut(&[u8])) -> Result<(), Error> {
+        let prefixes = directories(path);
+        let words = prefixes.iter().map(|prefix| Ok(Command::Mkd(wire_path(prefix)?).into()));
+        let replies = self.say(words.collect::<Result<_, Error>>()?).await?;
+        for (prefix, _) in prefixes.iter().zip(&replies).filter(|(_, reply)| reply.is_positive()) {
+            made(prefix);
         }
-        let replies = self.say(words).await?;
         match replies.last() {
             // Most say 550 for what is there already, as for what is not allowed: only a look tells.
             Some(reply) if !reply.is_positive() => {
@@ -406,21 +405,22 @@ impl Connection {
         self.command(&Command::Rmd(wire_path(path)?), &format!("remove the directory {}", shown(path))).await.map(drop)
     }
 
-    /// Removes a directory and all that is in it; links go, what they lead to stays.
+    /// Removes a directory and all that is in it; links go, what they lead to stays. `removed` hears of each.
     ///
     /// # Errors
     /// [`Error`]; what was removed before is gone.
-    pub async fn remove_tree(&mut self, path: &[u8]) -> Result<(), Error> {
+    pub async fn remove_tree(&mut self, path: &[u8], mut removed: impl FnMut(&[u8])) -> Result<(), Error> {
         // MLSD and MLST may tell of what a link leads to. DELE removes the link, and no directory: only what it refuses is one.
         match self.remove_file(path).await {
             Err(Error::Refused { .. }) => {}
-            removed => return removed,
+            done => return done.inspect(|()| removed(path)),
         }
         // Each directory twice: first what is in it, then itself.
         let mut left = vec![(path.to_vec(), false, 0)];
         while let Some((directory, emptied, depth)) = left.pop() {
             if emptied {
                 self.remove_directory(&directory).await?;
+                removed(&directory);
                 continue;
             }
             if depth > DEPTH_MAX {
@@ -436,7 +436,7 @@ impl Connection {
                 .collect::<Result<_, Error>>()?;
             for (reply, (path, kind)) in self.say(words).await?.into_iter().zip(inside) {
                 match kind {
-                    _ if reply.is_positive() => {}
+                    _ if reply.is_positive() => removed(&path),
                     Kind::Directory => left.push((path, false, depth + 1)),
                     _ => return Err(Error::Refused { step: format!("remove {}", shown(&path)), reply }),
                 }
@@ -498,6 +498,13 @@ pub fn local_name(name: &[u8]) -> Result<PathBuf, Error> {
         Ok(name) => Ok(OsStr::from_bytes(name.as_bytes()).into()),
         Err(_) => Err(Error::Name(String::from_utf8_lossy(name).into_owned())),
     }
+}
+
+/// A directory, and before it those that it stands in.
+fn directories(path: &[u8]) -> Vec<&[u8]> {
+    let ends = path.iter().enumerate().filter(|(at, octet)| **octet == b'/' && *at > 0).map(|(at, _)| at);
+    let prefixes = ends.chain([path.len()]).map(|end| &path[..end]);
+    prefixes.filter(|prefix| !prefix.is_empty() && !prefix.ends_with(b"/")).collect()
 }
 
 /// The directory in a command; where we are goes without a name.

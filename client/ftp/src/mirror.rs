@@ -408,8 +408,11 @@ impl Mirror {
         let Some(root) = self.target() else {
             for (path, mode) in std::iter::once((&b""[..], None)).chain(wanted) {
                 let place = self.here(path);
-                if let Err(why) = make_directory_here(&place, mode) {
-                    report.fail(ends.crew, &place.display().to_string(), &Error::local(&place, why));
+                let (name, new) = (place.display().to_string(), !place.is_dir());
+                match make_directory_here(&place, mode) {
+                    Ok(()) if new => ends.crew.tell(&Event::Made { name: &name }),
+                    Ok(()) => {}
+                    Err(why) => report.fail(ends.crew, &name, &Error::local(&place, why)),
                 }
             }
             return Ok(());
@@ -422,11 +425,16 @@ impl Mirror {
             return Ok(());
         }
         let mut connection = ends.take().await?;
+        let made = |path: &[u8]| ends.crew.tell(&Event::Made { name: &shown(path) });
         if !root.is_empty() {
-            connection.make_directories(root).await?;
+            connection.make_directories(root, made).await?;
         }
         // Those that fail because they are there already do no harm; files in the others will tell.
-        connection.say(words).await?;
+        for (reply, (path, _)) in connection.say(words).await?.into_iter().zip(&wanted) {
+            if reply.is_positive() {
+                made(&below(root, path));
+            }
+        }
         let kept: Vec<(Vec<u8>, u32)> =
             wanted.iter().filter_map(|(path, mode)| Some((below(root, path), (*mode)?))).collect();
         ends.crew.give_modes(&mut connection, &kept).await?;
@@ -477,7 +485,10 @@ impl Mirror {
             return Ok(());
         }
         let mut note = |name: &str, done: Result<(), Error>| match done {
-            Ok(()) => report.removed += 1,
+            Ok(()) => {
+                report.removed += 1;
+                ends.crew.tell(&Event::Removed { name });
+            }
             Err(error) => report.fail(ends.crew, name, &error),
         };
         let Some(root) = self.target() else {

@@ -1,6 +1,7 @@
 //! `packetboat ftp …`: words for what the client library does.
 
 mod access;
+mod change;
 mod known;
 mod log;
 mod places;
@@ -9,13 +10,13 @@ mod shell;
 mod show;
 mod ways;
 
-use crate::cli::ftp::{Cat, Ftp, FtpCommand, Get, Ls, Making, Mirror, Mkdir, Mv, Put, Rm, Stat, Trees, Which};
+use crate::cli::ftp::{Cat, Ftp, FtpCommand, Get, Ls, Making, Mirror, Put, Stat, Trees, Which};
 use crate::failure::Failure;
 use crate::output;
 use access::{Place, place};
-use ftp_client::directory::{About, Listing};
+use ftp_client::directory::{About, Listing, shown};
 use ftp_client::mirror::{Compare, Far, Only, Surplus};
-use ftp_client::{Connection, Crew, Direction, Error, Fetch, Found, Kind, Links, Plan, RemoteName, Send, Url};
+use ftp_client::{Connection, Crew, Direction, Error, Event, Fetch, Found, Kind, Links, Plan, RemoteName, Send, Url};
 use show::{Show, entry_json, entry_line};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -23,8 +24,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Does it.
+/// Does it. Programs are told in an object what keeps it from being done, and its exit code.
 pub fn run(ftp: Ftp) -> Result<(), Failure> {
+    let json = ftp.access().json;
+    // An object would be a part of the file.
+    let aside = matches!(ftp.command, Some(FtpCommand::Cat(_)));
+    let done = run_one(ftp);
+    match done.as_ref().err().filter(|_| json).and_then(show::error_json) {
+        Some(error) if aside => output::json_aside(&error)?,
+        Some(error) => output::json(&error)?,
+        None => {}
+    }
+    done
+}
+
+fn run_one(ftp: Ftp) -> Result<(), Failure> {
     let Some(command) = ftp.command else { return shell::run(ftp.shell) };
     // What takes long has threads of its own; dialogues and small files are faster without changing threads.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -35,17 +49,14 @@ pub fn run(ftp: Ftp) -> Result<(), Failure> {
             FtpCommand::Ls(ls) => list(ls).await,
             FtpCommand::Cat(cat) => print(cat).await,
             FtpCommand::Stat(stat) => look(stat).await,
-            FtpCommand::Mkdir(mkdir) => make(mkdir).await,
-            FtpCommand::Rm(rm) => remove(rm).await,
-            FtpCommand::Mv(mv) => rename(mv).await,
+            FtpCommand::Mkdir(mkdir) => change::make(mkdir).await,
+            FtpCommand::Rm(rm) => change::remove(rm).await,
+            FtpCommand::Mv(mv) => change::rename(mv).await,
             FtpCommand::Mirror(Mirror { trees, delete }) => mirror(trees, delete).await,
             FtpCommand::Sync(sync) => mirror(sync.trees, true).await,
         }
     })
 }
-
-/// What somebody might want where a directory is not removed.
-const EMPTY_ONLY: &str = "rm -r removes a directory with all that is in it";
 
 /// What somebody might want where a directory is missing.
 pub const MAKE_DIRS: &str = "--make-dirs makes the directories that are not there";
@@ -138,7 +149,8 @@ async fn send(put: Put) -> Result<(), Failure> {
         let above = path.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &path[..at]);
         if !above.is_empty() {
             let mut connection = open(&place).await?;
-            connection.make_directories(above).await?;
+            let watcher = show.watcher();
+            connection.make_directories(above, |made| watcher(&Event::Made { name: &shown(made) })).await?;
             connection.quit().await;
         }
     }
@@ -223,65 +235,6 @@ async fn look(stat: Stat) -> Result<(), Failure> {
     let about = connection.stat(&place.url.path).await?;
     connection.quit().await;
     show::about(&place.url.to_string(), &about, stat.access.json)
-}
-
-async fn make(mkdir: Mkdir) -> Result<(), Failure> {
-    let place = place(&mkdir.url, &mkdir.access)?;
-    let mut connection = open(&place).await?;
-    let path = place.url.path.strip_suffix(b"/").unwrap_or(&place.url.path);
-    connection.make_directories(path).await?;
-    connection.quit().await;
-    Ok(())
-}
-
-async fn remove(rm: Rm) -> Result<(), Failure> {
-    let place = place(&rm.url, &rm.access)?;
-    let path = place.url.path.strip_suffix(b"/").unwrap_or(&place.url.path);
-    if place.url.name().is_none() {
-        return Err(Failure::Failed(format!("{}: that is all there is; name something in it", place.url)));
-    }
-    let mut connection = open(&place).await?;
-    match (rm.recursive, connection.stat(path).await?.kind == ftp_client::Kind::Directory) {
-        (true, true) => connection.remove_tree(path).await?,
-        // A link to a directory, which many servers tell to be one: DELE removes the link, and no directory.
-        (false, true) if connection.remove_file(path).await.is_ok() => {}
-        (false, true) => remove_directory(&mut connection, path).await?,
-        (_, false) => connection.remove_file(path).await?,
-    }
-    connection.quit().await;
-    Ok(())
-}
-
-/// One that is empty; who wants more is told how to have it.
-async fn remove_directory(connection: &mut Connection, path: &[u8]) -> Result<(), Failure> {
-    let Err(error) = connection.remove_directory(path).await else { return Ok(()) };
-    let full = matches!(connection.list(path).await, Ok(listing) if !listing.entries.is_empty());
-    let failure = Failure::from(error);
-    Err(if full { failure.with_hint(EMPTY_ONLY) } else { failure })
-}
-
-async fn rename(mv: Mv) -> Result<(), Failure> {
-    let place = place(&mv.url, &mv.access)?;
-    let to = new_path(&place.url, &mv.to)?;
-    let mut connection = open(&place).await?;
-    connection.rename(&place.url.path, &to).await?;
-    connection.quit().await;
-    Ok(())
-}
-
-/// A path, or that of a URL: it must be one of the same server.
-fn new_path(from: &Url, to: &str) -> Result<Vec<u8>, Failure> {
-    if !to.contains("://") {
-        return Ok(to.into());
-    }
-    let there: Url = to.parse()?;
-    let same_user = there.user.is_none() || there.user == from.user;
-    if (&there.host, there.port) != (&from.host, from.port) || !same_user {
-        return Err(Failure::Failed(format!(
-            "{there} is elsewhere; `mirror` and `get` with `put` move files between servers"
-        )));
-    }
-    Ok(there.path)
 }
 
 async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use super::log::{Clock, Log, Progress};
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
 use crate::output;
-use ftp_client::directory::About;
+use ftp_client::directory::{About, shown};
 use ftp_client::error::printable;
 use ftp_client::{Event, Found, Kind, Moment, Watcher};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -27,11 +27,30 @@ pub struct Show {
     quiet: bool,
     bars: Arc<Bars>,
     begun: Instant,
-    sum: Mutex<ftp_client::mirror::Report>,
+    sum: Mutex<ftp_client::Report>,
     /// Names and directories that were not looked at.
     passed_over: AtomicU64,
+    heard: Arc<Heard>,
+}
+
+/// What we hear of, and no report sums up.
+#[derive(Default)]
+struct Heard {
+    made: AtomicU64,
+    renamed: AtomicU64,
     /// Whether anything failed for another reason than that it is not there.
-    other_failures: Arc<AtomicBool>,
+    other_failures: AtomicBool,
+}
+
+impl Heard {
+    fn note(&self, event: &Event<'_>) {
+        match event {
+            Event::Made { .. } => drop(self.made.fetch_add(1, Ordering::Relaxed)),
+            Event::Renamed { .. } => drop(self.renamed.fetch_add(1, Ordering::Relaxed)),
+            Event::Failed { error, .. } => drop(self.other_failures.fetch_or(!error.is_missing(), Ordering::Relaxed)),
+            _ => {}
+        }
+    }
 }
 
 /// One bar for all, and one for each file under way.
@@ -111,7 +130,7 @@ impl Show {
             begun: Instant::now(),
             sum: Mutex::default(),
             passed_over: AtomicU64::new(0),
-            other_failures: Arc::default(),
+            heard: Arc::default(),
         }
     }
 
@@ -160,13 +179,9 @@ impl Show {
 
     /// What the library tells of.
     pub fn watcher(&self) -> Watcher {
-        let (bars, json, other_failures) = (self.bars.clone(), self.json, self.other_failures.clone());
+        let (bars, json, heard) = (self.bars.clone(), self.json, self.heard.clone());
         Arc::new(move |event| {
-            if let Event::Failed { error, .. } = event
-                && !error.is_missing()
-            {
-                other_failures.store(true, Ordering::Relaxed);
-            }
+            heard.note(event);
             if json {
                 tell_json(event);
             } else {
@@ -176,7 +191,7 @@ impl Show {
     }
 
     /// So much was done.
-    pub fn add(&self, report: &ftp_client::mirror::Report) {
+    pub fn add(&self, report: &ftp_client::Report) {
         let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
         sum.moved += report.moved;
         sum.octets += report.octets;
@@ -194,25 +209,56 @@ impl Show {
     /// Sums up.
     pub fn end(&self) -> Result<(), Failure> {
         self.bars.total.finish_and_clear();
-        let sum = *self.sum.lock().unwrap_or_else(PoisonError::into_inner);
-        let (took, passed_over) = (self.begun.elapsed(), self.passed_over.load(Ordering::Relaxed));
+        let sum = self.sum();
         if self.json {
-            output::json(&json!({
-                "event": "summary", "files": sum.moved, "octets": sum.octets, "links": sum.links, "modes": sum.modes,
-                "removed": sum.removed, "failed": sum.failed, "passed_over": passed_over, "secs": took.as_secs_f64(),
-            }))?;
+            output::json(&self.summary())?;
         } else if !self.quiet {
-            self.bars.screen.line(&summary(&sum, took));
+            self.bars.screen.line(&summary(&sum, self.begun.elapsed()));
         }
-        match (sum.failed, sum.moved, self.other_failures.load(Ordering::Relaxed)) {
-            (0, ..) if passed_over == 0 => Ok(()),
+        match (sum.failed, sum.moved, self.heard.other_failures.load(Ordering::Relaxed)) {
+            (0, ..) if self.passed_over.load(Ordering::Relaxed) == 0 => Ok(()),
             (1.., 0, false) => Err(Failure::Told(4)),
             _ => Err(Failure::Told(1)),
         }
     }
+
+    /// The same where one thing was changed and no file moved: people see that it is done, programs are told.
+    pub fn end_change(&self, name: &[u8], changed: Result<(), Failure>) -> Result<(), Failure> {
+        if !self.json {
+            return changed;
+        }
+        if let Err(failure) = &changed {
+            failure.tell();
+            let why = failure.reason().map(|(why, _)| why);
+            output::json(&json!({"event": "failed", "file": shown(name), "why": why}))?;
+            self.add(&ftp_client::Report { failed: 1, ..Default::default() });
+        }
+        output::json(&self.summary())?;
+        changed.map_err(|failure| Failure::Told(failure.code()))
+    }
+
+    fn sum(&self) -> ftp_client::Report {
+        *self.sum.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For programs.
+    fn summary(&self) -> Value {
+        let (sum, count) = (self.sum(), |number: &AtomicU64| number.load(Ordering::Relaxed));
+        json!({
+            "event": "summary", "files": sum.moved, "octets": sum.octets, "links": sum.links, "modes": sum.modes,
+            "removed": sum.removed, "made": count(&self.heard.made), "renamed": count(&self.heard.renamed), "failed": sum.failed,
+            "passed_over": count(&self.passed_over), "secs": self.begun.elapsed().as_secs_f64(),
+        })
+    }
 }
 
-fn summary(sum: &ftp_client::mirror::Report, took: Duration) -> String {
+/// Tells a program why nothing was done, or no more.
+pub fn error_json(failure: &Failure) -> Option<Value> {
+    let (why, hint) = failure.reason()?;
+    Some(json!({"event": "error", "why": why, "hint": hint, "code": failure.code()}))
+}
+
+fn summary(sum: &ftp_client::Report, took: Duration) -> String {
     let rate = sum.octets as f64 / took.as_secs_f64().max(0.001);
     let mut text = format!("{}, {} in {:.1} s", counted(sum.moved), output::size(sum.octets), took.as_secs_f64());
     if sum.octets > 0 {
@@ -281,6 +327,8 @@ impl Bars {
                     before.finish_and_clear();
                 }
             }
+            // The sum at the end is enough for people.
+            Event::Made { .. } | Event::Linked { .. } | Event::Renamed { .. } | Event::Removed { .. } => {}
             Event::Moved { name, octets } => {
                 self.total.inc(octets);
                 if let Some(bar) = files.get(name) {
@@ -376,6 +424,10 @@ fn tell_json(event: &Event<'_>) {
         Event::ModeRefused { name, error } => {
             json!({"event": "mode-refused", "file": name, "why": error.to_string()})
         }
+        Event::Made { name } => json!({"event": "made", "file": name}),
+        Event::Linked { name } => json!({"event": "linked", "file": name}),
+        Event::Renamed { name, to } => json!({"event": "renamed", "file": name, "to": to}),
+        Event::Removed { name } => json!({"event": "removed", "file": name}),
         Event::Again { name, error } => json!({"event": "again", "file": name, "why": error.to_string()}),
         Event::Failed { name, error } => json!({"event": "failed", "file": name, "why": error.to_string()}),
     };

@@ -9,6 +9,7 @@
 
 use super::{Action, Ends, Mirror, Report, below};
 use crate::connection::{Connection, wire_path};
+use crate::crew::Event;
 use crate::directory::shown;
 use crate::error::Error;
 use ftp::Command;
@@ -91,7 +92,10 @@ impl Mirror {
             return Ok(());
         }
         let mut note = |name: &str, done: Result<(), Error>| match done {
-            Ok(()) => report.links += 1,
+            Ok(()) => {
+                report.links += 1;
+                ends.crew.tell(&Event::Linked { name });
+            }
             Err(error) => report.fail(ends.crew, name, &error),
         };
         let Some(root) = self.target() else {

@@ -2,6 +2,7 @@
 
 use super::{Habits, Server, mirror, names};
 use crate::connection::Connection;
+use crate::directory::shown;
 use crate::{Action, Crew, Direction, Links, Mirror};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +32,9 @@ async fn server() -> Server {
 async fn a_tree_is_removed_with_its_links_and_what_they_lead_to_stays() {
     let server = server().await;
     let mut connection = Connection::open(&server.site()).await.expect("open");
-    connection.remove_tree(b"in").await.expect("removed");
+    let mut removed = Vec::new();
+    connection.remove_tree(b"in", |path| removed.push(shown(path))).await.expect("removed");
+    assert_eq!(removed, ["in/away", "in/old/menu", "in/old", "in"], "each is told once, when it is gone");
     assert_eq!(server.names(), ["in/away/precious"]);
     assert_eq!(server.heard("RMD"), ["RMD in/old", "RMD in"]);
 }
@@ -40,7 +43,9 @@ async fn a_tree_is_removed_with_its_links_and_what_they_lead_to_stays() {
 async fn a_link_that_is_to_be_removed_as_a_tree_is_all_that_goes() {
     let server = server().await;
     let mut connection = Connection::open(&server.site()).await.expect("open");
-    connection.remove_tree(b"in/away").await.expect("removed");
+    let mut removed = Vec::new();
+    connection.remove_tree(b"in/away", |path| removed.push(shown(path))).await.expect("removed");
+    assert_eq!(removed, ["in/away"]);
     assert_eq!(server.names(), ["in/away/precious", "in/old/menu"]);
     assert!(server.heard("RMD").is_empty());
 }

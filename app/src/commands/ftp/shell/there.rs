@@ -4,8 +4,9 @@
 //! where the prompt is, so that each of these can be a job.
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
+use super::super::change::{EMPTY_ONLY, remove_directory};
+use super::super::prepare_here;
 use super::super::show::{self, Screen, Show, passed_over};
-use super::super::{EMPTY_ONLY, prepare_here, remove_directory};
 use super::out::{Out, local};
 use super::seat::{Meant, Seat, Wanted};
 use super::words::{Chmod, Du, Find, Get, Ls, Mv, Put, Rm, There};
@@ -60,7 +61,7 @@ async fn run_one(word: There, seat: &mut Seat, work: &Work) -> Result<(), Failur
         There::Cat(names) | There::Less(names) | There::More(names) => print(&names.names, seat, work).await,
         There::Mkdir(names) => {
             each(&names.names, seat, work, async |seat, path| {
-                Ok(seat.connection().await?.make_directories(without_slash(path)).await?)
+                Ok(seat.connection().await?.make_directories(without_slash(path), |_| ()).await?)
             })
             .await
         }
@@ -328,7 +329,7 @@ async fn send(put: Put, resume: bool, seat: &mut Seat, work: &Work) -> Result<()
         let above = target.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &target[..at]);
         let wanted = without_slash(if folder { &target } else { above });
         if !wanted.is_empty() {
-            seat.connection().await?.make_directories(wanted).await?;
+            seat.connection().await?.make_directories(wanted, |_| ()).await?;
         }
     }
     let (mut files, mut octets) = (Vec::new(), 0);
@@ -422,7 +423,9 @@ async fn remove(rm: Rm, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
             Err(error) if error.is_fatal() => Err(error),
             // Directories are not removed by DELE, whatever they are called in the reply.
             Err(error) => match connection.stat(path).await {
-                Ok(about) if about.kind == Kind::Directory && rm.recursive => connection.remove_tree(path).await,
+                Ok(about) if about.kind == Kind::Directory && rm.recursive => {
+                    connection.remove_tree(path, |_| ()).await
+                }
                 Ok(about) if about.kind == Kind::Directory => {
                     return Err(Failure::Missing(format!("{} is a directory", shown(path))).with_hint(EMPTY_ONLY));
                 }
