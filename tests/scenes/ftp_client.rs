@@ -564,6 +564,117 @@ fn programs_are_told_why_nothing_was_done_and_with_which_exit_code() {
     assert_eq!(absent.status.code(), Some(1));
 }
 
+/// What would be done, as objects tell it: the word, the path, and where it would go.
+fn intended(objects: &[serde_json::Value]) -> Vec<String> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or("").to_owned();
+    let actions = objects.iter().filter(|told| told["action"].is_string());
+    actions.map(|told| format!("{} {} {}", text(&told["action"]), text(&told["path"]), text(&told["to"]))).collect()
+}
+
+#[test]
+fn what_would_be_done_is_said_and_not_done() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("menu"), "soup").expect("written");
+    for (url, more) in ways(&server) {
+        let there = |path: &str| format!("{url}{path}");
+        let done = |arguments: &[&str]| done(folder.path(), &more, arguments);
+        // Said to people, then to programs, then done: what was said beforehand is still to be done.
+        let said_and_done = |arguments: &[&str], words: &str, intents: &[&str]| {
+            assert_eq!(done(&[arguments, &["-n"]].concat()), words);
+            let told = objects(done(&[arguments, &["--dry-run", "--json"]].concat()).as_bytes());
+            assert_eq!(intended(&told), intents);
+            let last = told.last().expect("a summary");
+            assert_eq!(
+                (&last["event"], &last["dry_run"], &last["failed"]),
+                (&"summary".into(), &true.into(), &0.into())
+            );
+            done(arguments);
+        };
+        let put = ["put", "--make-dirs", "menu", &there("a/b/")];
+        let words = "make             a\nmake             a/b\ncopy             menu  (to a/b/menu)\n";
+        said_and_done(&put, words, &["make a ", "make a/b ", "copy menu a/b/menu"]);
+        said_and_done(
+            &["mkdir", &there("a/c/d")],
+            "make             a/c\nmake             a/c/d\n",
+            &["make a/c ", "make a/c/d "],
+        );
+        let words = "rename           a/b/menu  (to a/soup)\n";
+        said_and_done(&["mv", &there("a/b/menu"), "a/soup"], words, &["rename a/b/menu a/soup"]);
+        let words = "make             back\nmake             back/new\ncopy             a/soup  (to back/new/soup)\n";
+        let intents = ["make back ", "make back/new ", "copy a/soup back/new/soup"];
+        said_and_done(&["get", "--make-dirs", "-o", "back/new", &there("a/s*")], words, &intents);
+        let octets = objects(done(&["get", "-n", "--json", &there("a/soup")]).as_bytes())[0]["octets"].as_u64();
+        assert_eq!((octets, folder.path().join("soup").exists()), (Some(4), false));
+        said_and_done(&["rm", &there("a/b")], "remove-directory a/b\n", &["remove-directory a/b "]);
+        let words = "remove           a/soup\nremove-directory a/c/d\nremove-directory a/c\nremove-directory a\n";
+        let intents = ["remove a/soup ", "remove-directory a/c/d ", "remove-directory a/c ", "remove-directory a "];
+        said_and_done(&["rm", "-r", &there("a")], words, &intents);
+        assert_eq!(done(&["ls", &url]), "readme.txt\nrecipes/\nshared/\n");
+        std::fs::remove_dir_all(folder.path().join("back")).expect("removed");
+    }
+}
+
+#[test]
+fn what_would_fail_is_told_with_the_exit_code_that_it_would_have() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("menu"), "soup").expect("written");
+    std::fs::write(folder.path().join("recipes"), "soup").expect("written");
+    let (url, more) = ways(&server).swap_remove(0);
+    let there = |path: &str| format!("{url}{path}");
+    let ways: [&[&str]; 16] = [
+        &["mkdir", &there("readme.txt/new")],
+        &["put", "menu", &there("readme.txt/new")],
+        &["put", "--make-dirs", "menu", &there("readme.txt/new/")],
+        &["get", &there("none")],
+        &["get", &there("none*")],
+        &["get", &there("recipes")],
+        &["get", "-o", "new/", &there("readme.txt")],
+        &["get", "-o", "new", &there("none"), &there("readme.txt")],
+        &["put", "none", &url],
+        &["put", "menu", &there("a/b/")],
+        &["put", "recipes", &url],
+        &["rm", &there("none")],
+        &["rm", "-r", &there("none")],
+        &["rm", &there("recipes")],
+        &["mv", &there("none"), "other"],
+        &["mv", &there("readme.txt"), "none/other"],
+    ];
+    for way in ways {
+        let foretold = run(folder.path(), &more, &[way, &["-n"]].concat());
+        let told = run(folder.path(), &more, &[way, &["-n", "--json"]].concat());
+        let ended = run(folder.path(), &more, way);
+        let codes = [&foretold, &told, &ended].map(|output| output.status.code());
+        assert!(codes[0] != Some(0) && codes.iter().all(|code| *code == codes[0]), "{way:?}: {codes:?}");
+        assert!(!foretold.stderr.is_empty(), "{way:?}");
+        let kinds = objects(&told.stdout);
+        let is_told = kinds.iter().any(|told| told["event"] == "failed" || told["event"] == "error");
+        assert!(is_told, "{way:?}: {kinds:?}");
+    }
+}
+
+#[test]
+fn a_plan_for_programs_ends_with_its_sum() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir_all(folder.path().join("tree/d")).expect("made");
+    std::fs::write(folder.path().join("tree/d/menu"), "soup").expect("written");
+    let (url, more) = ways(&server).swap_remove(0);
+    let plan = |tree: &str| run(folder.path(), &more, &["sync", "-n", "--json", "tree", &format!("{url}{tree}")]);
+    let new = objects(&plan("new").stdout);
+    assert_eq!(intended(&new), ["make d ", "copy d/menu "]);
+    let sum = new.last().expect("a summary");
+    assert_eq!((&sum["files"], &sum["octets"], &sum["made"]), (&1.into(), &4.into(), &1.into()));
+    assert_eq!(sum["dry_run"], true);
+    // A file where the directory should be stays, and that is no success.
+    std::fs::write(folder.path().join("d"), "in the way").expect("written");
+    done(folder.path(), &more, &["put", "--make-dirs", "d", &format!("{url}other/")]);
+    let mirror = ["mirror", "tree", &format!("{url}other")];
+    let foretold = run(folder.path(), &more, &[&mirror[..], &["-n"]].concat());
+    assert_eq!(foretold.status.code(), run(folder.path(), &more, &mirror).status.code());
+}
+
 #[test]
 fn who_we_are_may_stand_in_netrc() {
     use std::os::unix::fs::PermissionsExt;

@@ -228,6 +228,33 @@ fn what_leads_back_up_is_not_looked_into() {
 }
 
 #[test]
+fn what_would_be_done_is_said_at_the_prompt_and_not_done() {
+    let scene = Scene::new();
+    scene.write("soup.txt", "pea soup");
+    scene.write("tea.txt", "mint");
+    let send = "put -n --make-dirs -o menus/ *.txt";
+    let words = "make             menus\ncopy             soup.txt  (to menus/soup.txt)\n\
+                 copy             tea.txt  (to menus/tea.txt)\n";
+    assert_eq!(scene.done(send), words);
+    assert_eq!(scene.say("put -n -o menus/ *.txt").status.code(), Some(4), "there is no such directory");
+    scene.done("put --make-dirs -o menus/ *.txt");
+    let fetch = "get -n -o back/ --make-dirs menus/*.txt";
+    let words = "make             back\ncopy             menus/soup.txt  (to back/soup.txt)\n\
+                 copy             menus/tea.txt  (to back/tea.txt)\n";
+    assert_eq!(scene.done(fetch), words);
+    assert!(!scene.path("back").exists());
+    let words = "rename           menus/soup.txt  (to recipes/soup.txt)\nrename           menus/tea.txt  (to recipes/tea.txt)\n";
+    assert_eq!(scene.done("mv -n menus/*.txt recipes"), words);
+    assert_eq!(scene.done("rm -n menus/s*"), "remove           menus/soup.txt\n");
+    let words = "remove           menus/soup.txt\nremove           menus/tea.txt\nremove-directory menus\n";
+    assert_eq!(scene.done("rm -rn menus"), words);
+    assert_eq!(scene.say("rm -n menus").status.code(), Some(4));
+    assert_eq!(scene.say("rm -n none").status.code(), Some(4));
+    assert_eq!(scene.done("rm -fn none"), "");
+    assert_eq!(scene.done("cls menus"), "soup.txt\ntea.txt\n", "nothing was moved or removed");
+}
+
+#[test]
 fn the_server_is_told_what_somebody_wants_to_tell_it() {
     let scene = Scene::new();
     assert!(scene.done("quote NOOP").starts_with("200 "));

@@ -180,7 +180,8 @@ pub struct Moving {
 #[command(after_help = "Examples:
   packetboat ftp get ftp://ftp.example.org/pub/menu.txt
   packetboat ftp get --make-dirs -o menus/ 'ftp://ftp.example.org/pub/*.txt'
-  packetboat ftp get --continue -o film.mkv ftp://ftp.example.org/film.mkv")]
+  packetboat ftp get --continue -o film.mkv ftp://ftp.example.org/film.mkv
+  packetboat ftp get --dry-run 'ftp://ftp.example.org/pub/*.txt'")]
 pub struct Get {
     /// What to fetch.
     #[arg(required = true, value_name = "URL")]
@@ -191,6 +192,9 @@ pub struct Get {
     /// Make the directories that are not there.
     #[arg(long)]
     pub make_dirs: bool,
+    /// Look whether it can be done, say what would be, and do nothing.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub moving: Moving,
     #[command(flatten)]
@@ -202,7 +206,8 @@ pub struct Get {
 #[command(after_help = "Examples:
   packetboat ftp put menu.txt ftp://joe@ftp.example.org/menus/
   packetboat ftp put menu.txt ftp://joe@ftp.example.org/menus/today.txt
-  packetboat ftp put --continue --make-dirs *.mkv ftp://joe@ftp.example.org/films/")]
+  packetboat ftp put --continue --make-dirs *.mkv ftp://joe@ftp.example.org/films/
+  packetboat ftp put --dry-run --make-dirs *.mkv ftp://joe@ftp.example.org/films/")]
 pub struct Put {
     /// What to send.
     #[arg(required = true, value_name = "FILE")]
@@ -220,6 +225,9 @@ pub struct Put {
     /// for that, and needs room for both.
     #[arg(long, conflicts_with = "in_place")]
     pub in_pieces: bool,
+    /// Look whether it can be done, say what would be, and do nothing.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub moving: Moving,
     #[command(flatten)]
@@ -265,10 +273,15 @@ pub struct Stat {
 
 /// Make a directory, and those that it stands in.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  packetboat ftp mkdir ftp://joe@ftp.example.org/menus/2026/july")]
+#[command(after_help = "Examples:
+  packetboat ftp mkdir ftp://joe@ftp.example.org/menus/2026/july
+  packetboat ftp mkdir --dry-run ftp://joe@ftp.example.org/menus/2026/july")]
 pub struct Mkdir {
     /// Which one.
     pub url: String,
+    /// Look whether it can be done, say what would be, and do nothing.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub access: Access,
 }
@@ -278,6 +291,7 @@ pub struct Mkdir {
 #[command(after_help = "Examples:
   packetboat ftp rm ftp://joe@ftp.example.org/menus/june.txt
   packetboat ftp rm -r ftp://joe@ftp.example.org/menus/2025
+  packetboat ftp rm -r --dry-run ftp://joe@ftp.example.org/menus/2025
   packetboat ftp rm -r --json ftp://joe@ftp.example.org/menus/2025")]
 pub struct Rm {
     /// Which one.
@@ -285,18 +299,26 @@ pub struct Rm {
     /// A directory, and all that is in it; of links only themselves.
     #[arg(short, long)]
     pub recursive: bool,
+    /// Look whether it can be done, say what would be, and do nothing.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub access: Access,
 }
 
 /// Give a file or a directory another name.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  packetboat ftp mv ftp://joe@ftp.example.org/menus/new.txt menus/today.txt")]
+#[command(after_help = "Examples:
+  packetboat ftp mv ftp://joe@ftp.example.org/menus/new.txt menus/today.txt
+  packetboat ftp mv --dry-run ftp://joe@ftp.example.org/menus/new.txt menus/today.txt")]
 pub struct Mv {
     /// Which one.
     pub url: String,
     /// Its new path, from where the login leads; or a URL of the same server.
     pub to: String,
+    /// Look whether it can be done, say what would be, and do nothing.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub access: Access,
 }

@@ -375,6 +375,89 @@ impl Connection {
         }
     }
 
+    /// Which of a directory and those that it stands in are not there: what
+    /// [`make_directories`](Self::make_directories) would make.
+    ///
+    /// # Errors
+    /// [`Error`]; also when something else has one of these names.
+    pub async fn missing_directories(&mut self, path: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
+        let mut missing = Vec::new();
+        for directory in directories(path).into_iter().rev() {
+            match self.stat(directory).await {
+                Ok(found) if found.kind == Kind::Directory => break,
+                Ok(_) => {
+                    let step = format!("make the directory {}", shown(path));
+                    return Err(Error::NotDirectory { step, directory: shown(directory) });
+                }
+                Err(error) if error.is_missing() => missing.push(directory.to_vec()),
+                Err(error) => return Err(error),
+            }
+        }
+        missing.reverse();
+        Ok(missing)
+    }
+
+    /// What something is itself: a link to a directory is a link, also where the server tells of what it leads to.
+    ///
+    /// # Errors
+    /// As [`stat`](Self::stat).
+    pub async fn kind_itself(&mut self, path: &[u8]) -> Result<Kind, Error> {
+        let kind = self.stat(path).await?.kind;
+        if kind != Kind::Directory {
+            return Ok(kind);
+        }
+        let end = path.iter().rposition(|octet| *octet == b'/').map_or(0, |at| at + 1);
+        match self.list_itself(&path[..end]).await {
+            Ok(mut found) => {
+                found.retain(|found| found.name.as_bytes() == &path[end..]);
+                Ok(found.pop().map_or(kind, |found| found.kind))
+            }
+            Err(error) if error.is_fatal() => Err(error),
+            // Who does not let us look around has told what there is to know.
+            Err(_) => Ok(kind),
+        }
+    }
+
+    /// What is in a directory, with links as such.
+    async fn list_itself(&mut self, directory: &[u8]) -> Result<Vec<Found>, Error> {
+        let mut listing = self.list(directory).await?;
+        if !listing.entries.is_empty() {
+            self.list_links(directory, &mut listing).await?;
+        }
+        Ok(listing.entries)
+    }
+
+    /// Tells of all that [`remove_tree`](Self::remove_tree) would remove, in the same order, and whether it is a directory.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn look_over_tree(&mut self, path: &[u8], mut told: impl FnMut(&[u8], bool)) -> Result<(), Error> {
+        if self.kind_itself(path).await? != Kind::Directory {
+            told(path, false);
+            return Ok(());
+        }
+        let mut left = vec![(path.to_vec(), false, 0)];
+        while let Some((directory, emptied, depth)) = left.pop() {
+            if emptied {
+                told(&directory, true);
+                continue;
+            }
+            if depth > DEPTH_MAX {
+                return Err(too_deep(&directory));
+            }
+            let found = self.list_itself(&directory).await?;
+            left.push((directory.clone(), true, depth));
+            for found in found {
+                let path = join(&directory, found.name.as_bytes());
+                match found.kind {
+                    Kind::Directory => left.push((path, false, depth + 1)),
+                    _ => told(&path, false),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Gives it another name.
     ///
     /// # Errors
@@ -424,7 +507,7 @@ impl Connection {
                 continue;
             }
             if depth > DEPTH_MAX {
-                return Err(Error::TooMuch(format!("{}: directories more than {DEPTH_MAX} deep", shown(&directory))));
+                return Err(too_deep(&directory));
             }
             let entries = self.list(&directory).await?.entries;
             let inside: Vec<_> =
@@ -516,6 +599,10 @@ fn named(directory: &[u8]) -> Result<Option<WirePath>, Error> {
 fn tells_of_itself(listing: &Listing, path: &[u8]) -> bool {
     let [found] = &listing.entries[..] else { return false };
     found.kind != Kind::Directory && path.rsplit(|octet| *octet == b'/').next() == Some(found.name.as_bytes())
+}
+
+fn too_deep(directory: &[u8]) -> Error {
+    Error::TooMuch(format!("{}: directories more than {DEPTH_MAX} deep", shown(directory)))
 }
 
 fn no_directory(path: &[u8]) -> Error {

@@ -56,6 +56,14 @@ pub enum Error {
         /// What the server said.
         reply: Reply,
     },
+    /// What should be a directory is something else.
+    #[error("{step}: {directory} is no directory")]
+    NotDirectory {
+        /// What we wanted.
+        step: String,
+        /// What is none.
+        directory: String,
+    },
     /// All of a file has arrived under the name of a part, and stays there.
     #[error("{step}: all of it is in {part}, but the server does not rename that; it says {}", Said(reply))]
     Unrenamed {
@@ -222,10 +230,10 @@ impl Error {
         }
     }
 
-    /// Whether the server says that there is no such thing, or that it is none of ours.
+    /// Whether the server says that there is no such thing, or that it is none of ours; or would, if it were asked.
     pub fn is_missing(&self) -> bool {
         let reply = match self {
-            Error::NoDirectory { .. } => return true,
+            Error::NoDirectory { .. } | Error::NotDirectory { .. } => return true,
             Error::Refused { reply, .. } => reply,
             _ => return false,
         };

@@ -267,6 +267,9 @@ impl Talk {
                 let [high, low] = self.listen().await.to_be_bytes();
                 format!("227 (192,0,2,1,{high},{low})")
             }
+            "MLST" if self.listing(name).is_some() => format!("250-It is\r\n type=dir; {name}\r\n250 that"),
+            "MLST" => size
+                .map_or("550 none".into(), |size| format!("250-It is\r\n type=file;size={size}; {name}\r\n250 that")),
             "SIZE" => size.map_or("550 none".into(), |size| format!("213 {size}")),
             "MDTM" if self.habits.vague && file.is_none() => "550 none".into(),
             "MDTM" => format!("213 {}", of(self.habits.times, name).unwrap_or("20260710101833")),
@@ -618,6 +621,19 @@ async fn an_upload_that_was_begun_is_gone_on_with_if_it_is_the_same_file() {
         assert!(server.file("menu").as_ref() == Some(&content));
         assert_eq!(server.file(&part), None);
     }
+}
+
+#[tokio::test]
+async fn which_directories_are_missing_is_told_and_none_is_made() {
+    let habits = Habits { listings: &[("a", ""), ("a/b", "")], ..Habits::default() };
+    let server = Server::start(habits, &[("a/menu", b"soup")]).await;
+    let mut connection = Connection::open(&server.site()).await.expect("open");
+    assert_eq!(connection.missing_directories(b"a/b").await.expect("told"), Vec::<Vec<u8>>::new());
+    let missing = connection.missing_directories(b"a/b/c/d").await.expect("told");
+    assert_eq!(missing, [b"a/b/c".to_vec(), b"a/b/c/d".to_vec()]);
+    let in_the_way = connection.missing_directories(b"a/menu/c").await.expect_err("a file");
+    assert!(in_the_way.to_string().contains("a/menu is no directory"), "{in_the_way}");
+    assert!(server.heard("MKD").is_empty());
 }
 
 #[tokio::test]

@@ -5,11 +5,13 @@
 
 use super::access::place;
 use super::open;
+use super::rehearsal::Rehearsal;
 use super::show::Show;
 use crate::cli::ftp::{Mkdir, Mv, Rm};
 use crate::failure::Failure;
+use crate::output;
 use ftp_client::directory::shown;
-use ftp_client::{Connection, Error, Event, Kind, Report, Url};
+use ftp_client::{Connection, Event, Kind, Report, Url};
 
 /// What somebody might want where a directory is not removed.
 pub const EMPTY_ONLY: &str = "rm -r removes a directory with all that is in it";
@@ -17,12 +19,18 @@ pub const EMPTY_ONLY: &str = "rm -r removes a directory with all that is in it";
 pub async fn make(mkdir: Mkdir) -> Result<(), Failure> {
     let place = place(&mkdir.url, &mkdir.access)?;
     let show = Show::new(&mkdir.access);
-    let path = without_slash(&place.url);
+    let path = without_slash(&place.url.path);
     let mut connection = open(&place).await?;
     let watcher = show.watcher();
-    let made = connection.make_directories(path, |made| watcher(&Event::Made { name: &shown(made) })).await;
+    let made = match mkdir.dry_run {
+        true => Rehearsal::new(&show, &output::say).would_make(&mut connection, path).await,
+        false => {
+            let made = connection.make_directories(path, |made| watcher(&Event::Made { name: &shown(made) })).await;
+            made.map_err(Failure::from)
+        }
+    };
     connection.quit().await;
-    show.end_change(path, made.map_err(Failure::from))
+    show.end_change(path, made)
 }
 
 pub async fn remove(rm: Rm) -> Result<(), Failure> {
@@ -31,9 +39,12 @@ pub async fn remove(rm: Rm) -> Result<(), Failure> {
         return Err(Failure::Failed(format!("{}: that is all there is; name something in it", place.url)));
     }
     let show = Show::new(&rm.access);
-    let path = without_slash(&place.url);
+    let path = without_slash(&place.url.path);
     let mut connection = open(&place).await?;
-    let removed = remove_there(&mut connection, path, rm.recursive, &show).await;
+    let removed = match rm.dry_run {
+        true => Rehearsal::new(&show, &output::say).would_remove(&mut connection, path, rm.recursive).await,
+        false => remove_there(&mut connection, path, rm.recursive, &show).await,
+    };
     connection.quit().await;
     show.end_change(path, removed)
 }
@@ -68,12 +79,16 @@ pub async fn rename(mv: Mv) -> Result<(), Failure> {
     let (from, to) = (&place.url.path, new_path(&place.url, &mv.to)?);
     let show = Show::new(&mv.access);
     let mut connection = open(&place).await?;
-    let renamed: Result<(), Error> = connection.rename(from, &to).await;
+    let renamed = match mv.dry_run {
+        true => Rehearsal::new(&show, &output::say).would_rename(&mut connection, from, &to).await,
+        false => {
+            let renamed = connection.rename(from, &to).await;
+            let told = renamed.map(|()| show.watcher()(&Event::Renamed { name: &shown(from), to: &shown(&to) }));
+            told.map_err(Failure::from)
+        }
+    };
     connection.quit().await;
-    if renamed.is_ok() {
-        show.watcher()(&Event::Renamed { name: &shown(from), to: &shown(&to) });
-    }
-    show.end_change(from, renamed.map_err(Failure::from))
+    show.end_change(from, renamed)
 }
 
 /// A path, or that of a URL: it must be one of the same server.
@@ -91,6 +106,7 @@ fn new_path(from: &Url, to: &str) -> Result<Vec<u8>, Failure> {
     Ok(there.path)
 }
 
-fn without_slash(url: &Url) -> &[u8] {
-    url.path.strip_suffix(b"/").unwrap_or(&url.path)
+/// What somebody calls a directory, without the slash at its end.
+pub fn without_slash(path: &[u8]) -> &[u8] {
+    if path.len() > 1 { path.strip_suffix(b"/").unwrap_or(path) } else { path }
 }

@@ -6,6 +6,7 @@ mod known;
 mod log;
 mod places;
 mod plan;
+mod rehearsal;
 mod shell;
 mod show;
 mod ways;
@@ -17,6 +18,7 @@ use access::{Place, place};
 use ftp_client::directory::{About, Listing, shown};
 use ftp_client::mirror::{Compare, Far, Only, Surplus};
 use ftp_client::{Connection, Crew, Direction, Error, Event, Fetch, Found, Kind, Links, Plan, RemoteName, Send, Url};
+use rehearsal::{Coming, Rehearsal};
 use show::{Show, entry_json, entry_line};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -67,65 +69,80 @@ async fn open(place: &Place) -> Result<Connection, Failure> {
 
 async fn fetch(get: Get) -> Result<(), Failure> {
     let show = Show::new(&get.access);
+    let rehearsal = get.dry_run.then(|| Rehearsal::new(&show, &output::say));
     // One crew a server: a URL may name another one.
     for url in &get.urls {
         let place = place(url, &get.access)?;
         if let Some(output) = get.output.as_deref() {
             let is_pattern = place.url.name().and_then(ftp_client::select::pattern).is_some();
-            prepare_here(output, get.urls.len() > 1 || is_pattern, get.make_dirs)?;
+            prepare_here(output, get.urls.len() > 1 || is_pattern, get.make_dirs, rehearsal.as_ref())?;
         }
         let files = sources(&place, get.output.as_deref(), get.urls.len() > 1).await?;
+        if let Some(rehearsal) = &rehearsal {
+            let mut connection = open(&place).await?;
+            for file in &files {
+                rehearsal.would_fetch(&mut connection, file).await?;
+            }
+            connection.quit().await;
+            continue;
+        }
         let wishes =
             Fetch { resume: get.moving.resume, verify: get.moving.verify, keep_time: true, ..Fetch::default() };
         let crew = Crew::new(place.site, get.access.parallel.into(), show.watcher());
         show.expect(files.len() as u64, 0);
+        let files = files.into_iter().map(|file| (file.remote, file.local)).collect();
         show.add(&crew.fetch_all(files, &wishes).await?);
     }
     show.end()
 }
 
 /// Makes a directory that files are to go into, or that in which one is to be; or says how it would be made.
-fn prepare_here(output: &Path, many: bool, make_dirs: bool) -> Result<(), Failure> {
+fn prepare_here(output: &Path, many: bool, make_dirs: bool, rehearsal: Option<&Rehearsal<'_>>) -> Result<(), Failure> {
     if output == Path::new("-") {
         return Err(Failure::Failed("`cat` writes to standard output; ./- is a file of that name".into()));
     }
     let itself = many || output.as_os_str().as_bytes().ends_with(b"/");
     let folder = if itself { Some(output) } else { output.parent() };
     let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
-    if make_dirs {
-        let made = std::fs::create_dir_all(folder);
-        return made.map_err(|error| Failure::Failed(format!("{}: {error}", output.display())));
+    match (make_dirs, rehearsal) {
+        (true, Some(rehearsal)) => rehearsal.would_make_here(folder),
+        (true, None) => {
+            let made = std::fs::create_dir_all(folder);
+            made.map_err(|error| Failure::Failed(format!("{}: {error}", output.display())))
+        }
+        (false, _) if folder.is_dir() => Ok(()),
+        (false, _) => {
+            Err(Failure::Failed(format!("{}: there is no such directory", folder.display())).with_hint(MAKE_DIRS))
+        }
     }
-    if folder.is_dir() {
-        return Ok(());
-    }
-    Err(Failure::Failed(format!("{}: there is no such directory", folder.display())).with_hint(MAKE_DIRS))
 }
 
 /// What a URL means: one file, or all whose names fit.
-async fn sources(place: &Place, output: Option<&Path>, many: bool) -> Result<Vec<(Vec<u8>, PathBuf)>, Failure> {
+async fn sources(place: &Place, output: Option<&Path>, many: bool) -> Result<Vec<Coming>, Failure> {
     let url = &place.url;
     let name = url.name().filter(|_| !url.path.ends_with(b"/"));
     let name = name.ok_or_else(|| Failure::Failed(format!("{url}: that is a directory; `mirror` fetches those")))?;
     let directory = output.filter(|output| many || output.is_dir() || output.as_os_str().as_bytes().ends_with(b"/"));
     let Some(pattern) = ftp_client::select::pattern(name) else {
-        let local = ftp_client::directory::local_name(name)?;
-        let target = match (directory, output) {
-            (Some(directory), _) => directory.join(local),
+        let named = ftp_client::directory::local_name(name)?;
+        let local = match (directory, output) {
+            (Some(directory), _) => directory.join(named),
             (None, Some(file)) => file.to_path_buf(),
-            (None, None) => local,
+            (None, None) => named,
         };
-        return Ok(vec![(url.path.clone(), target)]);
+        return Ok(vec![Coming { remote: url.path.clone(), local, octets: None, listed: false }]);
     };
     let above = &url.path[..url.path.len() - name.len()];
     let mut connection = open(place).await?;
     let listing = connection.list(above).await?;
     connection.quit().await;
     let files = listing.entries.iter().filter(|found| found.kind != ftp_client::Kind::Directory);
-    let names = files.map(|found| found.name.as_bytes()).filter(|name| pattern.matches(name));
-    let found = names.map(|name| {
-        let local = ftp_client::directory::local_name(name)?;
-        Ok((ftp_client::directory::join(above, name), output.unwrap_or(Path::new("")).join(local)))
+    let fitting = files.filter(|found| pattern.matches(found.name.as_bytes()));
+    let found = fitting.map(|found| {
+        let name = found.name.as_bytes();
+        let local = output.unwrap_or(Path::new("")).join(ftp_client::directory::local_name(name)?);
+        let remote = ftp_client::directory::join(above, name);
+        Ok(Coming { remote, local, octets: found.size, listed: true })
     });
     let found = found.collect::<Result<Vec<_>, Error>>()?;
     if found.is_empty() { Err(Failure::Missing(format!("{url}: nothing of such a name"))) } else { Ok(found) }
@@ -145,14 +162,18 @@ async fn send(put: Put) -> Result<(), Failure> {
         let target = if directory { ftp_client::directory::join(path, name.as_bytes()) } else { path.clone() };
         files.push((file.clone(), target));
     }
-    if put.make_dirs {
-        let above = path.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &path[..at]);
-        if !above.is_empty() {
-            let mut connection = open(&place).await?;
-            let watcher = show.watcher();
-            connection.make_directories(above, |made| watcher(&Event::Made { name: &shown(made) })).await?;
-            connection.quit().await;
-        }
+    let above = path.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &path[..at]);
+    if put.dry_run {
+        let mut connection = open(&place).await?;
+        let rehearsal = Rehearsal::new(&show, &output::say);
+        rehearsal.would_send(&mut connection, &files, above, put.make_dirs).await?;
+        connection.quit().await;
+        return show.end();
+    }
+    if put.make_dirs && !above.is_empty() {
+        let (mut connection, watcher) = (open(&place).await?, show.watcher());
+        connection.make_directories(above, |made| watcher(&Event::Made { name: &shown(made) })).await?;
+        connection.quit().await;
     }
     let octets = put.files.iter().filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum();
     show.expect(files.len() as u64, octets);
@@ -261,7 +282,7 @@ async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
     tell_passed_over(&plan, &mirror);
     if trees.making.dry_run {
         plan::show(&plan, &trees.access)?;
-        return plan::completeness(&plan);
+        return show.end_plan(&plan);
     }
     if let Some(file) = &trees.plan {
         plan::write(file, &source, &target, &plan)?;

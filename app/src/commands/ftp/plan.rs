@@ -11,7 +11,7 @@ use crate::cli::ftp::Access;
 use crate::failure::Failure;
 use crate::output;
 use ftp_client::mirror::{Copy, Difference, Surplus};
-use ftp_client::{Action, Mirror, Moment, Plan, Url};
+use ftp_client::{Action, Mirror, Moment, Plan, Report, Url};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -58,6 +58,25 @@ pub fn passed_over(plan: &Plan, mirror: &Mirror) -> Vec<String> {
 /// What was passed over is no success: who looks at the exit code alone would take the trees for known.
 pub fn completeness(plan: &Plan) -> Result<(), Failure> {
     if plan.passed_over == 0 { Ok(()) } else { Err(Failure::Told(1)) }
+}
+
+/// The same, and what cannot be done is none either: what would come of it.
+pub fn outcome(plan: &Plan) -> Result<(), Failure> {
+    if summed_up(plan).failed == 0 { completeness(plan) } else { Err(Failure::Told(1)) }
+}
+
+/// What there would be to report.
+pub fn summed_up(plan: &Plan) -> Report {
+    let (moved, octets) = plan.to_move();
+    let count = |kind: fn(&Action) -> bool| plan.actions.iter().filter(|(_, action)| kind(action)).count() as u64;
+    Report {
+        moved,
+        octets,
+        links: count(|action| matches!(action, Action::Link { .. })),
+        modes: count(|action| matches!(action, Action::Mode { .. })),
+        removed: count(|action| matches!(action, Action::Remove | Action::RemoveDirectory)),
+        failed: count(|action| *action == Action::Conflict),
+    }
 }
 
 /// For people.
@@ -134,7 +153,7 @@ fn value(path: &[u8], action: &Action) -> Value {
 }
 
 /// As text, and as digits where it is none.
-fn put_path(value: &mut Value, name: &str, path: &[u8]) {
+pub(super) fn put_path(value: &mut Value, name: &str, path: &[u8]) {
     value[name] = String::from_utf8_lossy(path).into();
     if std::str::from_utf8(path).is_err() {
         value[format!("{name}_octets")] = path.iter().map(|octet| format!("{octet:02x}")).collect::<String>().into();

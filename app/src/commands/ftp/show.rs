@@ -3,12 +3,14 @@
 //! Invariants: bars go to standard error, and only if that is a terminal; nothing of a name moves the cursor.
 
 use super::log::{Clock, Log, Progress};
+use super::plan;
+use super::rehearsal::Intent;
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
 use crate::output;
 use ftp_client::directory::{About, shown};
 use ftp_client::error::printable;
-use ftp_client::{Event, Found, Kind, Moment, Watcher};
+use ftp_client::{Action, Event, Found, Kind, Moment, Watcher};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -31,6 +33,8 @@ pub struct Show {
     /// Names and directories that were not looked at.
     passed_over: AtomicU64,
     heard: Arc<Heard>,
+    /// Whether nothing is done, only said.
+    rehearsed: AtomicBool,
 }
 
 /// What we hear of, and no report sums up.
@@ -131,6 +135,7 @@ impl Show {
             sum: Mutex::default(),
             passed_over: AtomicU64::new(0),
             heard: Arc::default(),
+            rehearsed: AtomicBool::new(false),
         }
     }
 
@@ -201,6 +206,29 @@ impl Show {
         sum.failed += report.failed;
     }
 
+    /// From now on what is added is only said, and not done.
+    pub fn rehearse(&self) {
+        self.rehearsed.store(true, Ordering::Relaxed);
+    }
+
+    /// This would be done.
+    pub fn add_intent(&self, intent: &Intent<'_>) {
+        let none = ftp_client::Report::default();
+        match intent {
+            Intent::Copy { octets, .. } => {
+                self.add(&ftp_client::Report { moved: 1, octets: octets.unwrap_or(0), ..none })
+            }
+            Intent::Remove(_) | Intent::RemoveDirectory(_) => self.add(&ftp_client::Report { removed: 1, ..none }),
+            Intent::Make(_) => drop(self.heard.made.fetch_add(1, Ordering::Relaxed)),
+            Intent::Rename { .. } => drop(self.heard.renamed.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// Whether objects are wished.
+    pub fn is_for_programs(&self) -> bool {
+        self.json
+    }
+
     /// So much of the trees was not looked at, which has been told.
     pub fn pass_over(&self, plan: &ftp_client::Plan) {
         self.passed_over.fetch_add(plan.passed_over, Ordering::Relaxed);
@@ -213,7 +241,9 @@ impl Show {
         if self.json {
             output::json(&self.summary())?;
         } else if !self.quiet {
-            self.bars.screen.line(&summary(&sum, self.begun.elapsed()));
+            let rehearsed = self.rehearsed.load(Ordering::Relaxed);
+            let text = if rehearsed { intended(&sum) } else { summary(&sum, self.begun.elapsed()) };
+            self.bars.screen.line(&text);
         }
         match (sum.failed, sum.moved, self.heard.other_failures.load(Ordering::Relaxed)) {
             (0, ..) if self.passed_over.load(Ordering::Relaxed) == 0 => Ok(()),
@@ -237,6 +267,21 @@ impl Show {
         changed.map_err(|failure| Failure::Told(failure.code()))
     }
 
+    /// The same for a plan, which has been shown.
+    pub fn end_plan(&self, plan: &ftp_client::Plan) -> Result<(), Failure> {
+        self.rehearse();
+        self.pass_over(plan);
+        self.add(&plan::summed_up(plan));
+        let makes = |action: &Action| matches!(action, Action::MakeDirectory { .. });
+        let made = plan.actions.iter().filter(|(_, action)| makes(action)).count();
+        self.heard.made.fetch_add(made as u64, Ordering::Relaxed);
+        self.bars.total.finish_and_clear();
+        if self.json {
+            output::json(&self.summary())?;
+        }
+        plan::outcome(plan)
+    }
+
     fn sum(&self) -> ftp_client::Report {
         *self.sum.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -244,11 +289,15 @@ impl Show {
     /// For programs.
     fn summary(&self) -> Value {
         let (sum, count) = (self.sum(), |number: &AtomicU64| number.load(Ordering::Relaxed));
-        json!({
-            "event": "summary", "files": sum.moved, "octets": sum.octets, "links": sum.links, "modes": sum.modes,
-            "removed": sum.removed, "made": count(&self.heard.made), "renamed": count(&self.heard.renamed), "failed": sum.failed,
+        let mut value = json!({
+            "event": "summary", "files": sum.moved, "octets": sum.octets, "links": sum.links, "modes": sum.modes, "removed": sum.removed,
+            "made": count(&self.heard.made), "renamed": count(&self.heard.renamed), "failed": sum.failed,
             "passed_over": count(&self.passed_over), "secs": self.begun.elapsed().as_secs_f64(),
-        })
+        });
+        if self.rehearsed.load(Ordering::Relaxed) {
+            value["dry_run"] = true.into();
+        }
+        value
     }
 }
 
@@ -275,6 +324,12 @@ fn summary(sum: &ftp_client::Report, took: Duration) -> String {
         }
     }
     text
+}
+
+/// What would be moved.
+fn intended(sum: &ftp_client::Report) -> String {
+    let text = format!("{} to move, {}", counted(sum.moved), output::size(sum.octets));
+    if sum.failed > 0 { format!("{text}; {} failed", sum.failed) } else { text }
 }
 
 pub(super) fn counted(files: u64) -> String {

@@ -32,9 +32,12 @@ async fn server() -> Server {
 async fn a_tree_is_removed_with_its_links_and_what_they_lead_to_stays() {
     let server = server().await;
     let mut connection = Connection::open(&server.site()).await.expect("open");
-    let mut removed = Vec::new();
+    let (mut foretold, mut removed) = (Vec::new(), Vec::new());
+    connection.look_over_tree(b"in", |path, _| foretold.push(shown(path))).await.expect("told");
+    assert!(server.heard("DELE").is_empty() && server.heard("RMD").is_empty(), "nothing is removed yet");
     connection.remove_tree(b"in", |path| removed.push(shown(path))).await.expect("removed");
     assert_eq!(removed, ["in/away", "in/old/menu", "in/old", "in"], "each is told once, when it is gone");
+    assert_eq!(foretold, removed);
     assert_eq!(server.names(), ["in/away/precious"]);
     assert_eq!(server.heard("RMD"), ["RMD in/old", "RMD in"]);
 }

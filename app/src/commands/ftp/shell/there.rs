@@ -4,8 +4,9 @@
 //! where the prompt is, so that each of these can be a job.
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
-use super::super::change::{EMPTY_ONLY, remove_directory};
+use super::super::change::{EMPTY_ONLY, remove_directory, without_slash};
 use super::super::prepare_here;
+use super::super::rehearsal::{Coming, Rehearsal};
 use super::super::show::{self, Screen, Show, passed_over};
 use super::out::{Out, local};
 use super::seat::{Meant, Seat, Wanted};
@@ -17,7 +18,7 @@ use crate::output;
 use ftp_client::directory::{About, DEPTH_MAX, join, local_name, shown};
 use ftp_client::error::{Said, printable};
 use ftp_client::lineage::{Lineage, ROUND};
-use ftp_client::{Error, Fetch, Found, Kind, Send};
+use ftp_client::{Connection, Error, Fetch, Found, Kind, Send};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -73,7 +74,7 @@ async fn run_one(word: There, seat: &mut Seat, work: &Work) -> Result<(), Failur
             })
             .await
         }
-        There::Mv(mv) => rename(mv, seat).await,
+        There::Mv(mv) => rename(mv, seat, work).await,
         There::Chmod(Chmod { mode, names }) => {
             each(&names.names, seat, work, async |seat, path| Ok(seat.connection().await?.set_mode(path, mode).await?))
                 .await
@@ -280,29 +281,37 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
     let meant = seat.meant(&get.names).await?;
     let output = get.output.as_deref().map(|output| PathBuf::from(local(output)));
     let many = meant.len() > 1;
+    let say = |line: &str| Ok(work.out.line(line)?);
+    let rehearsal = get.dry_run.then(|| Rehearsal::new(&work.show, &say));
     if let Some(output) = output.as_deref() {
-        prepare_here(output, many, get.make_dirs)?;
+        prepare_here(output, many, get.make_dirs, rehearsal.as_ref())?;
     }
     let folder =
         output.clone().filter(|output| many || output.is_dir() || output.as_os_str().as_bytes().ends_with(b"/"));
-    let (mut files, mut octets) = (Vec::new(), Some(0));
+    let mut files = Vec::new();
     for Meant { path, found } in meant {
-        let size = found.as_ref().and_then(|found| found.size);
+        let listed = found.is_some();
+        let octets = found.as_ref().and_then(|found| found.size);
         if path.ends_with(b"/") || found.is_some_and(|found| found.kind == Kind::Directory) {
             work.screen.line(&format!("{} is a directory; mirror fetches those", shown(&path)));
             continue;
         }
         let name = local_name(last_name(&path))?;
-        let target = match (&folder, &output) {
+        let local = match (&folder, &output) {
             (Some(folder), _) => folder.join(name),
             (None, Some(file)) => file.clone(),
             (None, None) => name,
         };
-        octets = octets.zip(size).map(|(sum, size)| sum + size);
-        files.push((path, std::path::absolute(target)?));
+        files.push(Coming { remote: path, local, octets, listed });
     }
     if files.is_empty() {
         return Err(Failure::Told(1));
+    }
+    if let Some(rehearsal) = rehearsal {
+        for file in &files {
+            rehearsal.would_fetch(seat.connection().await?, file).await?;
+        }
+        return work.show.end();
     }
     let wishes = Fetch {
         resume: resume || get.moving.resume,
@@ -310,7 +319,10 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
         keep_time: true,
         ..Fetch::default()
     };
+    let octets = files.iter().try_fold(0, |sum, file| Some(sum + file.octets?));
     work.show.expect(files.len() as u64, octets.unwrap_or(0));
+    let files = files.into_iter().map(|file| Ok((file.remote, absolute(file.local)?)));
+    let files = files.collect::<Result<_, Failure>>()?;
     let crew = seat.crew(work.access.parallel.into(), work.show.watcher()).await?;
     let report = crew.fetch_all(files, &wishes).await;
     seat.take_back(&crew);
@@ -325,20 +337,26 @@ async fn send(put: Put, resume: bool, seat: &mut Seat, work: &Work) -> Result<()
         || target.is_empty()
         || target.ends_with(b"/")
         || matches!(seat.connection().await?.stat(&target).await, Ok(about) if about.kind == Kind::Directory);
-    if put.make_dirs {
-        let above = target.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &target[..at]);
-        let wanted = without_slash(if folder { &target } else { above });
-        if !wanted.is_empty() {
-            seat.connection().await?.make_directories(wanted, |_| ()).await?;
-        }
-    }
-    let (mut files, mut octets) = (Vec::new(), 0);
-    for source in sources {
+    let above = target.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &target[..at]);
+    let above = without_slash(if folder { &target } else { above });
+    let named = |source: PathBuf| {
         let name = source.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
         let target = if folder { join(&target, name) } else { target.clone() };
-        octets += source.metadata().map_or(0, |about| about.len());
-        files.push((std::path::absolute(source)?, target));
+        (source, target)
+    };
+    let files: Vec<(PathBuf, Vec<u8>)> = sources.into_iter().map(named).collect();
+    if put.dry_run {
+        let say = |line: &str| Ok(work.out.line(line)?);
+        let rehearsal = Rehearsal::new(&work.show, &say);
+        rehearsal.would_send(seat.connection().await?, &files, above, put.make_dirs).await?;
+        return work.show.end();
     }
+    if put.make_dirs && !above.is_empty() {
+        seat.connection().await?.make_directories(above, |_| ()).await?;
+    }
+    let octets = files.iter().map(|(source, _)| source.metadata().map_or(0, |about| about.len())).sum();
+    let files = files.into_iter().map(|(source, target)| Ok((absolute(source)?, target)));
+    let files: Vec<_> = files.collect::<Result<_, Failure>>()?;
     let Moving { resume: said, verify } = put.moving;
     let wishes = Send {
         resume: resume || said,
@@ -419,6 +437,9 @@ async fn remove(rm: Rm, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
         let path = without_slash(path);
         seat.stays(path)?;
         let connection = seat.connection().await?;
+        if rm.dry_run {
+            return rehearse_removal(path, &rm, connection, work).await;
+        }
         let removed = match connection.remove_file(path).await {
             Err(error) if error.is_fatal() => Err(error),
             // Directories are not removed by DELE, whatever they are called in the reply.
@@ -427,7 +448,7 @@ async fn remove(rm: Rm, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
                     connection.remove_tree(path, |_| ()).await
                 }
                 Ok(about) if about.kind == Kind::Directory => {
-                    return Err(Failure::Missing(format!("{} is a directory", shown(path))).with_hint(EMPTY_ONLY));
+                    return Err(is_a_directory(path));
                 }
                 _ => Err(error),
             },
@@ -441,17 +462,38 @@ async fn remove(rm: Rm, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
     .await
 }
 
-async fn rename(mv: Mv, seat: &mut Seat) -> Result<(), Failure> {
+fn is_a_directory(path: &[u8]) -> Failure {
+    Failure::Missing(format!("{} is a directory", shown(path))).with_hint(EMPTY_ONLY)
+}
+
+async fn rehearse_removal(path: &[u8], rm: &Rm, connection: &mut Connection, work: &Work) -> Result<(), Failure> {
+    match connection.kind_itself(path).await {
+        Err(error) if rm.force && error.is_missing() => Ok(()),
+        Ok(Kind::Directory) if !rm.recursive => Err(is_a_directory(path)),
+        kind => {
+            kind?;
+            let say = |line: &str| Ok(work.out.line(line)?);
+            Rehearsal::new(&work.show, &say).would_remove(connection, path, rm.recursive).await
+        }
+    }
+}
+
+async fn rename(mv: Mv, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
     let from = seat.meant(&mv.from).await?;
     let to = mv.to.as_bytes();
     let connection = seat.connection().await?;
     let into = to.ends_with(b"/")
         || from.len() > 1
         || matches!(connection.stat(to).await, Ok(about) if about.kind == Kind::Directory);
+    let say = |line: &str| Ok(work.out.line(line)?);
+    let rehearsal = mv.dry_run.then(|| Rehearsal::new(&work.show, &say));
     for Meant { path, .. } in from {
         let path = without_slash(&path);
         let target = if into { join(to, last_name(path)) } else { to.to_vec() };
-        connection.rename(path, &target).await?;
+        match &rehearsal {
+            Some(rehearsal) => rehearsal.would_rename(connection, path, &target).await?,
+            None => connection.rename(path, &target).await?,
+        }
     }
     Ok(())
 }
@@ -469,11 +511,6 @@ async fn quote(line: String, seat: &mut Seat, work: &Work) -> Result<(), Failure
         return Err(Failure::Failed(format!("the server says {}", Said(&reply))));
     }
     Ok(())
-}
-
-/// What somebody calls a directory, without the slash at its end.
-pub fn without_slash(path: &[u8]) -> &[u8] {
-    if path.len() > 1 { path.strip_suffix(b"/").unwrap_or(path) } else { path }
 }
 
 /// The last name of a path.

@@ -1,9 +1,10 @@
 //! Trees made alike, and compared.
 
+use super::super::change::without_slash;
 use super::super::{alike, plan, surplus};
 use super::out::local;
 use super::seat::Seat;
-use super::there::{Work, absolute, last_name, without_slash};
+use super::there::{Work, absolute, last_name};
 use super::words::{Diff, Trees};
 use crate::cli::ftp::Making;
 use crate::failure::Failure;
@@ -57,7 +58,7 @@ async fn make_alike(mirror: &Mirror, dry_run: bool, crew: &Crew, work: &Work) ->
         let plan = mirror.plan(crew).await?;
         tell(&plan);
         plan::lines(&plan).try_for_each(|line| work.out.line(&line))?;
-        return plan::completeness(&plan);
+        return plan::outcome(&plan);
     }
     let (plan, report) = mirror.make(crew).await?;
     tell(&plan);

@@ -51,7 +51,8 @@ pub enum There {
     #[command(after_help = "Examples:
   get today.txt
   get -o /tmp/menu.txt today.txt
-  get *.txt 'July menu.pdf' &")]
+  get *.txt 'July menu.pdf' &
+  get -n *.txt")]
     Get(Get),
     /// Fetch files; the same as get.
     Mget(Get),
@@ -77,6 +78,7 @@ pub enum There {
     /// Make directories, and those that they stand in.
     Mkdir(Names),
     /// Remove files.
+    #[command(after_help = "Examples:\n  rm *.tmp\n  rm -r -n menus/2025")]
     Rm(Rm),
     /// Remove empty directories.
     Rmdir(Names),
@@ -251,6 +253,9 @@ pub struct Get {
     /// Make the directories that are not there.
     #[arg(long)]
     pub make_dirs: bool,
+    /// Look whether it can be done, say what would be, and do nothing.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub moving: Moving,
 }
@@ -274,6 +279,9 @@ pub struct Put {
     /// for that, and needs room for both.
     #[arg(long, conflicts_with = "in_place")]
     pub in_pieces: bool,
+    /// Look whether it can be done, say what would be, and do nothing.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     #[command(flatten)]
     pub moving: Moving,
 }
@@ -290,6 +298,9 @@ pub struct Rm {
     /// What is not there is no failure.
     #[arg(short, long)]
     pub force: bool,
+    /// Look whether it can be done, say what would be, and do nothing.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
 }
 
 /// Names, the last of which is the new one.
@@ -301,6 +312,9 @@ pub struct Mv {
     /// The new name, or a directory.
     #[arg(value_name = "TO", value_parser = unmarked)]
     pub to: String,
+    /// Look whether it can be done, say what would be, and do nothing.
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
 }
 
 /// Permissions.
