@@ -564,6 +564,85 @@ fn programs_are_told_why_nothing_was_done_and_with_which_exit_code() {
     assert_eq!(absent.status.code(), Some(1));
 }
 
+/// The same with something to read.
+fn fed(folder: &Path, more: &[String], arguments: &[&str], input: impl Into<Stdio>) -> Output {
+    let mut command = Command::new(BINARY);
+    command.arg("ftp").args(arguments).args(more).current_dir(folder).env("PACKETBOAT_FTP_PASSWORD", "hungry");
+    command.env("HOME", folder).stdin(input).output().expect("it runs")
+}
+
+#[test]
+fn standard_input_becomes_a_file_whole_or_not_at_all() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("menu.bin"), content()).expect("written");
+    for (url, more) in ways(&server) {
+        let there = format!("{url}a/menu");
+        for wishes in [&["--make-dirs"][..], &[], &["--verify"], &["--in-place"], &["--in-place", "--verify"]] {
+            // `cat` at the other end of a pipe: nobody can tell how long that is.
+            let mut pipe =
+                Command::new("cat").arg(folder.path().join("menu.bin")).stdout(Stdio::piped()).spawn().expect("cat");
+            let input = pipe.stdout.take().expect("a pipe");
+            let output = fed(folder.path(), &more, &[&["put", "--json", "-", &there], wishes].concat(), input);
+            pipe.wait().expect("ended");
+            let told = objects(&output.stdout);
+            let moved: Vec<_> = happened(&told).into_iter().filter(|(event, _)| *event != "made").collect();
+            assert_eq!(moved, [("begun", "a/menu"), ("done", "a/menu"), ("summary", "")], "{output:?}");
+            let begun = told.iter().find(|told| told["event"] == "begun").expect("one");
+            assert!(begun["octets"].is_null() && output.status.success(), "{output:?}");
+            assert_eq!(told.last().map(|sum| (&sum["files"], &sum["octets"])), Some((&1.into(), &700_001.into())));
+            // Back by the same way.
+            let back = run(folder.path(), &more, &["cat", &there]);
+            assert!(back.status.success() && back.stdout == content(), "{wishes:?}");
+            assert_eq!(done(folder.path(), &more, &["ls", &format!("{url}a")]), "menu\n");
+            // A directory can be opened, and not be read.
+            let broken = std::fs::File::open(folder.path()).expect("a folder");
+            let output = fed(folder.path(), &more, &["put", "--json", "-", &format!("{url}a/half")], broken);
+            assert_eq!(output.status.code(), Some(1), "{output:?}");
+            assert_eq!(
+                happened(&objects(&output.stdout)),
+                [("begun", "a/half"), ("failed", "a/half"), ("summary", "")]
+            );
+            assert_eq!(done(folder.path(), &more, &["ls", &format!("{url}a")]), "menu\n");
+        }
+        let dry =
+            fed(folder.path(), &more, &["put", "-n", "--make-dirs", "-", &format!("{url}new/menu")], Stdio::null());
+        assert_eq!(String::from_utf8_lossy(&dry.stdout), "make             new\ncopy             -  (to new/menu)\n");
+        done(folder.path(), &more, &["rm", "-r", &format!("{url}a")]);
+    }
+}
+
+#[test]
+fn what_cannot_be_done_with_standard_input_is_said() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("menu"), "soup").expect("written");
+    std::fs::write(folder.path().join("-"), "a dash").expect("written");
+    let (url, more) = ways(&server).swap_remove(0);
+    let file = format!("{url}menu");
+    let ways: [(&[&str], &str); 6] = [
+        (&["put", "-", "menu", &url], "sent alone"),
+        (&["put", "-", "-", &url], "sent alone"),
+        (&["put", "--continue", "-", &file], "gone on with"),
+        (&["put", "--in-pieces", "-", &file], "pieces"),
+        (&["put", "-", &url], "has no name"),
+        (&["put", "-", &format!("{url}recipes/")], "has no name"),
+    ];
+    for (way, why) in ways {
+        let output = fed(folder.path(), &more, &[way, &["--json"]].concat(), Stdio::null());
+        let told = objects(&output.stdout);
+        assert_eq!((output.status.code(), &told[0]["code"]), (Some(2), &2.into()), "{way:?}");
+        assert!(told[0]["why"].as_str().is_some_and(|said| said.contains(why)), "{way:?}: {told:?}");
+    }
+    let no_directory = fed(folder.path(), &more, &["put", "-", &format!("{url}none/menu")], Stdio::null());
+    assert_eq!(no_directory.status.code(), Some(4), "{no_directory:?}");
+    let taken = fed(folder.path(), &more, &["put", "-", &format!("{url}recipes")], Stdio::null());
+    assert_eq!(taken.status.code(), Some(1), "{taken:?}");
+    done(folder.path(), &more, &["put", "./-", &url]);
+    assert_eq!(done(folder.path(), &more, &["cat", &format!("{url}-")]), "a dash");
+    assert_eq!(done(folder.path(), &more, &["ls", &url]), "-\nreadme.txt\nrecipes/\nshared/\n");
+}
+
 /// What would be done, as objects tell it: the word, the path, and where it would go.
 fn intended(objects: &[serde_json::Value]) -> Vec<String> {
     let text = |value: &serde_json::Value| value.as_str().unwrap_or("").to_owned();

@@ -201,15 +201,16 @@ pub struct Get {
     pub access: Access,
 }
 
-/// Send files. A URL that ends in / is a directory.
+/// Send files, or standard input. A URL that ends in / is a directory.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   packetboat ftp put menu.txt ftp://joe@ftp.example.org/menus/
   packetboat ftp put menu.txt ftp://joe@ftp.example.org/menus/today.txt
   packetboat ftp put --continue --make-dirs *.mkv ftp://joe@ftp.example.org/films/
+  pg_dump menus | gzip | packetboat ftp put - ftp://joe@ftp.example.org/backup/menus.sql.gz
   packetboat ftp put --dry-run --make-dirs *.mkv ftp://joe@ftp.example.org/films/")]
 pub struct Put {
-    /// What to send.
+    /// What to send; - is standard input, and goes alone.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Where to.
@@ -251,7 +252,9 @@ pub struct Ls {
 
 /// Write a file to standard output.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  packetboat ftp cat ftp://joe@ftp.example.org/log/today.gz | zcat | grep error")]
+#[command(after_help = "Examples:
+  packetboat ftp cat ftp://joe@ftp.example.org/log/today.gz | zcat | grep error
+  packetboat ftp cat ftp://joe@ftp.example.org/backup/menus.sql.gz | gunzip | psql menus")]
 pub struct Cat {
     /// Which one.
     pub url: String,

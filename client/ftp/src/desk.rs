@@ -323,8 +323,8 @@ impl Link {
     }
 }
 
-/// Nobody can tell which port will be next.
-fn number() -> u64 {
+/// Nobody can tell which will be next.
+pub fn number() -> u64 {
     let mut octets = [0; 8];
     // Without chance all ports are tried from the same one on.
     let _ = aws_lc_rs::rand::fill(&mut octets);

@@ -50,6 +50,7 @@ pub mod select;
 pub mod send;
 mod shipment;
 pub mod site;
+mod stream;
 mod sums;
 #[cfg(test)]
 mod tests;

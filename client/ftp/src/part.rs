@@ -19,6 +19,11 @@ pub fn part_name(name: &[u8], size: Option<u64>, time: Option<i64>) -> Vec<u8> {
     tagged(name, &[size.unwrap_or(u64::MAX).to_be_bytes(), time.unwrap_or(i64::MIN).to_be_bytes()])
 }
 
+/// The name of a part that is like no other: what comes through a pipe has no size and no time, and is not gone on with.
+pub fn new_part_name(name: &[u8], chance: u64) -> Vec<u8> {
+    tagged(name, &[chance.to_be_bytes()])
+}
+
 /// The name of a piece of such a part: of all of it, too.
 pub fn piece_name(name: &[u8], size: u64, time: Option<i64>, piece: &Range<u64>) -> Vec<u8> {
     let whose = [size.to_be_bytes(), time.unwrap_or(i64::MIN).to_be_bytes()];

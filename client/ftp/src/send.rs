@@ -120,7 +120,7 @@ impl Connection {
     }
 
     /// Servers say 550 and 553 for many reasons: whether it is for want of a directory, a look tells.
-    async fn why_refused(&mut self, path: &[u8], step: String, reply: Reply) -> Error {
+    pub(crate) async fn why_refused(&mut self, path: &[u8], step: String, reply: Reply) -> Error {
         let end = path.iter().rposition(|octet| *octet == b'/').unwrap_or(0);
         let above = &path[..end];
         let missing = !above.is_empty() && self.stat(above).await.is_err_and(|error| error.is_missing());

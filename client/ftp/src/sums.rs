@@ -19,25 +19,43 @@ use std::sync::Arc;
 const BUFFER: usize = 256 * 1024;
 
 /// A sum being made.
-enum Summing {
+pub(crate) enum Summing {
     Crc32(crc32fast::Hasher),
     Sha(Box<Context>),
 }
 
-/// What we can count ourselves: MD5 proves nothing that CRC-32 does not.
-fn ours(kind: HashKind) -> Option<Summing> {
-    Some(match kind {
-        HashKind::Crc32 => Summing::Crc32(crc32fast::Hasher::new()),
-        HashKind::Sha1 => Summing::Sha(Box::new(Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY))),
-        HashKind::Sha256 => Summing::Sha(Box::new(Context::new(&digest::SHA256))),
-        HashKind::Sha512 => Summing::Sha(Box::new(Context::new(&digest::SHA512))),
-        HashKind::Md5 => return None,
-    })
+impl Summing {
+    /// What we can count ourselves: MD5 proves nothing that CRC-32 does not.
+    pub(crate) fn of(kind: HashKind) -> Option<Self> {
+        Some(match kind {
+            HashKind::Crc32 => Summing::Crc32(crc32fast::Hasher::new()),
+            HashKind::Sha1 => Summing::Sha(Box::new(Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY))),
+            HashKind::Sha256 => Summing::Sha(Box::new(Context::new(&digest::SHA256))),
+            HashKind::Sha512 => Summing::Sha(Box::new(Context::new(&digest::SHA512))),
+            HashKind::Md5 => return None,
+        })
+    }
+
+    /// Counts more octets.
+    pub(crate) fn take(&mut self, octets: &[u8]) {
+        match self {
+            Summing::Crc32(hasher) => hasher.update(octets),
+            Summing::Sha(context) => context.update(octets),
+        }
+    }
+
+    /// The sum, as hexadecimal digits.
+    pub(crate) fn digits(self) -> String {
+        match self {
+            Summing::Crc32(hasher) => ftp::hash::hex(&hasher.finalize().to_be_bytes()),
+            Summing::Sha(context) => ftp::hash::hex(context.finish().as_ref()),
+        }
+    }
 }
 
 /// The sum of a stretch of a file here, as hexadecimal digits.
 pub async fn local(file: Arc<File>, kind: HashKind, stretch: Range<u64>) -> io::Result<Option<String>> {
-    let Some(mut summing) = ours(kind) else { return Ok(None) };
+    let Some(mut summing) = Summing::of(kind) else { return Ok(None) };
     let counted = tokio::task::spawn_blocking(move || {
         let (mut buffer, Range { start: mut at, end: until }) = (vec![0; BUFFER], stretch);
         while at < until {
@@ -46,16 +64,10 @@ pub async fn local(file: Arc<File>, kind: HashKind, stretch: Range<u64>) -> io::
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            match &mut summing {
-                Summing::Crc32(hasher) => hasher.update(&buffer[..read]),
-                Summing::Sha(context) => context.update(&buffer[..read]),
-            }
+            summing.take(&buffer[..read]);
             at += read as u64;
         }
-        Ok(match summing {
-            Summing::Crc32(hasher) => ftp::hash::hex(&hasher.finalize().to_be_bytes()),
-            Summing::Sha(context) => ftp::hash::hex(context.finish().as_ref()),
-        })
+        Ok(summing.digits())
     });
     counted.await.map_err(io::Error::other)?.map(Some)
 }
@@ -96,15 +108,25 @@ impl Connection {
     }
 
     async fn remote_sum(&mut self, path: &WirePath, until: u64) -> Result<Option<(HashKind, String)>, Error> {
-        let strong = |kind: &&HashKind| ours(**kind).is_some();
-        let best = [HashKind::Sha256, HashKind::Sha512, HashKind::Sha1, HashKind::Crc32];
-        let selected = self.features().hash.iter().find(strong).copied();
-        let Some(kind) = selected.or_else(|| best.into_iter().find(|kind| self.tells(*kind))) else { return Ok(None) };
+        let Some(kind) = self.kind_of_sum() else { return Ok(None) };
         Ok(self.sum_by(kind, path, until).await?.map(|sum| (kind, sum)))
     }
 
+    /// Which of the sums that the server tells we count, too.
+    pub(crate) fn kind_of_sum(&self) -> Option<HashKind> {
+        let ours = |kind: &&HashKind| Summing::of(**kind).is_some();
+        let best = [HashKind::Sha256, HashKind::Sha512, HashKind::Sha1, HashKind::Crc32];
+        let selected = self.features().hash.iter().find(ours).copied();
+        selected.or_else(|| best.into_iter().find(|kind| self.tells(*kind)))
+    }
+
     /// The sum of the first octets of a file there, by one of the ways that the server has.
-    async fn sum_by(&mut self, kind: HashKind, path: &WirePath, until: u64) -> Result<Option<String>, Error> {
+    pub(crate) async fn sum_by(
+        &mut self,
+        kind: HashKind,
+        path: &WirePath,
+        until: u64,
+    ) -> Result<Option<String>, Error> {
         let hash = self.features().hash.contains(&kind);
         let stretches = self.features().rang || until == 0;
         if !(hash && stretches) && self.features().digests.contains(&kind) {

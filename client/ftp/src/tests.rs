@@ -267,6 +267,10 @@ impl Talk {
                 let [high, low] = self.listen().await.to_be_bytes();
                 format!("227 (192,0,2,1,{high},{low})")
             }
+            "MLST" if !self.habits.facts.is_empty() => match of(self.habits.facts, name) {
+                Some(facts) => format!("250-Here\r\n {facts} {name}\r\n250 End"),
+                None => "550 none".into(),
+            },
             "MLST" if self.listing(name).is_some() => format!("250-It is\r\n type=dir; {name}\r\n250 that"),
             "MLST" => size
                 .map_or("550 none".into(), |size| format!("250-It is\r\n type=file;size={size}; {name}\r\n250 that")),
@@ -311,12 +315,10 @@ impl Talk {
                 None => "550 none".into(),
             },
             "SITE" if self.habits.no_modes => "502 no".into(),
+            // Whoever offers it here tells the sum of something else.
+            "HASH" => format!("213 SHA-256 0-1 {} {name}", "0".repeat(64)),
             "COMB" if self.habits.no_comb => "502 no".into(),
             "COMB" => self.join(line).into(),
-            "MLST" if !self.habits.facts.is_empty() => match of(self.habits.facts, name) {
-                Some(facts) => format!("250-Here\r\n {facts} {name}\r\n250 End"),
-                None => "550 none".into(),
-            },
             "CWD" if !self.habits.places.is_empty() => match of(self.habits.places, name) {
                 Some(place) => {
                     self.place = place;
@@ -425,6 +427,7 @@ mod proxies;
 mod scripted;
 mod sealed;
 mod shipments;
+mod streams;
 mod times;
 mod wire;
 

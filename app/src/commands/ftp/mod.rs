@@ -4,6 +4,7 @@ mod access;
 mod change;
 mod known;
 mod log;
+mod pipe;
 mod places;
 mod plan;
 mod rehearsal;
@@ -149,6 +150,9 @@ async fn sources(place: &Place, output: Option<&Path>, many: bool) -> Result<Vec
 }
 
 async fn send(put: Put) -> Result<(), Failure> {
+    if pipe::is_meant(&put) {
+        return pipe::send(put).await;
+    }
     let place = place(&put.url, &put.access)?;
     let show = Show::new(&put.access);
     let path = &place.url.path;
@@ -162,17 +166,16 @@ async fn send(put: Put) -> Result<(), Failure> {
         let target = if directory { ftp_client::directory::join(path, name.as_bytes()) } else { path.clone() };
         files.push((file.clone(), target));
     }
-    let above = path.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &path[..at]);
     if put.dry_run {
         let mut connection = open(&place).await?;
         let rehearsal = Rehearsal::new(&show, &output::say);
-        rehearsal.would_send(&mut connection, &files, above, put.make_dirs).await?;
+        rehearsal.would_send(&mut connection, &files, above(path), put.make_dirs).await?;
         connection.quit().await;
         return show.end();
     }
-    if put.make_dirs && !above.is_empty() {
-        let (mut connection, watcher) = (open(&place).await?, show.watcher());
-        connection.make_directories(above, |made| watcher(&Event::Made { name: &shown(made) })).await?;
+    if put.make_dirs && !above(path).is_empty() {
+        let mut connection = open(&place).await?;
+        make_above(&mut connection, path, &show).await?;
         connection.quit().await;
     }
     let octets = put.files.iter().filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum();
@@ -188,6 +191,17 @@ async fn send(put: Put) -> Result<(), Failure> {
     let crew = Crew::new(place.site, put.access.parallel.into(), show.watcher());
     show.add(&crew.send_all(files, &wishes).await?);
     show.end()
+}
+
+/// The directory that something stands in; nothing for where the login leads.
+fn above(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|octet| *octet == b'/').map_or(b"", |at| &path[..at])
+}
+
+async fn make_above(connection: &mut Connection, path: &[u8], show: &Show) -> Result<(), Failure> {
+    let watcher = show.watcher();
+    let made = |made: &[u8]| watcher(&Event::Made { name: &shown(made) });
+    Ok(connection.make_directories(above(path), made).await?)
 }
 
 async fn list(ls: Ls) -> Result<(), Failure> {

@@ -9,7 +9,9 @@
 //! is not known.
 //! Not here: trees that are made alike (plan).
 
+use super::above;
 use super::change::{EMPTY_ONLY, without_slash};
+use super::pipe::STANDARD_INPUT;
 use super::plan::put_path;
 use super::show::Show;
 use crate::failure::Failure;
@@ -247,9 +249,8 @@ impl<'a> Rehearsal<'a> {
     /// Something that would get another name.
     pub async fn would_rename(&self, connection: &mut Connection, from: &[u8], to: &[u8]) -> Result<(), Failure> {
         connection.stat(from).await?;
-        let above = to.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &to[..at]);
-        if !above.is_empty() {
-            connection.stat(above).await?;
+        if !above(to).is_empty() {
+            connection.stat(above(to)).await?;
         }
         self.would(Intent::Rename { from, to })
     }
@@ -269,8 +270,11 @@ fn is_taken(target: &[u8]) -> Error {
     Error::Differs { step: format!("send {}", shown(target)), why }
 }
 
-/// How long a file here is, if it can be read.
+/// How long a file here is, if it can be read; of standard input nobody knows.
 fn length_here(file: &Path) -> Result<Option<u64>, Error> {
+    if file == Path::new(STANDARD_INPUT) {
+        return Ok(None);
+    }
     let local = |why| Error::Local { path: file.into(), why };
     // A pipe without anybody at its other end would be waited for.
     let about = file.metadata().map_err(local)?;

@@ -115,7 +115,7 @@ impl Show {
     }
 
     fn by_clock(access: &Access, screen: &Screen, clock: Clock) -> Self {
-        let total = unseen_bar(0).with_style(style(true));
+        let total = unseen_bar(Some(0)).with_style(total_style());
         let bars = Bars {
             screen: screen.clone(),
             total,
@@ -144,10 +144,10 @@ impl Show {
         let files = self.bars.files();
         self.bars.shown.store(true, Ordering::Relaxed);
         // The window may have become narrower meanwhile.
-        self.bars.total.set_style(style(true));
+        self.bars.total.set_style(total_style());
         self.bars.seat_total();
         for bar in files.values() {
-            bar.set_style(style(false));
+            bar.set_style(file_style(bar.length()));
             self.bars.seat(bar.clone());
         }
     }
@@ -373,7 +373,7 @@ impl Bars {
                 self.expect(more);
             }
             Event::Begun { name, octets } => {
-                let bar = unseen_bar(octets.unwrap_or(0)).with_style(style(false)).with_message(name.to_owned());
+                let bar = unseen_bar(octets).with_style(file_style(octets)).with_message(name.to_owned());
                 let bar = self.seat(bar);
                 if !self.measured.load(Ordering::Relaxed) {
                     self.total.inc_length(octets.unwrap_or(0));
@@ -453,18 +453,30 @@ fn tells_of(text: &str, name: &str) -> bool {
     })
 }
 
-/// A bar that is on no screen yet.
-fn unseen_bar(octets: u64) -> ProgressBar {
-    ProgressBar::with_draw_target(Some(octets), ProgressDrawTarget::hidden())
+/// A bar that is on no screen yet, perhaps of what nobody knows how long it will be.
+fn unseen_bar(octets: Option<u64>) -> ProgressBar {
+    ProgressBar::with_draw_target(octets, ProgressDrawTarget::hidden())
 }
 
-fn style(total: bool) -> ProgressStyle {
-    let narrow = is_narrow(columns());
-    let template = match (narrow, total) {
-        (true, _) => "{wide_msg} {percent:>3}%",
-        (false, true) => "{wide_msg} {bytes:>10} / {total_bytes:>10} {binary_bytes_per_sec:>12} {eta:>4} [{bar:16}]",
-        (false, false) => "{wide_msg} {bytes:>10} {binary_bytes_per_sec:>12} {eta:>4} [{bar:16}]",
-    };
+fn total_style() -> ProgressStyle {
+    styled(match is_narrow(columns()) {
+        true => NARROW_STYLE,
+        false => "{wide_msg} {bytes:>10} / {total_bytes:>10} {binary_bytes_per_sec:>12} {eta:>4} [{bar:16}]",
+    })
+}
+
+fn file_style(octets: Option<u64>) -> ProgressStyle {
+    styled(match (is_narrow(columns()), octets) {
+        (true, Some(_)) => NARROW_STYLE,
+        (true, None) => "{wide_msg} {bytes:>10}",
+        (false, Some(_)) => "{wide_msg} {bytes:>10} {binary_bytes_per_sec:>12} {eta:>4} [{bar:16}]",
+        (false, None) => "{wide_msg} {bytes:>10} {binary_bytes_per_sec:>12}",
+    })
+}
+
+const NARROW_STYLE: &str = "{wide_msg} {percent:>3}%";
+
+fn styled(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "))
 }

@@ -5,9 +5,9 @@
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
 use super::super::change::{EMPTY_ONLY, remove_directory, without_slash};
-use super::super::prepare_here;
 use super::super::rehearsal::{Coming, Rehearsal};
 use super::super::show::{self, Screen, Show, passed_over};
+use super::super::{above, prepare_here};
 use super::out::{Out, local};
 use super::seat::{Meant, Seat, Wanted};
 use super::words::{Chmod, Du, Find, Get, Ls, Mv, Put, Rm, There};
@@ -337,8 +337,7 @@ async fn send(put: Put, resume: bool, seat: &mut Seat, work: &Work) -> Result<()
         || target.is_empty()
         || target.ends_with(b"/")
         || matches!(seat.connection().await?.stat(&target).await, Ok(about) if about.kind == Kind::Directory);
-    let above = target.iter().rposition(|octet| *octet == b'/').map_or(&b""[..], |at| &target[..at]);
-    let above = without_slash(if folder { &target } else { above });
+    let above = without_slash(if folder { &target } else { above(&target) });
     let named = |source: PathBuf| {
         let name = source.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
         let target = if folder { join(&target, name) } else { target.clone() };
