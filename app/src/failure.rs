@@ -3,6 +3,9 @@
 use crate::config::read::Complaint;
 use std::path::PathBuf;
 
+/// The exit code where two things were compared and differ: no failure has it.
+pub const DIFFERENT: u8 = 6;
+
 /// Why a command did not do what it should.
 #[derive(Debug)]
 pub enum Failure {

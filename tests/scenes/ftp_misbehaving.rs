@@ -303,6 +303,13 @@ fn names_that_lead_elsewhere_are_passed_over() {
     assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 1);
     assert_eq!(std::fs::read_dir(&inside).expect("a folder").count(), 1);
     assert_eq!(std::fs::read_dir(inside.join("here")).expect("a folder").count(), 0);
+    let directory = "250-It is\r\n type=dir; .\r\n250 that";
+    let odd = Odd { answers: vec![("MLST", directory)], ..Odd::sending(listing) };
+    let output = run(start(odd, false), &inside, &["-e", "diff . here", "URL/"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("3 names or directories were passed over"), "{told}");
+    assert_eq!(output.status.code(), Some(1), "whether they are the same is not known");
+    assert!(!told.contains("no differences"), "{told}");
     // What a terminal would obey is shown.
     let output = run(start(Odd::saying("PASS", "530 \x1b[2Jgone"), false), &inside, &["ls", "URL/"]);
     assert!(!output.stderr.contains(&0x1b), "{output:?}");

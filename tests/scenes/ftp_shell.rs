@@ -203,8 +203,23 @@ fn trees_are_mirrored_both_ways_and_compared() {
     scene.write("back/4", "four");
     std::fs::remove_file(scene.path("back/2")).expect("removed");
     let differences = "> 2  (only there)\n< 4  (only here)\n! a/1  (another size)\n";
-    assert_eq!(scene.done("diff htdocs back"), differences);
-    assert!(scene.done("diff htdocs/a/1 back/a/1").contains("-one\n"));
+    let differ = |lines: &str| {
+        let output = scene.say(lines);
+        assert_eq!(output.status.code(), Some(6), "{lines}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    assert_eq!(differ("diff htdocs back"), differences);
+    assert!(differ("diff htdocs/a/1 back/a/1").contains("-one\n"));
+    assert_eq!(differ("diff htdocs back\npwd"), differences, "a script ends there");
+    let (first, _) = differences.split_once('\n').expect("lines");
+    assert_eq!(differ("diff htdocs back | head -n 1").trim_end(), first, "who reads no more is told by the code");
+    let going_on = differ("set keep-going on\ndiff htdocs back\npwd");
+    assert!(going_on.starts_with(differences) && going_on.lines().count() == 4, "{going_on}");
+    let job = scene.say("diff htdocs back &\nwait");
+    assert_eq!(job.status.code(), Some(6));
+    assert!(String::from_utf8_lossy(&job.stderr).contains("there are differences"), "{job:?}");
+    assert_eq!(scene.say("diff none back").status.code(), Some(4));
+    assert_eq!(scene.say("diff htdocs/a/1 none").status.code(), Some(1), "what cannot be compared does not differ");
     // Quoted or not, and in the order in which it is said.
     let only_one = "mirror -n htdocs new --exclude-regex '.' --include a --include '1*'";
     assert_eq!(scene.done(only_one), "make             a\ncopy             a/1  (missing)\n");

@@ -15,6 +15,7 @@ pub const TIMEOUT_MAX_SECS: u64 = 30 * 24 * 60 * 60;
     after_help = "Examples:
   packetboat ftp ftp://joe@ftp.example.org/menus
   packetboat ftp -e 'cd menus; get *.txt; put today.txt' ftp://joe@ftp.example.org/
+  packetboat ftp -e 'diff htdocs site' ftp://joe@www.example.org/
   packetboat ftp ls ftp://ftp.example.org/pub/
   packetboat ftp get ftp://joe@ftp.example.org/menus/today.txt
   packetboat ftp put menu.txt ftp://joe@ftp.example.org/menus/
@@ -30,7 +31,7 @@ The password: of --password-command, --password-file, the variable PACKETBOAT_FT
 At the prompt, `help` tells what can be said; from a pipe or a file, commands are read line by line until one fails.
 
 Exit codes: 0 done, 1 it, or some of it, failed, 2 an option, a URL or a word at the prompt is wrong, or something is not said, 4 the server has nothing of that \
-name, or not for this (550), 5 no connection or no login."
+name, or not for this (550), 5 no connection or no login, 6 `diff` at the prompt has found differences."
 )]
 pub struct Ftp {
     #[command(subcommand)]

@@ -7,7 +7,7 @@ use super::INTERRUPTED;
 use super::seat::Seat;
 use super::there::{self, Work};
 use super::words::There;
-use crate::failure::Failure;
+use crate::failure::{DIFFERENT, Failure};
 use ftp_client::error::printable;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -142,6 +142,7 @@ async fn run(word: There, mut seat: Seat, work: Work, title: &str, stop: &Notify
     let done = done.and(aside.map(drop));
     match &done {
         Ok(()) => screen.line(&format!("{title}: done")),
+        Err(Failure::Told(DIFFERENT)) => screen.line(&format!("{title}: done; there are differences")),
         Err(failure) => {
             let why = failure.sentence().unwrap_or_default();
             let why = why.strip_prefix("packetboat: ").unwrap_or("failed");

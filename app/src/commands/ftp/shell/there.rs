@@ -13,7 +13,7 @@ use super::seat::{Meant, Seat, Wanted};
 use super::words::{Chmod, Du, Find, Get, Ls, Mv, Put, Rm, There};
 use super::{edit, trees};
 use crate::cli::ftp::{Access, Moving};
-use crate::failure::Failure;
+use crate::failure::{DIFFERENT, Failure};
 use crate::output;
 use ftp_client::directory::{About, DEPTH_MAX, join, local_name, shown};
 use ftp_client::error::{Said, printable};
@@ -43,6 +43,7 @@ pub async fn run(word: There, seat: &mut Seat, work: &Work) -> Result<(), Failur
         seat.forget_listed();
     }
     match done {
+        Err(Failure::Told(DIFFERENT)) => done,
         Err(_) if work.out.is_gone() => Ok(()),
         done => done,
     }

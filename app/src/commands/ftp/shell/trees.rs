@@ -7,7 +7,7 @@ use super::seat::Seat;
 use super::there::{Work, absolute, last_name};
 use super::words::{Diff, Trees};
 use crate::cli::ftp::Making;
-use crate::failure::Failure;
+use crate::failure::{DIFFERENT, Failure};
 use ftp_client::directory::{local_name, shown};
 use ftp_client::mirror::{Copy, Difference, Surplus};
 use ftp_client::{Action, Crew, Direction, Kind, Mirror, Plan};
@@ -97,19 +97,34 @@ pub async fn diff(diff: Diff, seat: &mut Seat, work: &Work) -> Result<(), Failur
     let up = alike(Direction::There, remote, here, &diff.which);
     let crew = seat.crew(work.access.parallel.into(), work.show.watcher()).await?;
     let plans = match down.plan(&crew).await {
-        Ok(down) => up.plan(&crew).await.map(|up| (down, up)),
+        Ok(seen) => up.plan(&crew).await.map(|newer| (seen, newer)),
         Err(error) => Err(error),
     };
     seat.take_back(&crew);
-    let (down, up) = plans?;
-    let lines = difference_lines(&down, &up);
+    let (seen, newer) = plans?;
+    for line in plan::passed_over(&seen, &up) {
+        work.screen.line(&line);
+    }
+    let lines = difference_lines(&seen, &newer);
+    // What was not looked at may differ: that is not known, and so worse than what is.
+    let looked_at = plan::completeness(&seen);
+    if looked_at.is_err() && lines.is_empty() {
+        return looked_at;
+    }
+    looked_at.and(tell_differences(&lines, work))
+}
+
+/// Tells of them, or that there are none; the exit code says the same.
+fn tell_differences(lines: &[String], work: &Work) -> Result<(), Failure> {
     if lines.is_empty() {
         work.screen.line("no differences");
+        return Ok(());
     }
-    for line in lines {
-        work.out.line(&line)?;
+    match lines.iter().try_for_each(|line| work.out.line(line)) {
+        Err(error) if !work.out.is_gone() => Err(error.into()),
+        // Who has read enough knows it, too.
+        _ => Err(Failure::Told(DIFFERENT)),
     }
-    Ok(())
 }
 
 fn difference_lines(down: &Plan, up: &Plan) -> Vec<String> {
@@ -147,16 +162,10 @@ async fn diff_files(remote: &[u8], here: &Path, seat: &mut Seat, work: &Work) ->
     diff.arg(format!("here: {}", here.display())).arg("--").arg(&there).arg(here);
     let output = tokio::task::block_in_place(|| diff.output());
     let output = output.map_err(|error| Failure::Failed(format!("diff: {error}")))?;
-    match output.status.code() {
-        Some(0) => work.screen.line("no differences"),
-        Some(1) => {
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            for line in text.lines() {
-                let line: String = line.split('\t').map(ftp_client::error::printable).collect::<Vec<_>>().join("\t");
-                work.out.line(&line)?;
-            }
-        }
-        _ => return Err(Failure::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        return Err(Failure::Failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
-    Ok(())
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let shown = |line: &str| line.split('\t').map(ftp_client::error::printable).collect::<Vec<_>>().join("\t");
+    tell_differences(&text.lines().map(shown).collect::<Vec<_>>(), work)
 }

@@ -97,6 +97,12 @@ pub enum There {
     /// The same as mirror --delete: afterwards both trees are the same.
     Sync(Trees),
     /// Say how a file or a tree here differs from one on the server.
+    #[command(after_help = "Exit codes: 0 they are the same, 6 they differ, 1 a part could not be looked at.
+
+Examples:
+  diff htdocs site
+  diff menus/today.txt
+  diff --compare checksum htdocs site | less")]
     Diff(Diff),
     /// Fetch a file, change it with $EDITOR, and put it back if it was changed.
     Edit(Edit),
