@@ -60,6 +60,14 @@ impl Traveller {
         self.command(words).output().expect("it runs")
     }
 
+    /// With this file for standard input; it must end well.
+    #[track_caller]
+    fn fed(&self, file: &str, words: &[&str]) {
+        let input = fs::File::open(self.path(file)).expect("a file");
+        let output = self.command(words).stdin(input).output().expect("it runs");
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// It must end well. What it printed.
     #[track_caller]
     fn done(&self, words: &[&str]) -> String {
@@ -117,6 +125,25 @@ fn files(traveller: &Traveller) {
     // Over what is there.
     traveller.done(&["put", "menu.bin", &url("a/b/menu.bin")]);
     traveller.done(&["put", "--in-place", "menu.bin", &url("a/b/menu.bin")]);
+    // Through a pipe.
+    traveller.fed("menu.bin", &["put", "-", &url("a/b/piped")]);
+    traveller.fed("menu.bin", &["put", "--verify", "-", &url("a/b/piped")]);
+    assert!(fs::read(root.join("a/b/piped")).expect("the upload") == content());
+    let broken = fs::File::open(traveller.folder.path()).expect("a folder");
+    let words = ["put", "-", &url("a/b/broken")];
+    let broken = traveller.command(&words).stdin(broken).output().expect("it runs");
+    assert_eq!(broken.status.code(), Some(1), "a directory cannot be read: {broken:?}");
+    traveller.done(&["rm", &url("a/b/piped")]);
+    // What would be done, before it is.
+    let would = traveller.done(&["put", "-n", "--make-dirs", "menu.bin", &url("a/new/")]);
+    let there = |path: &str| traveller.server.path(path);
+    let new =
+        format!("make             {}\ncopy             menu.bin  (to {})\n", there("a/new"), there("a/new/menu.bin"));
+    assert_eq!(would, new);
+    let would = traveller.done(&["rm", "-rn", &url("a")]);
+    let [menu, below, top] = ["a/b/menu.bin", "a/b", "a"].map(there);
+    assert_eq!(would, format!("remove           {menu}\nremove-directory {below}\nremove-directory {top}\n"));
+    assert_eq!(traveller.run(&["rm", "-n", &url("a/b")]).status.code(), Some(4), "it is not empty");
     traveller.done(&["mv", &url("a/b/menu.bin"), &traveller.server.path("a/dr\u{fc}ben 1")]);
     assert_eq!(traveller.done(&["ls", &url("a")]), "b/\ndr\u{fc}ben 1\n");
     let about = traveller.done(&["stat", "--json", &url("a/dr%C3%BCben%201")]);
