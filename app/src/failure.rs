@@ -6,6 +6,9 @@ use std::path::PathBuf;
 /// The exit code where two things were compared and differ: no failure has it.
 pub const DIFFERENT: u8 = 6;
 
+/// The exit code of whoever was stopped by Ctrl-C, as shells have it.
+pub const INTERRUPTED: u8 = 130;
+
 /// Why a command did not do what it should.
 #[derive(Debug)]
 pub enum Failure {

@@ -613,6 +613,30 @@ fn standard_input_becomes_a_file_whole_or_not_at_all() {
 }
 
 #[test]
+fn who_stops_what_comes_through_a_pipe_leaves_no_part_of_it() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    for sign in ["INT", "TERM"] {
+        let mut put = Command::new(BINARY);
+        put.args(["ftp", "put", "--show-dialogue", "-", &format!("{url}menu")]).args(&more);
+        put.env("PACKETBOAT_FTP_PASSWORD", "hungry").env("HOME", folder.path());
+        let mut put = put.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let mut pipe = put.stdin.take().expect("a pipe");
+        pipe.write_all(&content()).expect("it reads");
+        let mut told = BufReader::new(put.stderr.take().expect("a pipe")).lines().map(|line| line.expect("text"));
+        assert!(told.any(|line| line.contains(" S: 125 ")), "it takes what comes");
+        Command::new("kill").args(["-s", sign, &put.id().to_string()]).status().expect("kill");
+        let told: Vec<String> = told.collect();
+        assert_eq!(put.wait().expect("ended").code(), Some(130), "{told:#?}");
+        assert!(told.iter().any(|line| line.contains(" C: DELE .menu.")), "{told:#?}");
+        assert!(!told.iter().any(|line| line.contains(" C: RNTO ")), "{told:#?}");
+        drop(pipe);
+    }
+    assert_eq!(done(folder.path(), &more, &["ls", &url]), "readme.txt\nrecipes/\nshared/\n");
+}
+
+#[test]
 fn what_cannot_be_done_with_standard_input_is_said() {
     let server = dev();
     let folder = tempfile::tempdir().expect("a folder");

@@ -56,15 +56,17 @@ struct Pouring<'a> {
 }
 
 impl Connection {
-    /// Sends what can be read, until its end. Of the wishes, `resume`, `keep_time` and `in_pieces` are for files.
+    /// Sends what can be read, until its end, or until `stop` is over. Of the wishes, `resume`, `keep_time` and `in_pieces` are
+    /// for files.
     ///
     /// # Errors
-    /// [`Error`]; what has gone so far is removed, if the server still listens to us.
+    /// [`Error`]; what has gone so far is removed, if the server still listens to us. [`Error::Stopped`]
     pub async fn send_stream(
         &mut self,
         source: impl Read + std::marker::Send + 'static,
         path: &[u8],
         wishes: &Send,
+        stop: impl Future<Output = ()>,
     ) -> Result<Sent, Error> {
         let step = format!("send {}", shown(path));
         let whole = wire_path(path)?;
@@ -74,7 +76,13 @@ impl Connection {
         let stream = Arc::new(Mutex::new(stream));
         let pouring =
             Pouring { stream, counter: Counter::heard_by(wishes.heard.clone()), part: &part, sum, step: &step };
-        let (heard, verified) = match self.pour(&pouring, part != whole).await {
+        let poured = tokio::select! {
+            // Ctrl-C ends whoever writes to the pipe as well: what comes to its end then is not whole.
+            biased;
+            () = stop => Err(Error::Stopped),
+            poured = self.pour(&pouring, part != whole) => poured,
+        };
+        let (heard, verified) = match poured {
             Ok(poured) => poured,
             Err(error) => return Err(self.give_up(&pouring, path, wishes.in_place, error).await),
         };

@@ -7,12 +7,13 @@ use super::rehearsal::Rehearsal;
 use super::show::Show;
 use super::{make_above, open};
 use crate::cli::ftp::Put;
-use crate::failure::Failure;
+use crate::failure::{Failure, INTERRUPTED};
 use crate::output;
 use ftp_client::directory::shown;
-use ftp_client::{Connection, Event, Report, Send, Sent};
+use ftp_client::{Connection, Error, Event, Report, Send, Sent};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What stands for standard input.
 pub const STANDARD_INPUT: &str = "-";
@@ -45,11 +46,25 @@ pub async fn send(put: Put) -> Result<(), Failure> {
     show.expect(1, 0);
     let sent = pour(&mut connection, path, &put, &show).await;
     connection.quit().await;
-    show.add(&match sent {
-        Some(sent) => Report { moved: 1, octets: sent.octets, ..Report::default() },
-        None => Report { failed: 1, ..Report::default() },
+    show.add(&match &sent {
+        Ok(sent) => Report { moved: 1, octets: sent.octets, ..Report::default() },
+        Err(_) => Report { failed: 1, ..Report::default() },
     });
-    show.end()
+    match (sent, show.end()) {
+        (Err(Error::Stopped), Err(_)) => Err(Failure::Told(INTERRUPTED)),
+        (_, ended) => ended,
+    }
+}
+
+/// Somebody does not want it any more, by Ctrl-C or in the way of programs.
+async fn stopped() {
+    // Who cannot hear of it is ended as ever.
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate)] = signals else { return std::future::pending().await };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }
 
 /// There is one standard input; it has no beginning to go on behind, and no pieces.
@@ -63,8 +78,8 @@ fn refuse_what_cannot_be(put: &Put) -> Result<(), Failure> {
     }
 }
 
-/// Nothing if it failed, which is told then.
-async fn pour(connection: &mut Connection, path: &[u8], put: &Put, show: &Show) -> Option<Sent> {
+/// Tells how it goes, and how it ended.
+async fn pour(connection: &mut Connection, path: &[u8], put: &Put, show: &Show) -> Result<Sent, Error> {
     let (name, watcher) = (shown(path), show.watcher());
     watcher(&Event::Begun { name: &name, octets: None });
     let heard = {
@@ -72,14 +87,10 @@ async fn pour(connection: &mut Connection, path: &[u8], put: &Put, show: &Show) 
         Arc::new(move |octets| watcher(&Event::Moved { name: &name, octets }))
     };
     let wishes = Send { verify: put.moving.verify, in_place: put.in_place, heard: Some(heard), ..Send::default() };
-    match connection.send_stream(std::io::stdin(), path, &wishes).await {
-        Ok(sent) => {
-            watcher(&Event::Done { name: &name, octets: sent.octets });
-            Some(sent)
-        }
-        Err(error) => {
-            watcher(&Event::Failed { name: &name, error: &error });
-            None
-        }
+    let sent = connection.send_stream(std::io::stdin(), path, &wishes, stopped()).await;
+    match &sent {
+        Ok(sent) => watcher(&Event::Done { name: &name, octets: sent.octets }),
+        Err(error) => watcher(&Event::Failed { name: &name, error }),
     }
+    sent
 }

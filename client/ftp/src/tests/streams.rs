@@ -4,7 +4,10 @@ use super::{Habits, Server, content};
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::send::{Send, Sent};
+use std::future::pending;
 use std::io::{self, Read};
+use std::sync::mpsc;
+use tokio::sync::oneshot;
 
 /// A pipe that gives so much, a little at a time, and then breaks.
 struct Breaking(Vec<u8>);
@@ -21,9 +24,28 @@ impl Read for Breaking {
     }
 }
 
+/// A pipe that gives so much, tells when somebody wants more, and is silent until its other end is gone.
+struct Silent(Vec<u8>, Option<oneshot::Sender<()>>, mpsc::Receiver<()>);
+
+impl Read for Silent {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let some = self.0.len();
+        if some > 0 {
+            buffer[..some].copy_from_slice(&self.0);
+            self.0.clear();
+            return Ok(some);
+        }
+        if let Some(wanted) = self.1.take() {
+            wanted.send(()).expect("somebody listens");
+        }
+        let _ = self.2.recv();
+        Ok(0)
+    }
+}
+
 async fn pour(server: &Server, source: impl Read + std::marker::Send + 'static, wishes: &Send) -> Result<Sent, Error> {
     let mut connection = Connection::open(&server.site()).await?;
-    let sent = connection.send_stream(source, b"menu", wishes).await?;
+    let sent = connection.send_stream(source, b"menu", wishes, pending()).await?;
     connection.quit().await;
     Ok(sent)
 }
@@ -98,4 +120,22 @@ async fn what_arrives_with_another_sum_is_removed_where_sums_are_compared() {
     assert!(matches!(error, Error::Differs { .. }), "{error}");
     assert!(server.names().is_empty());
     assert!(server.heard("RNFR").is_empty(), "it was not given a name before it was compared");
+}
+
+#[tokio::test]
+async fn of_what_is_stopped_nothing_stays_and_the_connection_does() {
+    let server = Server::start(Habits::default(), &[]).await;
+    let mut connection = Connection::open(&server.site()).await.expect("open");
+    for wishes in [Send::default(), IN_PLACE] {
+        let ((tell, wanted), (other_end, ours)) = (oneshot::channel(), mpsc::channel());
+        let source = Silent(content(1000), Some(tell), ours);
+        let stop = async { wanted.await.expect("told") };
+        let error = connection.send_stream(source, b"menu", &wishes, stop).await.expect_err("stopped");
+        assert!(matches!(error, Error::Stopped), "{error}");
+        assert!(server.file("menu").is_none_or(|there| there.is_empty()));
+        assert_eq!(server.names().iter().filter(|name| name.ends_with(".part")).count(), 0);
+        drop(other_end);
+    }
+    assert!(connection.stat(b"menu").await.is_err() || server.names() == ["menu"], "it still answers");
+    connection.quit().await;
 }

@@ -3,11 +3,10 @@
 //! Invariants: a job has a seat of its own, and does not move when the prompt goes elsewhere; one that is stopped leaves what
 //! has come so far in its part, to be gone on with; how it ended is told once.
 
-use super::INTERRUPTED;
 use super::seat::Seat;
 use super::there::{self, Work};
 use super::words::There;
-use crate::failure::{DIFFERENT, Failure};
+use crate::failure::{DIFFERENT, Failure, INTERRUPTED};
 use ftp_client::error::printable;
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -30,7 +30,7 @@ mod words;
 use super::places;
 use super::show::{Screen, Show};
 use crate::cli::ftp;
-use crate::failure::Failure;
+use crate::failure::{Failure, INTERRUPTED};
 use crate::output;
 use crate::terminal::Unechoed;
 use complete::Guide;
@@ -398,9 +398,6 @@ impl Shell {
         waited
     }
 }
-
-/// The exit code of whoever was stopped by Ctrl-C, as shells have it.
-const INTERRUPTED: u8 = 130;
 
 /// Hears of Ctrl-C from now on.
 struct Interrupt(Signal);
