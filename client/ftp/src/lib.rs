@@ -24,7 +24,8 @@
 //!
 //! Read in this order: [`url`] is where to go, [`site`] how, [`connection`] is one connection, with [`directory`], [`fetch`] and
 //! [`send`] for what is done over it; [`mirror`] makes one tree like another, here, there or on another server, over a [`crew`] of
-//! connections. A large file comes, and if that is wished goes, in pieces over several of them.
+//! connections. A large file comes, and if that is wished goes, in pieces over several of them. What comes through a pipe is sent by
+//! [`Connection::send_stream`].
 //!
 //! Invariants: what has its final name is whole, here and, where the server can rename, there; no name that a server tells leads
 //! out of the directory that it was told for; two different files are never welded into one by going on where another transfer
