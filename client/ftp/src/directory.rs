@@ -279,8 +279,7 @@ impl Connection {
     /// # Errors
     /// [`Error`]
     pub async fn unique(&mut self, directory: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let told = self.features().facts.as_deref().is_some_and(|facts| facts.to_ascii_lowercase().contains("unique"));
-        if told { Ok(self.stat_with_unique(directory, false).await?.1) } else { Ok(None) }
+        if self.features().tells_unique() { Ok(self.stat_with_unique(directory, false).await?.1) } else { Ok(None) }
     }
 
     /// The same of anything, and what tells it from all others. Where facts do not, that is for a directory where PWD says that

@@ -717,10 +717,8 @@ fn unique_here(about: &fs::Metadata) -> Vec<u8> {
 /// Whether a tree there can lead round in a circle in a way that the server lets us see: MLSD tells of links as if they were
 /// directories on many servers, LIST only where links are followed.
 fn may_lead_round(connection: &Connection, links: Links) -> bool {
-    match &connection.features().facts {
-        Some(facts) => facts.to_ascii_lowercase().contains("unique"),
-        None => links == Links::Followed,
-    }
+    let features = connection.features();
+    features.tells_unique() || features.facts.is_none() && links == Links::Followed
 }
 
 async fn list_there(

@@ -62,6 +62,24 @@ async fn a_directory_that_is_one_above_it_is_not_looked_into_and_that_is_told() 
 }
 
 #[tokio::test]
+async fn a_server_that_tells_the_same_of_all_directories_hides_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let habits = Habits {
+        listings: &[
+            ("", "type=dir;modify=20260102030405;unique=0; a\r\n"),
+            ("a", "type=dir;modify=20260102030406;unique=0; b\r\n"),
+            ("a/b", "type=file;size=4;modify=20260102030405;unique=0; wine\r\n"),
+        ],
+        facts: &[(".", "type=dir;modify=20260102030407;unique=0;")],
+        ..habits()
+    };
+    let server = Server::start(habits, &[("a/b/wine", b"port")]).await;
+    let (crew, heard) = crew(&server);
+    let (_, report) = mirror(folder.path(), true).make(&crew).await.expect("made");
+    assert_eq!((report.moved, report.failed, told(&heard)), (1, 0, vec![]));
+}
+
+#[tokio::test]
 async fn what_has_its_name_in_the_target_stays_and_all_else_that_is_too_much_goes() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir_all(folder.path().join("a/up")).expect("made");

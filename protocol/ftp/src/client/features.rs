@@ -55,6 +55,11 @@ impl Features {
         features
     }
 
+    /// Whether MLST and MLSD tell files from one another (RFC 3659 §7.5.2).
+    pub fn tells_unique(&self) -> bool {
+        self.facts.as_deref().is_some_and(|facts| facts.to_ascii_lowercase().contains("unique"))
+    }
+
     fn line(&mut self, line: &[u8]) {
         let text = String::from_utf8_lossy(line.trim_ascii());
         let (word, rest) = text.split_once(' ').unwrap_or((&text, ""));
