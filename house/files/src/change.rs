@@ -22,10 +22,11 @@ use crate::disk::Directory;
 use crate::error::Error;
 use crate::hidden::{Key, kind};
 use crate::locks::lock;
-use crate::path::JailedPath;
+use crate::path::{DEPTH_MAX, JailedPath, PathError};
 use crate::permissions::Permissions;
 use crate::scan::Scan;
 use crate::space::{Grip, Last, Place, Space, Spot};
+use crate::survey::height;
 use crate::volume::Volume;
 
 /// Bits a client may set: none that make a program run as somebody else.
@@ -124,6 +125,9 @@ impl Space {
             }
         }
         self.refuse_gain(&from, &to, moved)?;
+        if moved.is_dir() {
+            refuse_too_deep(&from, &to)?;
+        }
         self.rename_places(from, to, moved)
     }
 
@@ -242,6 +246,17 @@ impl Volume {
             _ => false,
         }
     }
+}
+
+/// What no path leads to would be out of everybody's sight. What is moved no further down fits as it did before.
+fn refuse_too_deep(from: &Place<'_>, to: &Place<'_>) -> Result<(), Error> {
+    let (before, after) = (from.path.depth(), to.path.depth());
+    if after <= before {
+        return Ok(());
+    }
+    let room = DEPTH_MAX - after;
+    let moved = Directory::new(open_name(from.parent.as_fd(), &from.name, READ_DIRECTORY)?)?;
+    if height(moved, room + 1)? > room { Err(PathError::TooDeep.into()) } else { Ok(()) }
 }
 
 /// What the ledger counts for it.

@@ -1,4 +1,4 @@
-//! Going through all of a volume: counting what lies there, and sweeping away what nobody will continue.
+//! Going through all of a volume: counting what lies there, and sweeping away what nobody will continue; how deep a tree is.
 //!
 //! ```text
 //! upload under way, nobody at it  → rubbish of a crash: removed
@@ -24,8 +24,9 @@ use crate::path::DEPTH_MAX;
 use crate::scan::Scan;
 use crate::volume::Volume;
 
-/// Levels below the top. Nothing of ours is deeper, since no path is.
-const LEVELS_MAX: usize = DEPTH_MAX + 1;
+/// Levels below the top. Nothing of ours is deeper: no path is deeper than half of it, and what is added to a directory while it
+/// is moved can double that.
+const LEVELS_MAX: usize = 2 * DEPTH_MAX;
 
 /// What a sweep removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,7 +48,7 @@ impl Volume {
         let _alone = lock(&self.survey);
         self.ledger.begin_count();
         let mut usage = Usage::default();
-        self.each_entry(&mut |directory, name| {
+        self.each_entry(&mut |_, directory, name| {
             if kind(name) == Some(Hidden::UnderWay) && self.is_held_or_removed(directory, name) {
                 return;
             }
@@ -66,7 +67,7 @@ impl Volume {
         let _alone = lock(&self.survey);
         let keep = self.terms().keep_interrupted;
         let mut swept = Swept::default();
-        self.each_entry(&mut |directory, name| {
+        self.each_entry(&mut |_, directory, name| {
             let Some(hidden) = kind(name) else { return };
             let Ok(Some(stat)) = look_at(directory.as_fd(), name) else { return };
             let old = now.duration_since(modified(&stat)).is_ok_and(|age| age >= keep);
@@ -98,28 +99,43 @@ impl Volume {
         removed
     }
 
-    /// Calls `each` for everything below the top; directories after they were named, links never followed.
-    fn each_entry(&self, each: &mut dyn FnMut(&Directory, &[u8])) -> Result<(), Error> {
+    /// Calls `each` for everything below the top.
+    fn each_entry(&self, each: &mut Visit<'_>) -> Result<(), Error> {
         let top = Directory::new(open_name(self.root(), b".", READ_DIRECTORY)?)?;
-        let mut levels = vec![Level::read(top, each)?];
-        while let Some(level) = levels.last_mut() {
-            let Some(name) = level.directories.pop() else {
-                levels.pop();
-                continue;
-            };
-            if levels.len() == LEVELS_MAX {
-                continue;
-            }
-            let here = &levels[levels.len() - 1].directory;
-            match open_name(here.as_fd(), &name, READ_DIRECTORY) {
-                Ok(handle) => levels.push(Level::read(Directory::new(handle)?, each)?),
-                // Gone, replaced, or not ours to read: then it is not ours to count either.
-                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Ok(())
+        each_below(top, LEVELS_MAX, each)
     }
+}
+
+/// How many names the longest way down from a directory has, `levels_max` at most. Blocks for a microsecond an entry.
+pub(crate) fn height(top: Directory, levels_max: usize) -> Result<usize, Error> {
+    let mut height = 0;
+    each_below(top, levels_max, &mut |level, _, _| height = height.max(level))?;
+    Ok(height)
+}
+
+/// Is told of a name: how many levels below the top it is, and its directory.
+type Visit<'v> = dyn FnMut(usize, &Directory, &[u8]) + 'v;
+
+/// Calls `each` for everything below a directory, down to `levels_max`; directories after they were named, links never followed.
+fn each_below(top: Directory, levels_max: usize, each: &mut Visit<'_>) -> Result<(), Error> {
+    let mut levels = vec![Level::read(top, 1, each)?];
+    while let Some(level) = levels.last_mut() {
+        let Some(name) = level.directories.pop() else {
+            levels.pop();
+            continue;
+        };
+        if levels.len() == levels_max {
+            continue;
+        }
+        let here = &levels[levels.len() - 1].directory;
+        match open_name(here.as_fd(), &name, READ_DIRECTORY) {
+            Ok(handle) => levels.push(Level::read(Directory::new(handle)?, levels.len() + 1, each)?),
+            // Gone, replaced, or not ours to read: then it is not ours to count either.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
 }
 
 struct Level {
@@ -128,7 +144,7 @@ struct Level {
 }
 
 impl Level {
-    fn read(directory: Directory, each: &mut dyn FnMut(&Directory, &[u8])) -> Result<Level, Error> {
+    fn read(directory: Directory, level: usize, each: &mut Visit<'_>) -> Result<Level, Error> {
         let mut scan = Scan::new(open_name(directory.as_fd(), b".", READ_DIRECTORY)?);
         let mut directories = Vec::new();
         while scan.piece(|_, name, reported| {
@@ -141,7 +157,7 @@ impl Level {
             if kind.is_dir() {
                 directories.push(name.to_vec());
             }
-            each(&directory, name);
+            each(level, &directory, name);
         })? {}
         Ok(Level { directory, directories })
     }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::yard::{Yard, fetch, listed, mount, path};
-use crate::{Error, Kind, Mode, Permissions, Space};
+use crate::{DEPTH_MAX, Error, Kind, Mode, PathError, Permissions, Space};
 
 #[test]
 fn directories_are_made_and_removed() {
@@ -111,6 +111,27 @@ fn things_are_renamed_and_files_replaced() {
     yard.space.rename(&path("e"), &path("e")).unwrap();
     yard.space.rename(&path("e/a"), &path("e/a")).unwrap();
     assert_eq!(listed(&yard.space, "e"), ["a", "x"]);
+}
+
+#[test]
+fn nothing_is_moved_so_deep_that_no_path_leads_to_it() {
+    let yard = Yard::new();
+    let chain = |top: &str, names: usize| format!("{top}{}", "/d".repeat(names - 1));
+    let (high, low) = (chain("a", 100), chain("b", 100));
+    yard.write(&format!("{high}/f"), "x");
+    fs::create_dir_all(yard.real(&low)).unwrap();
+    let moved = yard.space.rename(&path("a"), &path(&format!("{low}/a")));
+    assert!(matches!(moved, Err(Error::Path(PathError::TooDeep))), "{moved:?}");
+    assert_eq!(fetch(&yard.space, &format!("{high}/f")).unwrap(), b"x");
+    // Right to the end it may go, and back up from there.
+    let (inner, end) = (format!("a{}", "/d".repeat(73)), format!("{low}/e"));
+    yard.space.rename(&path(&inner), &path(&end)).unwrap();
+    let deepest = format!("{end}{}/f", "/d".repeat(26));
+    assert_eq!(path(&deepest).depth(), DEPTH_MAX);
+    assert_eq!(fetch(&yard.space, &deepest).unwrap(), b"x");
+    yard.space.rename(&path("b"), &path("c")).unwrap();
+    let moved = yard.space.rename(&path("c"), &path("a/c"));
+    assert!(matches!(moved, Err(Error::Path(PathError::TooDeep))), "{moved:?}");
 }
 
 #[test]
