@@ -56,8 +56,9 @@ pub enum Error {
     /// Files are moved within a mount only; between mounts they must be fetched and stored.
     #[error("the two names are in different mounts")]
     AcrossMounts,
-    /// Bits that make a program run as somebody else, and the like, are not set through us.
-    #[error("only the bits 0777 of a mode can be set")]
+    /// Bits that make a program run as somebody else, and the like, are not set through us; nor are those of a directory
+    /// taken away that let us look into it.
+    #[error("only the bits 0777 of a mode can be set, and a directory keeps 0500")]
     Mode,
     /// The path is none, or becomes none when links are followed.
     #[error("{0}")]

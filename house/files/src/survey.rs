@@ -12,7 +12,6 @@ use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::FileType;
-use rustix::io::Errno;
 
 use crate::confine::{READ_DIRECTORY, file_type, look_at, open_name};
 use crate::disk::Directory;
@@ -128,11 +127,12 @@ fn each_below(top: Directory, levels_max: usize, each: &mut Visit<'_>) -> Result
             continue;
         }
         let here = &levels[levels.len() - 1].directory;
-        match open_name(here.as_fd(), &name, READ_DIRECTORY) {
-            Ok(handle) => levels.push(Level::read(Directory::new(handle)?, levels.len() + 1, each)?),
+        let next = open_name(here.as_fd(), &name, READ_DIRECTORY).map_err(Error::from);
+        match next.and_then(|handle| Level::read(Directory::new(handle)?, levels.len() + 1, each)) {
+            Ok(level) => levels.push(level),
             // Gone, replaced, or not ours to read: then it is not ours to count either.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::PERM) => {}
-            Err(errno) => return Err(errno.into()),
+            Err(Error::NotFound | Error::NotADirectory | Error::TooManyLinks | Error::HostDenied) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())

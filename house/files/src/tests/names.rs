@@ -183,6 +183,21 @@ fn modes_are_set_without_bits_that_make_anybody_somebody_else() {
 }
 
 #[test]
+fn a_directory_stays_one_that_can_be_counted() {
+    let yard = Yard::new();
+    yard.write("d/f", "x");
+    symlink("d", yard.real("l")).unwrap();
+    for mode in [0o500, 0o555] {
+        yard.space.set_mode(&path("d"), mode).unwrap();
+    }
+    for (name, mode) in [("d", 0o000), ("d", 0o377), ("d", 0o477), ("l", 0o000)] {
+        assert!(matches!(yard.space.set_mode(&path(name), mode), Err(Error::Mode)), "{name} {mode:o}");
+    }
+    assert_eq!(fs::metadata(yard.real("d")).unwrap().mode() & 0o7777, 0o555);
+    fs::set_permissions(yard.real("d"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
 fn new_things_have_the_modes_of_the_terms() {
     let yard = Yard::with(crate::Terms { file_mode: 0o600, directory_mode: 0o700, ..crate::Terms::default() });
     yard.store("f", "").unwrap();

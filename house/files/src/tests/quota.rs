@@ -1,7 +1,7 @@
 //! What is counted, and where it ends.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, SystemTime};
 
 use super::yard::{Yard, mount, path, store};
@@ -71,6 +71,23 @@ fn everything_that_is_done_is_counted_as_a_recount_would() {
     yard.volume.sweep(SystemTime::now() + Duration::from_secs(1_000_000)).unwrap();
     check("sweep");
     assert_eq!(yard.usage(), (0, 0));
+}
+
+#[test]
+fn a_directory_that_others_made_unreadable_does_not_keep_the_rest_from_being_counted() {
+    let yard = Yard::new();
+    for name in ["closed/f", "listed/f", "open/f"] {
+        yard.write(name, "12345");
+    }
+    // Its names may be read, but nothing of what they stand for, and it cannot be opened from inside. (All of it, for root.)
+    let modes = [("closed", 0o000), ("listed", 0o400)];
+    let set = |name: &str, mode| fs::set_permissions(yard.real(name), fs::Permissions::from_mode(mode)).unwrap();
+    modes.iter().for_each(|(name, mode)| set(name, *mode));
+    let (found, swept) = (yard.volume.recount(), yard.volume.sweep(SystemTime::now()));
+    modes.iter().for_each(|(name, _)| set(name, 0o755));
+    let found = found.unwrap();
+    assert!((5..=15).contains(&found.bytes) && (4..=6).contains(&found.files), "{found:?}");
+    swept.unwrap();
 }
 
 #[test]
