@@ -133,7 +133,9 @@ impl Space {
             Spot::Top(mount) => self.top_entry(&mount.volume, &mount.at),
             Spot::Between(path) => {
                 let below = self.mounts.iter().find(|mount| mount.at.is_within(&path)).ok_or(Error::NotFound)?;
-                self.top_entry(&below.volume, &path)
+                let mut entry = self.top_entry(&below.volume, &path)?;
+                entry.inside = entry.inside & Permissions::LIST;
+                Ok(entry)
             }
         }
     }

@@ -174,6 +174,10 @@ impl Space {
         };
         match found {
             Err(Error::NotFound) if self.is_between(path) => Ok(Spot::Between(path.clone())),
+            // It is a directory that may be entered and listed, so who stores there must not hear that it is missing.
+            Err(Error::NotFound) if grip == Grip::Change && self.is_between(&path.parent()) => {
+                Err(Error::Denied(Permissions::CREATE))
+            }
             Ok(Spot::At(place)) if place.seen.is_none() && self.is_between(&place.path) => {
                 Ok(Spot::Between(place.path))
             }

@@ -178,7 +178,17 @@ fn mounts_stand_in_the_tree_and_cover_what_is_beneath() {
         assert_eq!(space.stat(&path(name)).unwrap().facts.kind, Kind::Directory);
     }
     assert_eq!(space.stat(&path("/shared")).unwrap().inside, Permissions::READ_ONLY);
-    assert!(matches!(space.begin_upload(&path("/far/x"), crate::Mode::Store), Err(Error::NotFound)));
+    for way in ["/far", "/far/away"] {
+        assert_eq!(space.stat(&path(way)).unwrap().inside, Permissions::LIST, "{way}");
+    }
+    assert_eq!(space.stat(&path("/way")).unwrap().inside, Permissions::ALL);
+    for name in ["/far/x", "/far/away/x"] {
+        assert!(matches!(space.begin_upload(&path(name), crate::Mode::Store), Err(Error::Denied(_))), "{name}");
+        assert!(matches!(space.make_directory(&path(name)), Err(Error::Denied(_))), "{name}");
+        assert!(matches!(space.rename(&path("/own"), &path(name)), Err(Error::Denied(_))), "{name}");
+        assert!(matches!(space.stat(&path(name)), Err(Error::NotFound)), "{name}");
+    }
+    assert!(matches!(space.make_directory(&path("/far/no/x")), Err(Error::NotFound)));
     assert!(matches!(space.begin_upload(&path("/far"), crate::Mode::Store), Err(Error::IsADirectory)));
     assert!(matches!(space.make_directory(&path("/far")), Err(Error::AlreadyExists)));
     for name in ["/far", "/way", "/shared", "/way/deep"] {
