@@ -36,15 +36,24 @@ impl Failure {
 
     /// What there is to tell, if it has not been told.
     pub fn sentence(&self) -> Option<String> {
+        let reasons = self.reasons();
+        match self {
+            Failure::Told(_) => None,
+            Failure::Config { .. } => Some(reasons.join("\n")),
+            _ => Some(format!("packetboat: {}", reasons.concat())),
+        }
+    }
+
+    /// The reasons, each by itself, for the log.
+    pub fn reasons(&self) -> Vec<String> {
         match self {
             Failure::Config { file, complaints } => {
-                let lines = complaints.iter().map(|complaint| format!("{}: {complaint}", file.display()));
-                Some(lines.collect::<Vec<_>>().join("\n"))
+                complaints.iter().map(|complaint| format!("{}: {complaint}", file.display())).collect()
             }
             Failure::Missing(why) | Failure::Unconnected(why) | Failure::Misused(why) | Failure::Failed(why) => {
-                Some(format!("packetboat: {why}"))
+                vec![why.clone()]
             }
-            Failure::Told(_) => None,
+            Failure::Told(_) => Vec::new(),
         }
     }
 

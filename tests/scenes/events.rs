@@ -267,3 +267,31 @@ fn what_was_refused_is_explained_by_its_line() {
     assert_eq!((&stored["octets"], &stored["size"], &stored["tls"]), (&10.into(), &10.into(), &"no".into()));
     assert!(stored["transfer"].is_string() && stored["secs"].is_number(), "{stored}");
 }
+
+#[test]
+fn what_a_new_configuration_cannot_change_is_said_a_line_each() {
+    let boat = Boat::set_sail("");
+    let told = |more: &str| {
+        std::fs::write(boat.folder.path().join("packetboat.toml"), format!("{}{more}", boat.configuration))
+            .expect("a configuration file");
+        boat.server.reload();
+    };
+    told("[ftp]\nidle_limit_secs = 3\nno_such_key = 1\n");
+    let wrong = "the configuration is wrong and was not read again; the old one holds";
+    harness::until("both mistakes are told", || boat.logged(wrong).len() == 2);
+    let why = boat.logged(wrong).iter().map(|line| line["why"].to_string()).collect::<String>();
+    assert!(
+        why.contains("ftp.idle_limit_secs wants a whole number") && why.contains("no key ftp.no_such_key"),
+        "{why}"
+    );
+    let restart = "this takes a restart; the old value holds";
+    assert!(boat.logged(restart).is_empty());
+    told("[ftp]\nsync_uploads = 'never'\ngreeting = 'Hello.'\n[limits]\nconnections_max = 7\n");
+    harness::until("it was read", || !boat.logged("the configuration was read again").is_empty());
+    let keys = boat.logged(restart).iter().map(|line| line["key"].to_string()).collect::<Vec<_>>();
+    assert_eq!(keys, ["\"limits.connections_max\"", "\"ftp.sync_uploads\""]);
+    boat.server.speak("ftp").play("S: 220 Hello.");
+    told("");
+    harness::until("it was read", || boat.logged("the configuration was read again").len() == 2);
+    assert_eq!(boat.logged(restart).len(), 2, "it is again as it was");
+}

@@ -2,6 +2,8 @@
 
 use super::ask::load;
 use crate::cli::Serve;
+use crate::config::keys::AT_START;
+use crate::config::read::Config;
 use crate::config::settings;
 use crate::failure::Failure;
 use crate::output;
@@ -39,7 +41,7 @@ pub fn run(serve: Serve) -> Result<(), Failure> {
             };
             match told {
                 Told::Stop => break None,
-                Told::Reload => reload(&serve, &running).await,
+                Told::Reload => reload(&serve, &config, &running).await,
             }
         };
         info!("stopping");
@@ -49,12 +51,20 @@ pub fn run(serve: Serve) -> Result<(), Failure> {
     })
 }
 
-async fn reload(serve: &Serve, running: &Running) {
-    match load(&serve.config).and_then(|config| settings::build(&config, &serve.config.config)) {
-        Ok(settings) => running.reload(settings).await,
+/// Takes what can be taken while we run, and says what cannot.
+async fn reload(serve: &Serve, started: &Config, running: &Running) {
+    let read = load(&serve.config).and_then(|config| Ok((settings::build(&config, &serve.config.config)?, config)));
+    match read {
+        Ok((settings, config)) => {
+            for key in config.values.differing(&started.values, AT_START) {
+                warn!(key, "this takes a restart; the old value holds");
+            }
+            running.reload(settings).await;
+        }
         Err(failure) => {
-            error!("the configuration is wrong and was not read again; the old one holds");
-            failure.tell();
+            for why in failure.reasons() {
+                error!(why, "the configuration is wrong and was not read again; the old one holds");
+            }
         }
     }
 }

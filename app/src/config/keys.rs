@@ -56,6 +56,29 @@ const SECS_PER_DAY: u64 = 86_400;
 /// A terabyte a second: beyond it there is nothing to limit.
 const RATE_MAX: u64 = 1_000_000_000_000;
 
+/// Keys that a server which runs does not read again.
+pub const AT_START: &[&str] = &[
+    "host_name",
+    "data_dir",
+    "user",
+    "log.level",
+    "log.format",
+    "listen.smtp",
+    "listen.submission",
+    "listen.submissions",
+    "listen.pop3",
+    "listen.pop3s",
+    "listen.imap",
+    "listen.imaps",
+    "listen.ftp",
+    "listen.ftps",
+    "listen.proxy_networks",
+    "limits.connections_max",
+    "limits.connections_per_address_max",
+    "dns.servers",
+    "ftp.sync_uploads",
+];
+
 /// The keys outside of lists, in the order of the sample file.
 pub const KEYS: &[Key] = &[
     key(

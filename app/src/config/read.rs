@@ -120,6 +120,11 @@ impl Values {
         self.values.iter().map(|(name, value)| (*name, value))
     }
 
+    /// Those of these keys that have another value there.
+    pub fn differing(&self, other: &Values, names: &[&'static str]) -> Vec<&'static str> {
+        names.iter().copied().filter(|name| self.values.get(name) != other.values.get(name)).collect()
+    }
+
     /// Keys that nobody has asked for: none, after the settings are built.
     #[cfg(test)]
     pub fn unasked<'a>(&self, keys: &'a [Key]) -> Vec<&'a str> {

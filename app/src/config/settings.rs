@@ -413,7 +413,7 @@ fn secs(values: &Values, key: &'static str) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::keys::{HOOK_KEYS, KEYS, ROUTE_KEYS, SPACE_KEYS, SPACE_RULE_KEYS};
+    use super::super::keys::{AT_START, HOOK_KEYS, KEYS, ROUTE_KEYS, SPACE_KEYS, SPACE_RULE_KEYS};
     use super::*;
 
     /// Keys that `app` uses itself and the server never sees.
@@ -448,6 +448,13 @@ mod tests {
         assert_eq!(config.hooks[0].unasked(HOOK_KEYS), Vec::<&str>::new());
         assert_eq!(config.spaces[0].values.unasked(SPACE_KEYS), Vec::<&str>::new());
         assert_eq!(config.spaces[0].rules[0].unasked(SPACE_RULE_KEYS), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn what_is_read_at_the_start_alone_is_a_key() {
+        for name in AT_START {
+            assert!(KEYS.iter().any(|key| key.name == *name), "{name}");
+        }
     }
 
     #[test]
