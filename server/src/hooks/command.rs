@@ -51,7 +51,7 @@ pub(super) async fn run(
             verdict(status, output)
         }
         Ok(Err(error)) => Err(format!("{program}: {error}")),
-        Err(_) => Err(format!("it took longer than {} s and was ended; {output}", limit.as_secs_f32())),
+        Err(_) => Err(and(&format!("it took longer than {} s and was ended", limit.as_secs_f32()), &output)),
     }
 }
 
@@ -103,9 +103,14 @@ async fn keep(from: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
 fn verdict(status: ExitStatus, output: String) -> Result<String, String> {
     match status.code() {
         Some(0) => Ok(output),
-        Some(code) => Err(format!("it ended with {code}; {output}")),
-        None => Err(format!("it was killed: {status}; {output}")),
+        Some(code) => Err(and(&format!("it ended with {code}"), &output)),
+        None => Err(and(&format!("it was killed: {status}"), &output)),
     }
+}
+
+/// How it ended, and what it said, if it said something.
+fn and(end: &str, output: &str) -> String {
+    if output.is_empty() { end.to_owned() } else { format!("{end}; {output}") }
 }
 
 /// What came from outside, for one line of the log.
@@ -147,7 +152,7 @@ mod tests {
         let file = folder.path().join("child");
         let script = format!("sleep 1000 & echo $! > {}; wait", file.display());
         let output = said(&script, Duration::from_secs(1)).await;
-        assert!(output.expect_err("no end").starts_with("it took longer than 1 s"));
+        assert_eq!(output, Err("it took longer than 1 s and was ended".into()));
         let child = std::fs::read_to_string(&file).expect("its number");
         let status = format!("/proc/{}/status", child.trim());
         // It is gone, or only waits for its parent to notice.
