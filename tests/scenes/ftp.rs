@@ -317,6 +317,26 @@ fn a_client_that_dies_in_the_middle_can_go_on() {
 }
 
 #[test]
+fn what_is_kept_of_an_upload_is_told_to_who_would_go_on_elsewhere() {
+    let server = dev();
+    let mut control = bob(&server);
+    assert!(put(&mut control, "STOR letter", b"a letter of last week").starts_with("226"));
+    let mut data = connect(passive(&mut control));
+    control.play("C: STOR letter\nS: 125 ~");
+    data.write_all(b"this week").expect("the server takes it");
+    has_arrived(&mut control, 9);
+    control.play("C: ABOR\nS: 426 ~\nS: 226 ~");
+    // curl appends from where SIZE ends, others begin there.
+    control.play("C: SIZE letter\nS: 213 21");
+    passive(&mut control);
+    control.play("C: APPE letter\nS: 550 An upload of it broke off after 9 octets: ~");
+    control.play("C: REST 21\nS: 350 ~\nC: STOR letter\nS: 550 An upload of it broke off after 9 octets: ~");
+    control.play("C: REST 9\nS: 350 ~");
+    assert!(put(&mut control, "STOR letter", b" nothing").starts_with("226"));
+    assert_eq!(get(&mut control, "RETR letter"), b"this week nothing");
+}
+
+#[test]
 fn commands_sent_ahead_are_obeyed_in_order() {
     let server = dev();
     let mut control = bob(&server);

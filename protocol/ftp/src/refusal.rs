@@ -41,6 +41,11 @@ pub enum Refusal {
     BadOffset,
     /// Someone else is at it; later perhaps.
     Busy,
+    /// An upload of the user's to that name broke off, and what came of it is in the way.
+    Interrupted {
+        /// Octets that came.
+        kept: u64,
+    },
     /// No more of these at once for this user, or for this address.
     TooMany,
     /// The file system cannot do that.
@@ -74,6 +79,11 @@ impl Refusal {
             Refusal::Full => (452, "The disk is full."),
             Refusal::BadOffset => (554, "The offset lies beyond the end of the file."),
             Refusal::Busy => (450, "In use. Try again later."),
+            Refusal::Interrupted { kept } => {
+                let text =
+                    format!("An upload of it broke off after {kept} octets: go on there by REST, or STOR it anew.");
+                return Reply::new(550, text);
+            }
             Refusal::TooMany => (450, "Too many transfers at once. Try again later."),
             Refusal::Unsupported => (504, "Not possible on this file system."),
             Refusal::IntoItself => (553, "A directory cannot go into itself."),
@@ -172,6 +182,7 @@ mod tests {
             (Refusal::Full, 452),
             (Refusal::BadOffset, 554),
             (Refusal::Busy, 450),
+            (Refusal::Interrupted { kept: 1 }, 550),
             (Refusal::LocalError, 451),
         ] {
             assert_eq!(refusal.reply().code(), code);

@@ -292,6 +292,9 @@ fn change(text: &str) -> Option<Change> {
 }
 
 fn refusal(name: &str) -> Option<Refusal> {
+    if let Some(kept) = name.strip_prefix("interrupted ") {
+        return Some(Refusal::Interrupted { kept: kept.parse().ok()? });
+    }
     Some(match name {
         "not-found" => Refusal::NotFound,
         "not-permitted" => Refusal::NotPermitted,

@@ -553,7 +553,8 @@ fn refusal(error: Error) -> Refusal {
         Error::QuotaExceeded => Refusal::Quota,
         Error::DiskFull => Refusal::Full,
         Error::OffsetBeyondEnd { .. } => Refusal::BadOffset,
-        Error::Interrupted { .. } | Error::Busy => Refusal::Busy,
+        Error::Interrupted { kept } => Refusal::Interrupted { kept },
+        Error::Busy => Refusal::Busy,
         Error::Stopped | Error::Io(_) => {
             warn!(%error, "a file space failed");
             Refusal::LocalError

@@ -366,6 +366,7 @@ fn words(refusal: Refusal) -> &'static str {
         Refusal::Full => "the disk is full",
         Refusal::BadOffset => "the offset is beyond the end",
         Refusal::Busy => "another session is using it",
+        Refusal::Interrupted { .. } => "an interrupted upload of it is in the way",
         Refusal::TooMany => "too many at once",
         Refusal::Unsupported => "the file system cannot do it",
         Refusal::IntoItself => "it lies in the directory that was to go there",
