@@ -93,9 +93,10 @@ impl Failure {
     }
 }
 
+/// Each error of ours tells its own reason.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        Failure::Failed(format!("{error:#}"))
+        Failure::Failed(error.to_string())
     }
 }
 
@@ -144,5 +145,23 @@ pub fn hint(error: &ftp_client::Error) -> Option<&'static str> {
         Error::IsDirectory { .. } => Some("`mirror` fetches directories"),
         Error::NoWay { .. } => Some("a firewall may stand before the ports for data, here and there"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("store.lock: {source}")]
+    struct Locked {
+        source: std::io::Error,
+    }
+
+    #[test]
+    fn a_reason_is_told_once() {
+        let error = Locked { source: std::io::Error::other("no") };
+        let failure = Failure::from(anyhow::Error::from(error));
+        assert_eq!(failure.sentence().as_deref(), Some("packetboat: store.lock: no"));
     }
 }

@@ -64,6 +64,14 @@ pub enum StartError {
         /// Why not.
         error: std::io::Error,
     },
+    /// The data directory could not be made.
+    #[error("the data directory {}: {error}", path.display())]
+    DataDir {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
     /// Name servers could not be set up.
     #[error(transparent)]
     Dns(#[from] net::dns::ResolverError),
@@ -109,7 +117,8 @@ fn identity(settings: &Settings) -> Result<(Identity, PathBuf), StartError> {
     if let Some(CertificateFiles { certificate, key }) = &settings.certificate {
         return Ok((Identity::from_pem_files(certificate, key)?, certificate.clone()));
     }
-    privacy::make_dir(&settings.data_dir)?;
+    let path = &settings.data_dir;
+    privacy::make_dir(path).map_err(|error| StartError::DataDir { path: path.clone(), error })?;
     let names = [settings.host_name.clone(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
     let identity = self_signed(&names, &settings.data_dir)?;
     privacy::tighten(&settings.data_dir.join(SELF_SIGNED_KEY));
