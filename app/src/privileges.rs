@@ -1,10 +1,11 @@
-//! Giving up root once the ports are open.
+//! Giving up root: once the ports are open, and before anything is made in a data directory of somebody else.
 
 use crate::failure::Failure;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::unistd::{User, chown, fchownat, geteuid, initgroups, setgid, setuid};
+use nix::unistd::{Gid, Uid, User, chown, fchownat, geteuid, initgroups, setgid, setgroups, setuid};
 use std::ffi::CString;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use tracing::warn;
 
 /// Becomes `user` if one is configured, and makes the data directory his, with what was made in it to open the ports. Threads
@@ -37,4 +38,28 @@ pub fn drop_to(user: Option<&str>, data_dir: &Path) -> Result<(), Failure> {
     };
     become_user()
         .map_err(|error| Failure::Failed(format!("becoming {name}: {error}; only root can become another user")))
+}
+
+/// Becomes whom a data directory belongs to, so that what is made there is his, too. Who is not root stays who he is.
+///
+/// # Errors
+/// When root may not become another user.
+pub fn become_owner_of(data_dir: &Path) -> Result<(), Failure> {
+    let Ok(directory) = std::fs::metadata(data_dir) else { return Ok(()) };
+    let (uid, group) = (Uid::from_raw(directory.uid()), Gid::from_raw(directory.gid()));
+    if !geteuid().is_root() || uid.is_root() {
+        return Ok(());
+    }
+    let user = User::from_uid(uid).ok().flatten();
+    let group = user.map_or(group, |user| user.gid);
+    let become_owner = || setgroups(&[group]).and_then(|()| setgid(group)).and_then(|()| setuid(uid));
+    become_owner().map_err(|error| Failure::Failed(format!("becoming the owner of {}: {error}", data_dir.display())))
+}
+
+/// Something in the data directory that belongs to another user, who is not us and keeps it from us.
+pub fn kept_from_us(data_dir: &Path) -> Option<PathBuf> {
+    let ours = geteuid();
+    let entries = std::fs::read_dir(data_dir).ok()?.flatten();
+    let others = |entry: &std::fs::DirEntry| entry.metadata().is_ok_and(|found| found.uid() != ours.as_raw());
+    entries.into_iter().find(others).filter(|_| !ours.is_root()).map(|entry| entry.path())
 }

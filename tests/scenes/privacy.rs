@@ -5,8 +5,9 @@ use super::imap::{bob, select};
 use super::{BINARY, deliver};
 use harness::{Server, unmasked};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Directories in the data directory whose own entries are file spaces.
 const OF_SPACES: [&str; 3] = ["files", "spaces", "kept-files"];
@@ -118,4 +119,34 @@ fn what_others_could_see_is_closed_to_them_at_the_start_of_serve() {
         let line = format!("others may look into {} (mode", data.join(name).display());
         assert!(logged.contains(&line), "{line}: {logged}");
     }
+}
+
+/// Debian's `nobody`; any number that is not root's would do.
+const SOMEBODY: u32 = 65534;
+
+#[test]
+fn what_root_makes_at_first_belongs_to_the_owner_of_the_data_directory() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root can make something for others");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("open to others");
+    let (data, file) = (folder.path().join("data"), folder.path().join("packetboat.toml"));
+    fs::create_dir(&data).expect("a directory");
+    chown(&data, Some(SOMEBODY), Some(SOMEBODY)).expect("it is his");
+    let file = file.to_str().expect("a name");
+    run(&["init", "mail.example.org", "--config", file], &data);
+    assert!(all(&data).len() > 3);
+    for path in all(&data) {
+        assert_eq!(fs::symlink_metadata(&path).expect("it is there").uid(), SOMEBODY, "{}", path.display());
+    }
+    // What is root's in spite of that is named to who cannot start for it.
+    chown(data.join("store.lock"), Some(0), Some(0)).expect("it is root's");
+    let configuration = format!("host_name = 'a.test'\ndata_dir = '{}'\nuser = 'nobody'\n", data.display());
+    let nowhere = "[listen]\nsmtp = []\nsubmission = []\nsubmissions = []\npop3 = []\npop3s = []\nimap = []\nimaps = []\nftp = ['127.0.0.1:0']\nftps = []\n";
+    fs::write(file, configuration + nowhere).expect("a configuration file");
+    let ended = Command::new(BINARY).args(["serve", "--config", file]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!ended.status.success() && said.contains("store.lock belongs to another user"), "{said}");
 }

@@ -4,6 +4,7 @@ use crate::cli::Init;
 use crate::config::sample::sample;
 use crate::failure::Failure;
 use crate::output;
+use crate::privileges;
 use serde::Serialize;
 use server::control::{Answer, Request};
 use std::fs::OpenOptions;
@@ -26,6 +27,7 @@ pub fn run(init: Init) -> Result<(), Failure> {
         false => init.domains.iter().map(|domain| checked(domain)).collect::<Result<Vec<_>, _>>()?,
     };
     write_config(&init, &host)?;
+    privileges::become_owner_of(&init.data)?;
     add_domains(&init, &domains)?;
     let records = records(&host, &domains);
     if init.json {

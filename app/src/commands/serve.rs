@@ -10,7 +10,8 @@ use crate::output;
 use crate::privileges;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
-use server::{Listening, Running};
+use server::{Listening, Running, StartError};
+use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
@@ -27,7 +28,8 @@ pub fn run(serve: Serve) -> Result<(), Failure> {
         let mut waiting = Waiting::new()?;
         let ports = server::open_ports(&settings).map_err(anyhow::Error::from)?;
         privileges::drop_to(user.as_deref(), &settings.data_dir)?;
-        let running = ports.serve(settings).await.map_err(anyhow::Error::from)?;
+        let data_dir = settings.data_dir.clone();
+        let running = ports.serve(settings).await.map_err(|error| explained(error, &data_dir))?;
         for at in running.listening() {
             info!(service = at.purpose.name(), address = %at.address, "listening");
         }
@@ -49,6 +51,19 @@ pub fn run(serve: Serve) -> Result<(), Failure> {
         info!("stopped");
         failed.map_or(Ok(()), |why| Err(Failure::Failed(why)))
     })
+}
+
+/// Why it cannot start, and whose files may be in the way.
+fn explained(error: StartError, data_dir: &Path) -> Failure {
+    let failure = Failure::from(anyhow::Error::from(error));
+    match privileges::kept_from_us(data_dir) {
+        Some(path) => failure.with_hint(&format!(
+            "{} belongs to another user than the one that the server runs as: chown -R that one {}",
+            path.display(),
+            data_dir.display()
+        )),
+        None => failure,
+    }
 }
 
 /// Takes what can be taken while we run, and says what cannot.
