@@ -325,12 +325,18 @@ impl Running for Transfer {
     }
 }
 
-/// A path in the log: what is not text is shown as such, and control characters do not begin lines.
+/// A path in the log: octets that are no text are told by their numbers, and control characters do not begin lines.
 fn shown(path: &[u8]) -> String {
-    let text = String::from_utf8_lossy(path);
-    if !text.contains(char::is_control) {
-        return text.into_owned();
+    match str::from_utf8(path) {
+        Ok(text) if !text.contains(char::is_control) => text.to_owned(),
+        _ => path
+            .utf8_chunks()
+            .map(|chunk| escaped(chunk.valid()) + &chunk.invalid().escape_ascii().to_string())
+            .collect(),
     }
+}
+
+fn escaped(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
@@ -389,6 +395,13 @@ fn unkept(error: &CommitError) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_differ_do_so_in_the_log() {
+        assert_eq!(shown("/a b/Größe \\ \"☃\".txt".as_bytes()), "/a b/Größe \\ \"☃\".txt");
+        assert_eq!(shown(b"/Gr\xfc\xdfe \xc3\xbc.txt"), r"/Gr\xfc\xdfe ü.txt");
+        assert_eq!(shown(b"/a\nb\x1b[31m"), r"/a\nb\u{1b}[31m");
+    }
 
     #[test]
     fn a_store_without_room_is_a_full_disk_for_clients_too() {
