@@ -9,6 +9,7 @@
 use crate::charset::{Charset, read_piece};
 use crate::connection::{Connection, wire_path};
 use crate::error::{Error, Said};
+use crate::lineage::Mark;
 use crate::pump::{Counter, into_hands};
 use ftp::client::{Start, Words};
 use ftp::command::{Change, Site as SiteCommand};
@@ -278,8 +279,12 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error`]
-    pub async fn unique(&mut self, directory: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        if self.features().tells_unique() { Ok(self.stat_with_unique(directory, false).await?.1) } else { Ok(None) }
+    pub async fn mark(&mut self, directory: &[u8]) -> Result<Option<Mark>, Error> {
+        if !self.features().tells_unique() {
+            return Ok(None);
+        }
+        let (about, unique) = self.stat_with_unique(directory, false).await?;
+        Ok(Mark::new(unique, about.modified))
     }
 
     /// The same of anything, and what tells it from all others. Where facts do not, that is for a directory where PWD says that

@@ -59,8 +59,7 @@ pub struct Found {
     pub owner: Option<String>,
     /// And which group.
     pub group: Option<String>,
-    /// What tells one file from another: the fact `unique` (RFC 3659 §7.5.2) and that of its time, for where a file system has no
-    /// such numbers, servers tell the same of all.
+    /// What tells one file from another (RFC 3659 §7.5.2).
     pub unique: Option<Vec<u8>>,
 }
 

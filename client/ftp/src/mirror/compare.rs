@@ -12,7 +12,7 @@ use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Event, Task, Tasks};
 use crate::directory::{About, DEPTH_MAX, join, moment, shown};
 use crate::error::Error;
-use crate::lineage::{self, Lineage};
+use crate::lineage::{self, Lineage, Mark};
 use crate::part::is_part;
 use ftp::Moment;
 use ftp::dialect::{Found, Kind, Precision};
@@ -66,9 +66,9 @@ impl Node {
         matches!(self.what, What::Directory(_))
     }
 
-    fn unique(&self) -> Option<&[u8]> {
+    fn mark(&self) -> Option<Mark> {
         match &self.what {
-            What::Directory(unique) => unique.as_deref(),
+            What::Directory(unique) => unique.clone().map(|unique| Mark { unique, modified: self.time }),
             What::File | What::Link(_) => None,
         }
     }
@@ -357,22 +357,26 @@ impl Look<'_, '_> {
         if !level.path.is_empty() || !level.source {
             return Ok(level);
         }
-        let unique = match mirror.direction {
-            Direction::There => fs::metadata(&mirror.local).ok().map(|about| unique_here(&about)),
+        let mark = match mirror.direction {
+            Direction::There => fs::metadata(&mirror.local)
+                .ok()
+                .map(|about| Mark { unique: unique_here(&about), modified: about.modified().ok().map(moment) }),
             _ if !may_lead_round(self.near, mirror.links) => None,
             // Whether it is there is found out when it is listed.
             _ => match self.near.stat_with_unique(&mirror.remote, true).await {
                 Err(error) if error.is_fatal() => return Err(error),
-                looked => looked.ok().and_then(|(_, unique)| unique),
+                looked => looked.ok().and_then(|(about, unique)| Mark::new(unique, about.modified)),
             },
         };
-        level.lineage = Lineage::default().with(unique.as_deref());
+        level.lineage = Lineage::default().with(mark);
         Ok(level)
     }
 
     /// What is in itself has all been seen. In the target whatever has its name stays.
     fn pass_over_loops(&self, level: &Level, source: &mut Entries, target: &mut Entries) {
-        let is_round = |_: &Vec<u8>, node: &mut Node| node.is_directory() && level.lineage.has(node.unique());
+        let is_round = |_: &Vec<u8>, node: &mut Node| {
+            node.is_directory() && level.lineage.has(node.mark().as_ref(), node.followed)
+        };
         for (name, _) in source.extract_if(.., is_round) {
             target.remove(&name);
             self.crew.tell(&Event::PassedOver { name: &shown(&join(&level.path, &name)), why: lineage::ROUND });
@@ -483,7 +487,7 @@ impl Look<'_, '_> {
             let target = there.as_ref().filter(|_| !in_the_way);
             let behind_link = level.behind_link || target.is_some_and(|there| there.followed);
             let (path, target) = (path.clone(), target.is_some());
-            let lineage = level.lineage.with(node.unique());
+            let lineage = level.lineage.with(node.mark());
             self.descend(Level { path, source: true, target, clearing: false, behind_link, lineage });
         }
         match action {

@@ -41,8 +41,7 @@ pub fn read(line: &[u8], directory: &[u8]) -> Option<Said> {
         found.mode = found.mode.map(|mode| mode & 0o7777);
         found.owner = text("unix.owner").or_else(|| text("unix.uid"));
         found.group = text("unix.group").or_else(|| text("unix.gid"));
-        let modified = fact(facts, "modify").unwrap_or_default();
-        found.unique = fact(facts, "unique").map(|unique| [unique, b" ", modified].concat());
+        found.unique = fact(facts, "unique").map(Into::into);
     }))
 }
 

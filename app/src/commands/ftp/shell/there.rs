@@ -17,7 +17,7 @@ use crate::failure::{DIFFERENT, Failure};
 use crate::output;
 use ftp_client::directory::{About, DEPTH_MAX, join, local_name, shown};
 use ftp_client::error::{Said, printable};
-use ftp_client::lineage::{Lineage, ROUND};
+use ftp_client::lineage::{Lineage, Mark, ROUND};
 use ftp_client::{Connection, Error, Fetch, Found, Kind, Send};
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
@@ -196,21 +196,21 @@ async fn below(
         let connection = seat.connection().await?;
         let mut entries = connection.list(&directory).await?.entries;
         if depth == 0 {
-            lineage = lineage.with(connection.unique(&directory).await?.as_deref());
+            lineage = lineage.with(connection.mark(&directory).await?);
         }
         entries.sort_by(|one, two| one.name.cmp(&two.name));
         let first = left.len();
         for found in &entries {
             let path = join(&directory, found.name.as_bytes());
             tell(&path, found)?;
-            let unique = found.unique.as_deref();
-            if found.kind == Kind::Directory && lineage.has(unique) {
+            let mark = Mark::of(found);
+            if found.kind == Kind::Directory && lineage.has(mark.as_ref(), false) {
                 work.screen.line(&passed_over(&shown(&path), ROUND));
             } else if found.kind == Kind::Directory {
                 if depth >= DEPTH_MAX {
                     return Err(Failure::Failed(format!("{}: more than {DEPTH_MAX} deep", shown(&path))));
                 }
-                left.push((path, depth + 1, lineage.with(unique)));
+                left.push((path, depth + 1, lineage.with(mark)));
             }
         }
         left[first..].reverse();
