@@ -185,6 +185,27 @@ fn what_a_link_leads_to_stays_when_the_link_goes() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_is_removed() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    let done = |arguments: &[&str]| done(folder.path(), &more, arguments);
+    std::fs::create_dir_all(folder.path().join("tree/old")).expect("made");
+    std::os::unix::fs::symlink("nowhere", folder.path().join("tree/old/link")).expect("a link");
+    let (old, link) = (format!("{url}tree/old"), format!("{url}tree/old/link"));
+    for (way, foretold) in [
+        (&["rm", &link][..], "remove           tree/old/link\n"),
+        (&["rm", "-r", &link], "remove           tree/old/link\n"),
+        (&["rm", "-r", &old], "remove           tree/old/link\nremove-directory tree/old\n"),
+    ] {
+        done(&["mirror", "--make-links", "tree", &format!("{url}tree")]);
+        assert_eq!(done(&[way, &["-n"]].concat()), foretold);
+        done(way);
+        assert_eq!(run(folder.path(), &more, &["rm", "-n", &link]).status.code(), Some(4), "{way:?}");
+    }
+}
+
+#[test]
 fn modes_are_mended_both_ways_and_a_second_time_there_is_nothing_to_do() {
     let server = dev();
     let folder = tempfile::tempdir().expect("a folder");

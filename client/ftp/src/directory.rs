@@ -406,32 +406,33 @@ impl Connection {
     /// # Errors
     /// As [`stat`](Self::stat).
     pub async fn kind_itself(&mut self, path: &[u8]) -> Result<Kind, Error> {
-        let kind = self.stat(path).await?.kind;
-        if kind != Kind::Directory {
-            return Ok(kind);
-        }
+        let told = match self.stat(path).await {
+            Ok(About { kind: Kind::Directory, .. }) => Ok(Kind::Directory),
+            // It may be a link that leads nowhere.
+            Err(error) if error.is_missing() => Err(error),
+            other => return Ok(other?.kind),
+        };
         let end = path.iter().rposition(|octet| *octet == b'/').map_or(0, |at| at + 1);
         match self.list_itself(&path[..end]).await {
-            Ok(mut found) => {
-                found.retain(|found| found.name.as_bytes() == &path[end..]);
-                Ok(found.pop().map_or(kind, |found| found.kind))
-            }
+            Ok(found) => match found.into_iter().find(|found| found.name.as_bytes() == &path[end..]) {
+                Some(found) => Ok(found.kind),
+                None => told,
+            },
             Err(error) if error.is_fatal() => Err(error),
             // Who does not let us look around has told what there is to know.
-            Err(_) => Ok(kind),
+            Err(_) => told,
         }
     }
 
     /// What is in a directory, with links as such.
     async fn list_itself(&mut self, directory: &[u8]) -> Result<Vec<Found>, Error> {
         let mut listing = self.list(directory).await?;
-        if !listing.entries.is_empty() {
-            self.list_links(directory, &mut listing).await?;
-        }
+        self.list_links(directory, &mut listing).await?;
         Ok(listing.entries)
     }
 
-    /// Tells of all that [`remove_tree`](Self::remove_tree) would remove, in the same order, and whether it is a directory.
+    /// Tells of all that [`remove_tree`](Self::remove_tree) would remove, and whether it is a directory; what is in a directory
+    /// before the directory.
     ///
     /// # Errors
     /// [`Error`]
@@ -506,8 +507,7 @@ impl Connection {
         let mut left = vec![(path.to_vec(), false, 0)];
         while let Some((directory, emptied, depth)) = left.pop() {
             if emptied {
-                self.remove_directory(&directory).await?;
-                removed(&directory);
+                self.remove_emptied(&directory, &mut removed).await?;
                 continue;
             }
             if depth > DEPTH_MAX {
@@ -529,6 +529,28 @@ impl Connection {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Removes a directory from which all has gone that was listed. MLSD of some servers leaves out links that lead nowhere
+    /// (ProFTPD, pyftpdlib), and those go as well.
+    async fn remove_emptied(&mut self, directory: &[u8], removed: &mut impl FnMut(&[u8])) -> Result<(), Error> {
+        if let Err(error) = self.remove_directory(directory).await {
+            if error.is_fatal() {
+                return Err(error);
+            }
+            let left = self.links(directory).await.unwrap_or_default();
+            if left.is_empty() {
+                return Err(error);
+            }
+            for link in left {
+                let path = join(directory, link.name.as_bytes());
+                self.remove_file(&path).await?;
+                removed(&path);
+            }
+            self.remove_directory(directory).await?;
+        }
+        removed(directory);
         Ok(())
     }
 

@@ -69,6 +69,8 @@ struct Habits {
     no_renaming: bool,
     /// Takes REST, and refuses STOR behind it.
     no_restart: bool,
+    /// Removes no directory that has files in it.
+    full: bool,
     /// Changes no modes.
     no_modes: bool,
     /// Does not leave before a data connection has ended that it has listened for.
@@ -314,6 +316,7 @@ impl Talk {
                 Some(_) => "250 removed".into(),
                 None => "550 none".into(),
             },
+            "RMD" if self.habits.full && self.has_files(name) => "550 not empty".into(),
             "SITE" if self.habits.no_modes => "502 no".into(),
             // Whoever offers it here tells the sum of something else.
             "HASH" => format!("213 SHA-256 0-1 {} {name}", "0".repeat(64)),
@@ -347,6 +350,11 @@ impl Talk {
         }
         files.insert(name(&whole), joined);
         "250 joined"
+    }
+
+    fn has_files(&self, directory: &str) -> bool {
+        let inside = format!("{directory}/");
+        self.files.lock().expect("not poisoned").keys().any(|name| name.starts_with(&inside))
     }
 
     fn listing(&self, name: &str) -> Option<&'static str> {

@@ -55,12 +55,14 @@ async fn remove_there(connection: &mut Connection, path: &[u8], recursive: bool,
         show.add(&Report { removed: 1, ..Report::default() });
         watcher(&Event::Removed { name: &shown(path) });
     };
-    match (recursive, connection.stat(path).await?.kind == Kind::Directory) {
-        (true, true) => return Ok(connection.remove_tree(path, gone).await?),
-        // A link to a directory, which many servers tell to be one: DELE removes the link, and no directory.
-        (false, true) if connection.remove_file(path).await.is_ok() => {}
-        (false, true) => remove_directory(connection, path).await?,
-        (_, false) => connection.remove_file(path).await?,
+    // DELE removes a link, wherever it leads, and no directory: only what it refuses may be one.
+    if let Err(error) = connection.remove_file(path).await {
+        let is_directory = matches!(connection.stat(path).await, Ok(about) if about.kind == Kind::Directory);
+        match (is_directory, recursive) {
+            (true, true) => return Ok(connection.remove_tree(path, gone).await?),
+            (true, false) => remove_directory(connection, path).await?,
+            (false, _) => return Err(error.into()),
+        }
     }
     gone(path);
     Ok(())

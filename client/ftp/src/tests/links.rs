@@ -3,6 +3,7 @@
 use super::{Habits, Server, mirror, names};
 use crate::connection::Connection;
 use crate::directory::shown;
+use crate::error::Error;
 use crate::{Action, Crew, Direction, Links, Mirror};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +41,23 @@ async fn a_tree_is_removed_with_its_links_and_what_they_lead_to_stays() {
     assert_eq!(foretold, removed);
     assert_eq!(server.names(), ["in/away/precious"]);
     assert_eq!(server.heard("RMD"), ["RMD in/old", "RMD in"]);
+}
+
+/// MLSD leaves out what leads nowhere.
+#[tokio::test]
+async fn a_tree_is_removed_with_links_that_lead_nowhere() {
+    const TOLD: &[(&str, &str)] = &[("", "type=dir; in\r\n"), ("in", "")];
+    const SHOWN: &[(&str, &str)] = &[("in", "lrwxrwxrwx   1 bob bob    7 Jul 10 10:18 away -> nowhere\r\n")];
+    let habits = Habits { listings: TOLD, long_listings: SHOWN, full: true, ..Habits::default() };
+    let server = Server::start(habits, &[("in/away", b"")]).await;
+    let mut connection = Connection::open(&server.site()).await.expect("open");
+    assert!(matches!(connection.kind_itself(b"in/none").await, Err(Error::Refused { .. })));
+    let (mut foretold, mut removed) = (Vec::new(), Vec::new());
+    connection.look_over_tree(b"in", |path, _| foretold.push(shown(path))).await.expect("told");
+    connection.remove_tree(b"in", |path| removed.push(shown(path))).await.expect("removed");
+    assert_eq!(removed, ["in/away", "in"]);
+    assert_eq!(foretold, removed);
+    assert!(server.names().is_empty());
 }
 
 #[tokio::test]

@@ -36,6 +36,7 @@ const JOINS: Habits = Habits {
     hangs_up_at: None,
     no_renaming: false,
     no_restart: false,
+    full: false,
     no_modes: false,
     clings: false,
 };
