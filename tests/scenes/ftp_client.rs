@@ -501,6 +501,9 @@ fn programs_are_told_of_each_thing_that_is_made_renamed_and_removed() {
     assert!(happened(&mirrored).contains(&("done", "a/d/menu")), "{mirrored:?}");
     let put = told(&["put", "--make-dirs", "tree/d/menu", &format!("{url}new/")]);
     assert_eq!(happened(&put), [("made", "new"), ("begun", "new/menu"), ("done", "new/menu"), ("summary", "")]);
+    let got = told(&["get", "--make-dirs", "-o", "here/new/", &format!("{url}new/menu")]);
+    assert_eq!(happened(&got)[..2], [("made", "here"), ("made", "here/new")]);
+    assert_eq!(got.last().expect("a summary")["made"], 2);
     let synced = told(&["sync", &format!("{url}a"), "back"]);
     assert!(happened(&synced).contains(&("made", "back/d/c")), "{synced:?}");
     std::fs::remove_file(folder.path().join("back/d/menu")).expect("removed");
@@ -725,14 +728,15 @@ fn what_would_be_done_is_said_and_not_done() {
         );
         let words = "rename           a/b/menu  (to a/soup)\n";
         said_and_done(&["mv", &there("a/b/menu"), "a/soup"], words, &["rename a/b/menu a/soup"]);
+        said_and_done(&["mv", &there("a/c/"), "a/e/"], "rename           a/c/  (to a/e/)\n", &["rename a/c/ a/e/"]);
         let words = "make             back\nmake             back/new\ncopy             a/soup  (to back/new/soup)\n";
         let intents = ["make back ", "make back/new ", "copy a/soup back/new/soup"];
         said_and_done(&["get", "--make-dirs", "-o", "back/new", &there("a/s*")], words, &intents);
         let octets = objects(done(&["get", "-n", "--json", &there("a/soup")]).as_bytes())[0]["octets"].as_u64();
         assert_eq!((octets, folder.path().join("soup").exists()), (Some(4), false));
         said_and_done(&["rm", &there("a/b")], "remove-directory a/b\n", &["remove-directory a/b "]);
-        let words = "remove           a/soup\nremove-directory a/c/d\nremove-directory a/c\nremove-directory a\n";
-        let intents = ["remove a/soup ", "remove-directory a/c/d ", "remove-directory a/c ", "remove-directory a "];
+        let words = "remove           a/soup\nremove-directory a/e/d\nremove-directory a/e\nremove-directory a\n";
+        let intents = ["remove a/soup ", "remove-directory a/e/d ", "remove-directory a/e ", "remove-directory a "];
         said_and_done(&["rm", "-r", &there("a")], words, &intents);
         assert_eq!(done(&["ls", &url]), "readme.txt\nrecipes/\nshared/\n");
         std::fs::remove_dir_all(folder.path().join("back")).expect("removed");
@@ -747,7 +751,7 @@ fn what_would_fail_is_told_with_the_exit_code_that_it_would_have() {
     std::fs::write(folder.path().join("recipes"), "soup").expect("written");
     let (url, more) = ways(&server).swap_remove(0);
     let there = |path: &str| format!("{url}{path}");
-    let ways: [&[&str]; 16] = [
+    let ways: [&[&str]; 22] = [
         &["mkdir", &there("readme.txt/new")],
         &["put", "menu", &there("readme.txt/new")],
         &["put", "--make-dirs", "menu", &there("readme.txt/new/")],
@@ -764,6 +768,12 @@ fn what_would_fail_is_told_with_the_exit_code_that_it_would_have() {
         &["rm", &there("recipes")],
         &["mv", &there("none"), "other"],
         &["mv", &there("readme.txt"), "none/other"],
+        &["mv", &there("readme.txt"), "recipes"],
+        &["mv", &there("recipes"), "readme.txt/other"],
+        &["mv", &there("recipes"), "recipes/other"],
+        &["mv", &there("readme.txt"), ""],
+        &["get", "--make-dirs", "-o", "menu/new/", &there("readme.txt")],
+        &["get", "-o", "/dev/null", &there("readme.txt")],
     ];
     for way in ways {
         let foretold = run(folder.path(), &more, &[way, &["-n"]].concat());

@@ -252,6 +252,7 @@ fn what_would_be_done_is_said_at_the_prompt_and_not_done() {
                  copy             tea.txt  (to menus/tea.txt)\n";
     assert_eq!(scene.done(send), words);
     assert_eq!(scene.say("put -n -o menus/ *.txt").status.code(), Some(4), "there is no such directory");
+    assert_eq!(scene.say("put -n -").status.code(), Some(1), "at the prompt that is a file");
     scene.done("put --make-dirs -o menus/ *.txt");
     let fetch = "get -n -o back/ --make-dirs menus/*.txt";
     let words = "make             back\ncopy             menus/soup.txt  (to back/soup.txt)\n\

@@ -211,15 +211,24 @@ impl Connection {
     }
 }
 
+/// Sees to it that nothing is there that no file may take the place of: root would make one of `/dev/null`.
+///
+/// # Errors
+/// [`Error::Local`] if there is such a thing.
+pub fn is_replaceable(target: &Path) -> Result<(), Error> {
+    let replaceable = |about: fs::Metadata| about.is_file() || about.is_symlink() || about.is_dir();
+    match fs::symlink_metadata(target).map_or(true, replaceable) {
+        true => Ok(()),
+        false => Err(Error::local(target, io::Error::other("it is no file, and none takes its place"))),
+    }
+}
+
 /// The part's place, beside the file's.
 ///
 /// # Errors
-/// Where something is that no file may take the place of: root would make one of `/dev/null`.
+/// As [`is_replaceable`].
 pub(crate) fn beside(target: &Path, size: Option<u64>, time: Option<Moment>) -> Result<PathBuf, Error> {
-    let replaceable = |about: fs::Metadata| about.is_file() || about.is_symlink() || about.is_dir();
-    if !fs::symlink_metadata(target).map_or(true, replaceable) {
-        return Err(Error::local(target, io::Error::other("it is no file, and none takes its place")));
-    }
+    is_replaceable(target)?;
     let name = target.file_name().ok_or_else(|| Error::Name(target.display().to_string()))?;
     let part = part_name(name.as_bytes(), size, time.map(Moment::unix_secs));
     Ok(target.with_file_name(OsStr::from_bytes(&part)))

@@ -19,7 +19,7 @@ use access::{Place, place};
 use ftp_client::directory::{About, Listing, shown};
 use ftp_client::mirror::{Compare, Far, Only, Surplus};
 use ftp_client::{Connection, Crew, Direction, Error, Event, Fetch, Found, Kind, Links, Plan, RemoteName, Send, Url};
-use rehearsal::{Coming, Rehearsal};
+use rehearsal::{Coming, Intent, Rehearsal};
 use show::{Show, entry_json, entry_line};
 use std::io::{ErrorKind, IsTerminal, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -76,7 +76,7 @@ async fn fetch(get: Get) -> Result<(), Failure> {
         let place = place(url, &get.access)?;
         if let Some(output) = get.output.as_deref() {
             let is_pattern = place.url.name().and_then(ftp_client::select::pattern).is_some();
-            prepare_here(output, get.urls.len() > 1 || is_pattern, get.make_dirs, rehearsal.as_ref())?;
+            prepare_here(output, get.urls.len() > 1 || is_pattern, get.make_dirs, &show, rehearsal.as_ref())?;
         }
         let files = sources(&place, get.output.as_deref(), get.urls.len() > 1).await?;
         if let Some(rehearsal) = &rehearsal {
@@ -98,24 +98,47 @@ async fn fetch(get: Get) -> Result<(), Failure> {
 }
 
 /// Makes a directory that files are to go into, or that in which one is to be; or says how it would be made.
-fn prepare_here(output: &Path, many: bool, make_dirs: bool, rehearsal: Option<&Rehearsal<'_>>) -> Result<(), Failure> {
+fn prepare_here(
+    output: &Path,
+    many: bool,
+    make_dirs: bool,
+    show: &Show,
+    rehearsal: Option<&Rehearsal<'_>>,
+) -> Result<(), Failure> {
     if output == Path::new("-") {
         return Err(Failure::Failed("`cat` writes to standard output; ./- is a file of that name".into()));
     }
     let itself = many || output.as_os_str().as_bytes().ends_with(b"/");
     let folder = if itself { Some(output) } else { output.parent() };
     let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
-    match (make_dirs, rehearsal) {
-        (true, Some(rehearsal)) => rehearsal.would_make_here(folder),
-        (true, None) => {
-            let made = std::fs::create_dir_all(folder);
-            made.map_err(|error| Failure::Failed(format!("{}: {error}", output.display())))
-        }
-        (false, _) if folder.is_dir() => Ok(()),
-        (false, _) => {
-            Err(Failure::Failed(format!("{}: there is no such directory", folder.display())).with_hint(MAKE_DIRS))
-        }
+    if !make_dirs && !folder.is_dir() {
+        let why = format!("{}: there is no such directory", folder.display());
+        return Err(Failure::Failed(why).with_hint(MAKE_DIRS));
     }
+    missing_here(folder)?.iter().try_for_each(|folder| match rehearsal {
+        Some(rehearsal) => rehearsal.would(Intent::Make(folder.as_os_str().as_bytes())),
+        None => make_here(folder, show),
+    })
+}
+
+/// Which of a directory and those that it stands in are not here.
+fn missing_here(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    // Without a slash at its end.
+    let folder: PathBuf = folder.components().collect();
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.is_dir();
+    let mut missing: Vec<PathBuf> = folder.ancestors().take_while(is_missing).map(Path::to_path_buf).collect();
+    missing.reverse();
+    match missing.first().filter(|highest| highest.symlink_metadata().is_ok()) {
+        Some(taken) => Err(Failure::Failed(format!("{}: that is no directory", taken.display()))),
+        None => Ok(missing),
+    }
+}
+
+fn make_here(folder: &Path, show: &Show) -> Result<(), Failure> {
+    // Somebody else may have made it meanwhile.
+    std::fs::create_dir_all(folder).map_err(|error| Failure::Failed(format!("{}: {error}", folder.display())))?;
+    show.watcher()(&Event::Made { name: &shown(folder.as_os_str().as_bytes()) });
+    Ok(())
 }
 
 /// What a URL means: one file, or all whose names fit.

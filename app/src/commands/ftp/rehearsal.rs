@@ -134,15 +134,6 @@ impl<'a> Rehearsal<'a> {
         Ok(())
     }
 
-    /// Directories here that would be made.
-    pub fn would_make_here(&self, folder: &Path) -> Result<(), Failure> {
-        // Without a slash at its end.
-        let folder: PathBuf = folder.components().collect();
-        let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.is_dir();
-        let missing: Vec<&Path> = folder.ancestors().take_while(missing).collect();
-        missing.iter().rev().try_for_each(|folder| self.would(Intent::Make(folder.as_os_str().as_bytes())))
-    }
-
     /// Directories there that would be made.
     pub async fn would_make(&self, connection: &mut Connection, path: &[u8]) -> Result<(), Failure> {
         let missing = connection.missing_directories(path).await?;
@@ -157,7 +148,7 @@ impl<'a> Rehearsal<'a> {
         };
         let free = match file.local.is_dir() {
             true => Err(Error::Local { path: file.local.clone(), why: ErrorKind::IsADirectory.into() }),
-            false => Ok(()),
+            false => ftp_client::fetch::is_replaceable(&file.local),
         };
         match octets.and_then(|octets| free.map(|()| octets)) {
             Ok(octets) => {
@@ -248,12 +239,43 @@ impl<'a> Rehearsal<'a> {
 
     /// Something that would get another name.
     pub async fn would_rename(&self, connection: &mut Connection, from: &[u8], to: &[u8]) -> Result<(), Failure> {
-        connection.stat(from).await?;
-        if !above(to).is_empty() {
-            connection.stat(above(to)).await?;
+        let step = format!("rename {} to {}", shown(from), shown(to));
+        let (source, target) = (without_slash(from), without_slash(to));
+        let is_directory = connection.kind_itself(source).await? == Kind::Directory;
+        if target.is_empty() {
+            return Err(Error::Name(String::new()).into());
+        }
+        if target.strip_prefix(source).is_some_and(|behind| behind.starts_with(b"/")) {
+            return Err(Failure::Failed(format!("{step}: a directory cannot go into itself")));
+        }
+        let above = above(target);
+        if !above.is_empty() && connection.stat(above).await?.kind != Kind::Directory {
+            return Err(Error::NotDirectory { step, directory: shown(above) }.into());
+        }
+        if source != target
+            && let Some(taken) = in_the_way(connection, target, is_directory).await?
+        {
+            return Err(Failure::Missing(format!("{step}: {taken}")));
         }
         self.would(Intent::Rename { from, to })
     }
+}
+
+/// What is there already and cannot make room for a directory, or for something else, of its name.
+async fn in_the_way(
+    connection: &mut Connection,
+    path: &[u8],
+    for_directory: bool,
+) -> Result<Option<&'static str>, Error> {
+    Ok(match connection.kind_itself(path).await {
+        Err(error) if error.is_missing() => None,
+        Err(error) => return Err(error),
+        Ok(Kind::Directory) if !for_directory => Some("there is a directory of that name"),
+        Ok(Kind::Directory) if connection.list(path).await?.entries.is_empty() => None,
+        Ok(Kind::Directory) => Some("there is a directory of that name, and it is not empty"),
+        Ok(_) if for_directory => Some("there is something of that name"),
+        Ok(_) => None,
+    })
 }
 
 /// How long a file there is, as far as the server tells.

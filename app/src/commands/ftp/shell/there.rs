@@ -5,6 +5,7 @@
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
 use super::super::change::{EMPTY_ONLY, remove_directory, without_slash};
+use super::super::pipe::STANDARD_INPUT;
 use super::super::rehearsal::{Coming, Rehearsal};
 use super::super::show::{self, Screen, Show, passed_over};
 use super::super::{above, prepare_here};
@@ -285,7 +286,7 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
     let say = |line: &str| Ok(work.out.line(line)?);
     let rehearsal = get.dry_run.then(|| Rehearsal::new(&work.show, &say));
     if let Some(output) = output.as_deref() {
-        prepare_here(output, many, get.make_dirs, rehearsal.as_ref())?;
+        prepare_here(output, many, get.make_dirs, &work.show, rehearsal.as_ref())?;
     }
     let folder =
         output.clone().filter(|output| many || output.is_dir() || output.as_os_str().as_bytes().ends_with(b"/"));
@@ -379,7 +380,9 @@ fn local_files(names: &[String], work: &Work) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for marked in names {
         let found = super::complete::matching_here(marked)?;
-        files.extend(found.into_iter().filter(|file| {
+        // Standard input is that of the prompt: - is a file.
+        let named = |file: PathBuf| if file == Path::new(STANDARD_INPUT) { Path::new(".").join(file) } else { file };
+        files.extend(found.into_iter().map(named).filter(|file| {
             if file.is_dir() {
                 work.screen.line(&format!("{} is a directory; mirror -R sends those", file.display()));
             }
