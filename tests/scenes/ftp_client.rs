@@ -3,7 +3,9 @@
 use crate::ftp::{bob, connect, has_arrived, passive};
 use crate::{BINARY, dev};
 use harness::Server;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -513,6 +515,35 @@ fn programs_are_told_of_each_thing_that_is_made_renamed_and_removed() {
     assert_eq!(happened(&removed), [("removed", "a/d/c"), ("removed", "a/d"), ("removed", "a"), ("summary", "")]);
     assert_eq!(removed[3]["removed"], 3);
     assert_eq!(happened(&told(&["rm", &format!("{url}new/menu")])), [("removed", "new/menu"), ("summary", "")]);
+}
+
+#[test]
+fn programs_are_told_names_as_they_are() {
+    let server = dev();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (url, more) = ways(&server).swap_remove(0);
+    let [odd, latin] = [&b"a\tb\x1b[31m\\"[..], b"men\xfc"].map(OsStr::from_bytes);
+    std::fs::create_dir(folder.path().join("tree")).expect("made");
+    for name in [odd, latin] {
+        std::fs::write(folder.path().join("tree").join(name), "soup").expect("written");
+    }
+    let tree = format!("{url}tree");
+    let ways: [&[&str]; 5] = [
+        &["mirror", "tree", &tree],
+        &["rm", "-rn", &tree],
+        &["mirror", &tree, "back"],
+        &["sync", "-n", &tree, "none"],
+        &["rm", "-r", &tree],
+    ];
+    for way in ways {
+        let told = objects(done(folder.path(), &more, &[way, &["--json"]].concat()).as_bytes());
+        let named = |name: &str| told.iter().filter(|told| told["file"] == name || told["path"] == name).count();
+        assert!(named("tree/a\tb\u{1b}[31m\\") + named("a\tb\u{1b}[31m\\") > 0, "{way:?}: {told:?}");
+        // Where it is no UTF-8, its octets are told, too.
+        let octets: Vec<_> = told.iter().flat_map(|told| [&told["file_octets"], &told["path_octets"]]).collect();
+        let is_told = octets.iter().any(|octets| *octets == "747265652f6d656efc" || *octets == "6d656efc");
+        assert!(is_told, "{way:?}: {told:?}");
+    }
 }
 
 #[test]

@@ -11,7 +11,6 @@
 
 use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Event, Move, Sum, Task, Tasks};
-use crate::directory::shown;
 use crate::error::Error;
 use crate::fetch::{Fetch, SPLIT_FROM_OCTETS};
 use crate::mirror::Report;
@@ -59,8 +58,8 @@ impl<W> Errand<W> {
 }
 
 impl<W: Divided> Task for Errand<W> {
-    fn name(&self) -> String {
-        shown(self.remote())
+    fn name(&self) -> &[u8] {
+        self.remote()
     }
 
     fn fail(&self) -> bool {
@@ -112,7 +111,7 @@ impl Crew {
                     // A listing may be of yesterday.
                     let fresh = file.size.is_none();
                     let file = measured(connection, file).await?;
-                    self.tell(&Event::Begun { name: &errand.name(), octets: file.size });
+                    self.tell(&Event::Begun { name: errand.name(), octets: file.size });
                     let told = if fresh { Some((file.size, file.time)) } else { None };
                     match self.divide(connection, &file, told, &tasks, wishes).await? {
                         true => Ok(()),
@@ -148,7 +147,7 @@ impl Crew {
         let failed = self
             .work(&tasks, async |connection: &mut Connection, errand: &Errand<Shipment>| match errand {
                 Errand::File(file) => {
-                    self.tell(&Event::Begun { name: &errand.name(), octets: file.size });
+                    self.tell(&Event::Begun { name: errand.name(), octets: file.size });
                     match self.divide_sent(connection, file, &tasks, wishes).await? {
                         true => Ok(()),
                         false => self.send_whole(connection, file, wishes, &sum).await,
@@ -175,7 +174,7 @@ impl Crew {
 
     fn done(&self, file: &Move, octets: u64, sum: &Sum) {
         sum.add(octets);
-        self.tell(&Event::Done { name: &shown(&file.remote), octets });
+        self.tell(&Event::Done { name: &file.remote, octets });
     }
 
     async fn fetch_whole(
@@ -186,7 +185,7 @@ impl Crew {
         sum: &Sum,
     ) -> Result<(), Error> {
         let known = Some((file.size, file.time));
-        let wishes = Fetch { heard: self.heard(shown(&file.remote)), known, ..wishes.clone() };
+        let wishes = Fetch { heard: self.heard(file.remote.clone()), known, ..wishes.clone() };
         let octets = connection.fetch(&file.remote, &file.local, &wishes).await?.octets;
         give_mode(file)?;
         self.done(file, octets, sum);
@@ -200,7 +199,7 @@ impl Crew {
         wishes: &Send,
         sum: &Sum,
     ) -> Result<(), Error> {
-        let wishes = Send { heard: self.heard(shown(&file.remote)), ..wishes.clone() };
+        let wishes = Send { heard: self.heard(file.remote.clone()), ..wishes.clone() };
         let octets = connection.send(&file.local, &file.remote, &wishes).await?.octets;
         self.sent(connection, file, octets, sum).await
     }
@@ -251,7 +250,7 @@ impl Crew {
         if shipment.fate().is_given_up() {
             return Ok(());
         }
-        let wishes = Send { heard: self.heard(shown(&file.remote)), ..wishes.clone() };
+        let wishes = Send { heard: self.heard(file.remote.clone()), ..wishes.clone() };
         connection.send_piece(shipment, index, &wishes).await?;
         if shipment.is_to_complete() {
             let octets = connection.join_shipment(shipment, &wishes).await?.octets;
@@ -300,7 +299,7 @@ impl Crew {
         if whole.fate().is_given_up() {
             return Ok(());
         }
-        connection.fetch_piece(whole, index, self.heard(shown(&file.remote))).await?;
+        connection.fetch_piece(whole, index, self.heard(file.remote.clone())).await?;
         if whole.is_to_complete() {
             let octets = connection.complete(whole, wishes).await?.octets;
             give_mode(file)?;

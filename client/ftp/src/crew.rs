@@ -22,7 +22,8 @@ const RETRIES: u32 = 3;
 /// How long we wait before that, the first time; twice as long each time after.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What happens, for whoever shows it.
+/// What happens, for whoever shows it. Names are those of the wire, or of the disk where something happens there: who shows them
+/// to people uses [`shown`](crate::directory::shown).
 #[derive(Debug)]
 pub enum Event<'a> {
     /// So much more is to move than was known.
@@ -34,72 +35,72 @@ pub enum Event<'a> {
     },
     /// A file begins to move.
     Begun {
-        /// Its name, for people.
-        name: &'a str,
+        /// Its name.
+        name: &'a [u8],
         /// How long it is.
         octets: Option<u64>,
     },
     /// So many octets of it have moved.
     Moved {
         /// Its name.
-        name: &'a str,
+        name: &'a [u8],
         /// How many.
         octets: u64,
     },
     /// It is done.
     Done {
         /// Its name.
-        name: &'a str,
+        name: &'a [u8],
         /// How long it is.
         octets: u64,
     },
     /// It is not looked into.
     PassedOver {
         /// Its name.
-        name: &'a str,
+        name: &'a [u8],
         /// Why, for people.
         why: &'a str,
     },
     /// The server does not let us change its mode. What else is refused so is not told.
     ModeRefused {
         /// Its name.
-        name: &'a str,
+        name: &'a [u8],
         /// Why.
         error: &'a Error,
     },
     /// A directory was made.
     Made {
-        /// Its name, for people.
-        name: &'a str,
+        /// Its name.
+        name: &'a [u8],
     },
     /// A link was made.
     Linked {
-        /// Its name, for people.
-        name: &'a str,
+        /// Its name.
+        name: &'a [u8],
     },
     /// Something has another name.
     Renamed {
-        /// What it was called, for people.
-        name: &'a str,
+        /// What it was called.
+        name: &'a [u8],
         /// What it is called now.
-        to: &'a str,
+        to: &'a [u8],
     },
     /// A file, a link or a directory was removed.
     Removed {
-        /// Its name, for people.
-        name: &'a str,
+        /// Its name.
+        name: &'a [u8],
     },
     /// It will be tried again.
     Again {
         /// Its name.
-        name: &'a str,
+        name: &'a [u8],
         /// Why.
         error: &'a Error,
     },
     /// It will not be done.
     Failed {
         /// Its name.
-        name: &'a str,
+        name: &'a [u8],
         /// Why.
         error: &'a Error,
     },
@@ -132,8 +133,8 @@ enum Spare {
 
 /// A task for the crew.
 pub(crate) trait Task: Send {
-    /// For people.
-    fn name(&self) -> String;
+    /// The path that it is about.
+    fn name(&self) -> &[u8];
 
     /// It will not be done. Says whether that is news: a file of several tasks fails once.
     fn fail(&self) -> bool {
@@ -331,7 +332,7 @@ impl Crew {
     }
 
     /// What hears of the stretches of one file.
-    pub(crate) fn heard(&self, name: String) -> Option<Arc<dyn Fn(u64) + Send + Sync>> {
+    pub(crate) fn heard(&self, name: Vec<u8>) -> Option<Arc<dyn Fn(u64) + Send + Sync>> {
         let watcher = self.watcher.clone();
         Some(Arc::new(move |octets| watcher(&Event::Moved { name: &name, octets })))
     }
@@ -381,7 +382,7 @@ impl<'b, T: Task + 'b> Worker<'_, 'b, T> {
                 Err(error) => {
                     if next.fail() {
                         self.failed.fetch_add(1, Ordering::SeqCst);
-                        self.crew.tell(&Event::Failed { name: &next.name(), error: &error });
+                        self.crew.tell(&Event::Failed { name: next.name(), error: &error });
                     }
                     self.tasks.done();
                 }
@@ -409,7 +410,7 @@ impl<'b, T: Task + 'b> Worker<'_, 'b, T> {
             {
                 return Err(error);
             }
-            self.crew.tell(&Event::Again { name: &next.name(), error: &error });
+            self.crew.tell(&Event::Again { name: next.name(), error: &error });
             tokio::time::sleep(PAUSE * 2_u32.pow(tried)).await;
             tried += 1;
         }
@@ -511,7 +512,7 @@ pub(crate) struct Move {
 }
 
 impl Task for Move {
-    fn name(&self) -> String {
-        crate::directory::shown(&self.remote)
+    fn name(&self) -> &[u8] {
+        &self.remote
     }
 }

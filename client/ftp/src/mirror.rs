@@ -235,7 +235,7 @@ pub struct Report {
 
 impl Report {
     /// Something was not done, and whoever listens is told why.
-    fn fail(&mut self, crew: &Crew, name: &str, error: &Error) {
+    fn fail(&mut self, crew: &Crew, name: &[u8], error: &Error) {
         self.failed += 1;
         crew.tell(&Event::Failed { name, error });
     }
@@ -377,7 +377,7 @@ impl Mirror {
         for (path, _) in building.iter().filter(|(_, action)| *action == Action::Conflict) {
             let why = "one side has a file there, the other a directory or a link".into();
             let error = Error::Differs { step: "mirror".into(), why };
-            report.fail(ends.crew, &shown(path), &error);
+            report.fail(ends.crew, path, &error);
         }
         self.remove(clearing, ends, report).await?;
         self.make_directories(building, ends, report).await?;
@@ -408,11 +408,11 @@ impl Mirror {
         let Some(root) = self.target() else {
             for (path, mode) in std::iter::once((&b""[..], None)).chain(wanted) {
                 let place = self.here(path);
-                let (name, new) = (place.display().to_string(), !place.is_dir());
+                let (name, new) = (place.as_os_str().as_bytes(), !place.is_dir());
                 match make_directory_here(&place, mode) {
-                    Ok(()) if new => ends.crew.tell(&Event::Made { name: &name }),
+                    Ok(()) if new => ends.crew.tell(&Event::Made { name }),
                     Ok(()) => {}
-                    Err(why) => report.fail(ends.crew, &name, &Error::local(&place, why)),
+                    Err(why) => report.fail(ends.crew, name, &Error::local(&place, why)),
                 }
             }
             return Ok(());
@@ -425,7 +425,7 @@ impl Mirror {
             return Ok(());
         }
         let mut connection = ends.take().await?;
-        let made = |path: &[u8]| ends.crew.tell(&Event::Made { name: &shown(path) });
+        let made = |path: &[u8]| ends.crew.tell(&Event::Made { name: path });
         if !root.is_empty() {
             connection.make_directories(root, made).await?;
         }
@@ -484,7 +484,7 @@ impl Mirror {
         if doomed.is_empty() {
             return Ok(());
         }
-        let mut note = |name: &str, done: Result<(), Error>| match done {
+        let mut note = |name: &[u8], done: Result<(), Error>| match done {
             Ok(()) => {
                 report.removed += 1;
                 ends.crew.tell(&Event::Removed { name });
@@ -495,7 +495,7 @@ impl Mirror {
             for (path, directory) in doomed {
                 let place = self.here(path);
                 let removed = if directory { fs::remove_dir(&place) } else { fs::remove_file(&place) };
-                note(&place.display().to_string(), removed.map_err(|why| Error::local(&place, why)));
+                note(place.as_os_str().as_bytes(), removed.map_err(|why| Error::local(&place, why)));
             }
             return Ok(());
         };
@@ -508,8 +508,8 @@ impl Mirror {
             })
             .collect::<Result<Vec<Words>, Error>>()?;
         for (reply, (path, _)) in connection.say(words).await?.into_iter().zip(doomed) {
-            let name = shown(&below(root, path));
-            let refused = |reply| Error::Refused { step: format!("remove {name}"), reply };
+            let name = below(root, path);
+            let refused = |reply| Error::Refused { step: format!("remove {}", shown(&name)), reply };
             note(&name, if reply.is_positive() { Ok(()) } else { Err(refused(reply)) });
         }
         ends.put(connection);

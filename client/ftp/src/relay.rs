@@ -38,8 +38,8 @@ pub(crate) struct Carry {
 }
 
 impl Task for Carry {
-    fn name(&self) -> String {
-        shown(&self.from)
+    fn name(&self) -> &[u8] {
+        &self.from
     }
 }
 
@@ -64,17 +64,17 @@ impl Crew {
             .work(&tasks, async |connection: &mut Connection, carry: &Carry| {
                 let carry = measured(connection, carry).await?;
                 let name = carry.name();
-                self.tell(&Event::Begun { name: &name, octets: carry.size });
+                self.tell(&Event::Begun { name, octets: carry.size });
                 let mut other = pool.take().await?;
                 let carried =
-                    connection.carry(&mut other, &carry, verify, Counter::heard_by(self.heard(name.clone()))).await;
+                    connection.carry(&mut other, &carry, verify, Counter::heard_by(self.heard(name.to_vec()))).await;
                 if let (Ok(_), Some(mode)) = (&carried, carry.mode) {
                     self.give_modes(&mut other, &[(carry.to.clone(), mode & 0o777)]).await?;
                 }
                 pool.put(other);
                 let octets = carried?;
                 sum.add(octets);
-                self.tell(&Event::Done { name: &name, octets });
+                self.tell(&Event::Done { name, octets });
                 Ok(())
             })
             .await?;

@@ -10,7 +10,6 @@ use super::show::Show;
 use crate::cli::ftp::{Mkdir, Mv, Rm};
 use crate::failure::Failure;
 use crate::output;
-use ftp_client::directory::shown;
 use ftp_client::{Connection, Event, Kind, Report, Url};
 
 /// What somebody might want where a directory is not removed.
@@ -25,7 +24,7 @@ pub async fn make(mkdir: Mkdir) -> Result<(), Failure> {
     let made = match mkdir.dry_run {
         true => Rehearsal::new(&show, &output::say).would_make(&mut connection, path).await,
         false => {
-            let made = connection.make_directories(path, |made| watcher(&Event::Made { name: &shown(made) })).await;
+            let made = connection.make_directories(path, |made| watcher(&Event::Made { name: made })).await;
             made.map_err(Failure::from)
         }
     };
@@ -53,7 +52,7 @@ async fn remove_there(connection: &mut Connection, path: &[u8], recursive: bool,
     let watcher = show.watcher();
     let gone = |path: &[u8]| {
         show.add(&Report { removed: 1, ..Report::default() });
-        watcher(&Event::Removed { name: &shown(path) });
+        watcher(&Event::Removed { name: path });
     };
     // DELE removes a link, wherever it leads, and no directory: only what it refuses may be one.
     if let Err(error) = connection.remove_file(path).await {
@@ -85,7 +84,7 @@ pub async fn rename(mv: Mv) -> Result<(), Failure> {
         true => Rehearsal::new(&show, &output::say).would_rename(&mut connection, from, &to).await,
         false => {
             let renamed = connection.rename(from, &to).await;
-            let told = renamed.map(|()| show.watcher()(&Event::Renamed { name: &shown(from), to: &shown(&to) }));
+            let told = renamed.map(|()| show.watcher()(&Event::Renamed { name: from, to: &to }));
             told.map_err(Failure::from)
         }
     };

@@ -16,7 +16,7 @@ use crate::cli::ftp::{Cat, Ftp, FtpCommand, Get, Ls, Making, Mirror, Put, Stat, 
 use crate::failure::Failure;
 use crate::output;
 use access::{Place, place};
-use ftp_client::directory::{About, Listing, shown};
+use ftp_client::directory::{About, Listing};
 use ftp_client::mirror::{Compare, Far, Only, Surplus};
 use ftp_client::{Connection, Crew, Direction, Error, Event, Fetch, Found, Kind, Links, Plan, RemoteName, Send, Url};
 use rehearsal::{Coming, Intent, Rehearsal};
@@ -137,7 +137,7 @@ fn missing_here(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn make_here(folder: &Path, show: &Show) -> Result<(), Failure> {
     // Somebody else may have made it meanwhile.
     std::fs::create_dir_all(folder).map_err(|error| Failure::Failed(format!("{}: {error}", folder.display())))?;
-    show.watcher()(&Event::Made { name: &shown(folder.as_os_str().as_bytes()) });
+    show.watcher()(&Event::Made { name: folder.as_os_str().as_bytes() });
     Ok(())
 }
 
@@ -223,7 +223,7 @@ fn above(path: &[u8]) -> &[u8] {
 
 async fn make_above(connection: &mut Connection, path: &[u8], show: &Show) -> Result<(), Failure> {
     let watcher = show.watcher();
-    let made = |made: &[u8]| watcher(&Event::Made { name: &shown(made) });
+    let made = |made: &[u8]| watcher(&Event::Made { name: made });
     Ok(connection.make_directories(above(path), made).await?)
 }
 

@@ -9,7 +9,6 @@ use super::{make_above, open};
 use crate::cli::ftp::Put;
 use crate::failure::{Failure, INTERRUPTED};
 use crate::output;
-use ftp_client::directory::shown;
 use ftp_client::{Connection, Error, Event, Report, Send, Sent};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,17 +79,17 @@ fn refuse_what_cannot_be(put: &Put) -> Result<(), Failure> {
 
 /// Tells how it goes, and how it ended.
 async fn pour(connection: &mut Connection, path: &[u8], put: &Put, show: &Show) -> Result<Sent, Error> {
-    let (name, watcher) = (shown(path), show.watcher());
-    watcher(&Event::Begun { name: &name, octets: None });
+    let watcher = show.watcher();
+    watcher(&Event::Begun { name: path, octets: None });
     let heard = {
-        let (name, watcher) = (name.clone(), watcher.clone());
+        let (name, watcher) = (path.to_vec(), watcher.clone());
         Arc::new(move |octets| watcher(&Event::Moved { name: &name, octets }))
     };
     let wishes = Send { verify: put.moving.verify, in_place: put.in_place, heard: Some(heard), ..Send::default() };
     let sent = connection.send_stream(std::io::stdin(), path, &wishes, stopped()).await;
     match &sent {
-        Ok(sent) => watcher(&Event::Done { name: &name, octets: sent.octets }),
-        Err(error) => watcher(&Event::Failed { name: &name, error }),
+        Ok(sent) => watcher(&Event::Done { name: path, octets: sent.octets }),
+        Err(error) => watcher(&Event::Failed { name: path, error }),
     }
     sent
 }

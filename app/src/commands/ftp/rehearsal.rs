@@ -129,7 +129,7 @@ impl<'a> Rehearsal<'a> {
         if error.is_fatal() {
             return Err(error.into());
         }
-        self.show.watcher()(&Event::Failed { name: &shown(name), error: &error });
+        self.show.watcher()(&Event::Failed { name, error: &error });
         self.show.add(&ftp_client::Report { failed: 1, ..Default::default() });
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Invariants: bars go to standard error, and only if that is a terminal; nothing of a name moves the cursor.
 
 use super::log::{Clock, Log, Progress};
-use super::plan;
+use super::plan::{self, put_path};
 use super::rehearsal::Intent;
 use crate::cli::ftp::Access;
 use crate::failure::Failure;
@@ -61,7 +61,7 @@ impl Heard {
 struct Bars {
     screen: Screen,
     total: ProgressBar,
-    files: Mutex<HashMap<String, ProgressBar>>,
+    files: Mutex<HashMap<Vec<u8>, ProgressBar>>,
     shown: AtomicBool,
     /// What is said from time to time, where there are no bars to be seen.
     log: Option<Log>,
@@ -260,7 +260,7 @@ impl Show {
         if let Err(failure) = &changed {
             failure.tell();
             let why = failure.reason().map(|(why, _)| why);
-            output::json(&json!({"event": "failed", "file": shown(name), "why": why}))?;
+            output::json(&event_json("failed", name, json!({"why": why})))?;
             self.add(&ftp_client::Report { failed: 1, ..Default::default() });
         }
         output::json(&self.summary())?;
@@ -354,7 +354,7 @@ impl Bars {
         }
     }
 
-    fn files(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
+    fn files(&self) -> MutexGuard<'_, HashMap<Vec<u8>, ProgressBar>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -373,7 +373,7 @@ impl Bars {
                 self.expect(more);
             }
             Event::Begun { name, octets } => {
-                let bar = unseen_bar(octets).with_style(file_style(octets)).with_message(name.to_owned());
+                let bar = unseen_bar(octets).with_style(file_style(octets)).with_message(shown(name));
                 let bar = self.seat(bar);
                 if !self.measured.load(Ordering::Relaxed) {
                     self.total.inc_length(octets.unwrap_or(0));
@@ -434,14 +434,14 @@ impl Bars {
 }
 
 /// What is said of what is not looked into.
-pub fn passed_over(name: &str, why: &str) -> String {
-    format!("packetboat: {}: {why}; passed over", printable(name))
+pub fn passed_over(name: &[u8], why: &str) -> String {
+    format!("packetboat: {}: {why}; passed over", shown(name))
 }
 
-/// What went wrong, and with which file: most errors say that themselves.
-fn of_file(name: &str, error: &ftp_client::Error) -> String {
-    let (name, text) = (printable(name), error.to_string());
-    if tells_of(&text, &name) { text } else { format!("{name}: {text}") }
+/// What went wrong, and with which file: most errors say that themselves, and of the root of a tree they alone can.
+fn of_file(name: &[u8], error: &ftp_client::Error) -> String {
+    let (seen, text) = (shown(name), error.to_string());
+    if name.is_empty() || tells_of(&text, &seen) { text } else { format!("{seen}: {text}") }
 }
 
 /// Whether a name is in a text, and not just as a part of a word.
@@ -482,24 +482,34 @@ fn styled(template: &str) -> ProgressStyle {
 }
 
 fn tell_json(event: &Event<'_>) {
-    let value = match *event {
-        Event::Begun { name, octets } => json!({"event": "begun", "file": name, "octets": octets}),
+    let (word, name, more) = match *event {
         // A line for each stretch would be more than the file.
         Event::Found { .. } | Event::Moved { .. } => return,
-        Event::Done { name, octets } => json!({"event": "done", "file": name, "octets": octets}),
-        Event::PassedOver { name, why } => json!({"event": "passed-over", "file": name, "why": why}),
-        Event::ModeRefused { name, error } => {
-            json!({"event": "mode-refused", "file": name, "why": error.to_string()})
-        }
-        Event::Made { name } => json!({"event": "made", "file": name}),
-        Event::Linked { name } => json!({"event": "linked", "file": name}),
-        Event::Renamed { name, to } => json!({"event": "renamed", "file": name, "to": to}),
-        Event::Removed { name } => json!({"event": "removed", "file": name}),
-        Event::Again { name, error } => json!({"event": "again", "file": name, "why": error.to_string()}),
-        Event::Failed { name, error } => json!({"event": "failed", "file": name, "why": error.to_string()}),
+        Event::Begun { name, octets } => ("begun", name, json!({"octets": octets})),
+        Event::Done { name, octets } => ("done", name, json!({"octets": octets})),
+        Event::PassedOver { name, why } => ("passed-over", name, json!({"why": why})),
+        Event::ModeRefused { name, error } => ("mode-refused", name, json!({"why": error.to_string()})),
+        Event::Made { name } => ("made", name, json!({})),
+        Event::Linked { name } => ("linked", name, json!({})),
+        Event::Renamed { name, to } => ("renamed", name, path_json("to", to)),
+        Event::Removed { name } => ("removed", name, json!({})),
+        Event::Again { name, error } => ("again", name, json!({"why": error.to_string()})),
+        Event::Failed { name, error } => ("failed", name, json!({"why": error.to_string()})),
     };
     // Whoever reads no more does not want to know.
-    let _ = output::json(&value);
+    let _ = output::json(&event_json(word, name, more));
+}
+
+fn event_json(word: &str, name: &[u8], mut more: Value) -> Value {
+    more["event"] = word.into();
+    put_path(&mut more, "file", name);
+    more
+}
+
+fn path_json(key: &str, path: &[u8]) -> Value {
+    let mut value = json!({});
+    put_path(&mut value, key, path);
+    value
 }
 
 /// An entry of a directory, for people.
@@ -789,15 +799,15 @@ mod tests {
 
     #[test]
     fn who_sees_no_bars_is_told_once_a_minute_how_far_it_is() {
-        let moved = |octets| Event::Moved { name: "a", octets };
+        let moved = |octets| Event::Moved { name: b"a", octets };
         let events = [
-            (0, Event::Begun { name: "a", octets: Some(100 * MIB) }),
+            (0, Event::Begun { name: b"a", octets: Some(100 * MIB) }),
             (59, moved(20 * MIB)),
             (1, moved(40 * MIB)),
             (30, moved(40 * MIB)),
-            (0, Event::Done { name: "a", octets: 100 * MIB }),
-            (0, Event::Begun { name: "b", octets: Some(200 * MIB) }),
-            (30, Event::Moved { name: "b", octets: 20 * MIB }),
+            (0, Event::Done { name: b"a", octets: 100 * MIB }),
+            (0, Event::Begun { name: b"b", octets: Some(200 * MIB) }),
+            (30, Event::Moved { name: b"b", octets: 20 * MIB }),
         ];
         let lines = logged(&[], (2, 300 * MIB), &events);
         assert_eq!(
@@ -814,8 +824,8 @@ mod tests {
 
     #[test]
     fn nothing_is_told_of_the_time_left_where_it_is_not_known() {
-        let moved = |octets| Event::Moved { name: "a", octets };
-        let begun = || Event::Begun { name: "a", octets: Some(100 * MIB) };
+        let moved = |octets| Event::Moved { name: b"a", octets };
+        let begun = || Event::Begun { name: b"a", octets: Some(100 * MIB) };
         let lines = logged(&[], (9, 0), &[(0, begun()), (60, moved(60 * MIB))]);
         assert_eq!(lines, ["packetboat: 0 of 9 files, 60.0 MiB, 1.0 MiB/s"], "other files have sizes, too");
         let lines = logged(&[], (1, 0), &[(0, begun()), (60, moved(60 * MIB)), (60, moved(0))]);
@@ -827,9 +837,13 @@ mod tests {
     fn what_went_wrong_is_told_with_the_name_of_the_file() {
         let error =
             |step: &str| ftp_client::Error::Broken { step: step.into(), why: "the server does not answer".into() };
-        assert_eq!(of_file("a", &error("data")), "a: data: the server does not answer");
-        assert_eq!(of_file("a", &error("fetch a")), "fetch a: the server does not answer");
-        assert_eq!(of_file("\u{e4}/b c", &error("fetch \u{e4}/b c")), "fetch \u{e4}/b c: the server does not answer");
+        assert_eq!(of_file(b"a", &error("data")), "a: data: the server does not answer");
+        assert_eq!(of_file(b"", &error("list a/b")), "list a/b: the server does not answer", "the root of a tree");
+        assert_eq!(of_file(b"a", &error("fetch a")), "fetch a: the server does not answer");
+        assert_eq!(
+            of_file("\u{e4}/b c".as_bytes(), &error("fetch \u{e4}/b c")),
+            "fetch \u{e4}/b c: the server does not answer"
+        );
     }
 
     #[test]

@@ -125,8 +125,8 @@ impl Level {
 }
 
 impl Task for Level {
-    fn name(&self) -> String {
-        shown(&self.path)
+    fn name(&self) -> &[u8] {
+        &self.path
     }
 }
 
@@ -379,7 +379,7 @@ impl Look<'_, '_> {
         };
         for (name, _) in source.extract_if(.., is_round) {
             target.remove(&name);
-            self.crew.tell(&Event::PassedOver { name: &shown(&join(&level.path, &name)), why: lineage::ROUND });
+            self.crew.tell(&Event::PassedOver { name: &join(&level.path, &name), why: lineage::ROUND });
         }
     }
 
@@ -523,7 +523,7 @@ impl Look<'_, '_> {
             self.findings.passed_over.fetch_add(1, Ordering::Relaxed);
             if !self.findings.deep.swap(true, Ordering::Relaxed) {
                 let why = format!("it lies more than {DEPTH_MAX} directories deep");
-                self.crew.tell(&Event::PassedOver { name: &shown(&level.path), why: &why });
+                self.crew.tell(&Event::PassedOver { name: &level.path, why: &why });
             }
         }
     }

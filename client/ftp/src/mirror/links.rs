@@ -91,7 +91,7 @@ impl Mirror {
         if links.is_empty() {
             return Ok(());
         }
-        let mut note = |name: &str, done: Result<(), Error>| match done {
+        let mut note = |name: &[u8], done: Result<(), Error>| match done {
             Ok(()) => {
                 report.links += 1;
                 ends.crew.tell(&Event::Linked { name });
@@ -102,7 +102,7 @@ impl Mirror {
             for (path, aim, instead) in links {
                 let place = self.here(path);
                 let made = make_here(&place, &says(path, aim), instead);
-                note(&place.display().to_string(), made.map_err(|why| Error::local(&place, why)));
+                note(place.as_os_str().as_bytes(), made.map_err(|why| Error::local(&place, why)));
             }
             return Ok(());
         };
@@ -113,7 +113,7 @@ impl Mirror {
             if made.as_ref().is_err_and(Error::is_fatal) {
                 return made;
             }
-            note(&shown(&link), made);
+            note(&link, made);
         }
         ends.put(connection);
         Ok(())

@@ -11,6 +11,7 @@ use crate::error::Error;
 use ftp::client::Words;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -48,7 +49,7 @@ impl Mirror {
                 let place = self.here(path);
                 match mend_here(&place, mode) {
                     Ok(()) => report.modes += 1,
-                    Err(why) => report.fail(ends.crew, &place.display().to_string(), &Error::local(&place, why)),
+                    Err(why) => report.fail(ends.crew, place.as_os_str().as_bytes(), &Error::local(&place, why)),
                 }
             }
             return Ok(());
@@ -83,7 +84,7 @@ impl Crew {
                 given += 1;
             } else if self.is_first_refused_mode() {
                 let error = Error::Refused { step: format!("change the mode of {}", shown(path)), reply };
-                self.tell(&Event::ModeRefused { name: &shown(path), error: &error });
+                self.tell(&Event::ModeRefused { name: path, error: &error });
             }
         }
         Ok(given)

@@ -1,6 +1,7 @@
 //! Trees that lead round in a circle: a link to a directory above it is told by MLSD as if it were a directory.
 
 use super::{Habits, Server, mirror, names};
+use crate::directory::shown;
 use crate::{Crew, Direction, Event, Links, Mirror};
 use std::sync::{Arc, Mutex};
 
@@ -31,7 +32,7 @@ fn crew(server: &Server) -> (Crew, Arc<Mutex<Vec<String>>>) {
     let heard = told.clone();
     let watcher = move |event: &Event<'_>| {
         if let Event::PassedOver { name, why } = event {
-            heard.lock().expect("not poisoned").push(format!("{name}: {why}"));
+            heard.lock().expect("not poisoned").push(format!("{}: {why}", shown(name)));
         }
     };
     (Crew::new(server.site(), 1, Arc::new(watcher)), told)

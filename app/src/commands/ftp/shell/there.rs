@@ -206,7 +206,7 @@ async fn below(
             tell(&path, found)?;
             let mark = Mark::of(found);
             if found.kind == Kind::Directory && lineage.has(mark.as_ref(), false) {
-                work.screen.line(&passed_over(&shown(&path), ROUND));
+                work.screen.line(&passed_over(&path, ROUND));
             } else if found.kind == Kind::Directory {
                 if depth >= DEPTH_MAX {
                     return Err(Failure::Failed(format!("{}: more than {DEPTH_MAX} deep", shown(&path))));
