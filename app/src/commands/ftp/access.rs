@@ -75,7 +75,7 @@ pub fn place(text: &str, access: &Access) -> Result<Place, Failure> {
 
 fn safety(url: &Url, access: &Access, usual: Safety) -> Result<Safety, Failure> {
     match usual {
-        Safety::Implicit if access.no_tls => Err(Failure::Failed(format!("{url}: ftps is TLS; say ftp:// for none"))),
+        Safety::Implicit if access.no_tls => Err(Failure::Misused(format!("{url}: ftps is TLS; say ftp:// for none"))),
         Safety::Implicit => Ok(Safety::Implicit),
         _ if access.no_tls => Ok(Safety::Clear),
         _ if access.insecure_login => Ok(Safety::IfOffered),
@@ -98,7 +98,7 @@ fn proxy(host: &str, access: &Access, variable: impl Fn(&str) -> Option<String>)
         None if access.active || is_excepted(host, &either("no_proxy").unwrap_or_default()) => None,
         None => either("ftp_proxy").or_else(|| either("all_proxy")),
     };
-    let read = |text: String| text.parse().map_err(|error| Failure::Failed(format!("{error}")));
+    let read = |text: String| text.parse().map_err(|error| Failure::Misused(format!("{error}")));
     text.map(read).transpose()
 }
 

@@ -100,7 +100,7 @@ fn new_path(from: &Url, to: &str) -> Result<Vec<u8>, Failure> {
     let there: Url = to.parse()?;
     let same_user = there.user.is_none() || there.user == from.user;
     if (&there.host, there.port) != (&from.host, from.port) || !same_user {
-        return Err(Failure::Failed(format!(
+        return Err(Failure::Misused(format!(
             "{there} is elsewhere; `mirror` and `get` with `put` move files between servers"
         )));
     }

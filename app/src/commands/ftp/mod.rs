@@ -106,7 +106,7 @@ fn prepare_here(
     rehearsal: Option<&Rehearsal<'_>>,
 ) -> Result<(), Failure> {
     if output == Path::new("-") {
-        return Err(Failure::Failed("`cat` writes to standard output; ./- is a file of that name".into()));
+        return Err(Failure::Misused("`cat` writes to standard output; ./- is a file of that name".into()));
     }
     let itself = many || output.as_os_str().as_bytes().ends_with(b"/");
     let folder = if itself { Some(output) } else { output.parent() };
@@ -181,7 +181,7 @@ async fn send(put: Put) -> Result<(), Failure> {
     let path = &place.url.path;
     let directory = path.is_empty() || path.ends_with(b"/");
     if !directory && put.files.len() > 1 {
-        return Err(Failure::Failed(format!("{}: several files go into a directory; end it with /", place.url)));
+        return Err(Failure::Misused(format!("{}: several files go into a directory; end it with /", place.url)));
     }
     let mut files = Vec::new();
     for file in &put.files {
@@ -300,7 +300,7 @@ async fn mirror(trees: Trees, delete: bool) -> Result<(), Failure> {
     let (source, target) = match (&saved, &trees.source, &trees.target) {
         (Some(saved), ..) => (saved.source.clone(), saved.target.clone()),
         (None, Some(source), Some(target)) => (source.clone(), target.clone()),
-        _ => return Err(Failure::Failed("two trees are wanted, or --apply".into())),
+        _ => return Err(Failure::Misused("two trees are wanted, or --apply".into())),
     };
     let (crew_place, mirror) = ends(&source, &target, &trees, delete)?;
     let show = Show::new(&trees.access);
@@ -349,7 +349,7 @@ fn ends(source: &str, target: &str, trees: &Trees, delete: bool) -> Result<(Plac
             let far = Far { path: tree(&far), site: Box::new(far.site) };
             (place(source, &trees.access)?, Direction::Across(far), "")
         }
-        (false, false) => return Err(Failure::Failed("one of the two has to be a URL".into())),
+        (false, false) => return Err(Failure::Misused("one of the two has to be a URL".into())),
     };
     let Making { delete_first, keep_modes, in_pieces, moving, .. } = &trees.making;
     let mirror = ftp_client::Mirror {
