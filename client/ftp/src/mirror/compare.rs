@@ -39,7 +39,7 @@ struct Node {
     size: Option<u64>,
     time: Option<Moment>,
     /// Times closer together than this are the same.
-    exact_to_secs: i64,
+    exact_to_secs: u32,
     mode: Option<u32>,
 }
 
@@ -534,7 +534,7 @@ impl Look<'_, '_> {
             return Ok(differs.then_some(Difference::Aim));
         }
         let other_size = source.has_another_size(target);
-        let exact_to = source.exact_to_secs.max(target.exact_to_secs);
+        let exact_to = i64::from(source.exact_to_secs.max(target.exact_to_secs));
         let newer = source
             .time
             .zip(target.time)
@@ -630,7 +630,7 @@ fn is_doubtful(mirror: &Mirror, source: &Node, target: &Node) -> bool {
         (_, compare) => compare == Compare::Time && !source.has_another_size(target),
     };
     // A day may be that of another zone.
-    let open_secs = 2 * source.exact_to_secs.max(target.exact_to_secs);
+    let open_secs = 2 * i64::from(source.exact_to_secs.max(target.exact_to_secs));
     let apart = source.time.zip(target.time).map(|(one, other)| (one.unix_secs() - other.unix_secs()).abs());
     // What has the very time that LIST tells is from whoever knew no other: it is taken for the same.
     decides && apart.is_none_or(|secs| (1..=open_secs).contains(&secs))
@@ -736,6 +736,8 @@ async fn list_there(
     let directory = &level.path[..];
     let place = below(root, directory);
     let mut listing = connection.list_inside(&place).await?;
+    // Of a directory of many it is the room for what comes now.
+    listing.entries.iter_mut().for_each(|found| (found.owner, found.group) = (None, None));
     let mut from_root = Vec::new();
     if mirror.links == Links::Made {
         connection.list_links(&place, &mut listing).await?;
