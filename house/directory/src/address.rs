@@ -131,14 +131,21 @@ pub(crate) fn fold(local: &str) -> Cow<'_, str> {
 /// # Errors
 /// [`Malformed::Domain`] when it is not ASCII and UTS #46 has no A-labels for it.
 pub fn canonical_domain(domain: &str) -> Result<Cow<'_, str>, Malformed> {
-    let domain = domain.strip_suffix('.').unwrap_or(domain);
+    let domain = without_final_dot(domain);
     if !domain.is_ascii() {
-        return idna::domain_to_ascii_cow(domain.as_bytes(), AsciiDenyList::STD3).map_err(|_| Malformed::Domain);
+        let ascii = idna::domain_to_ascii_cow(domain.as_bytes(), AsciiDenyList::STD3).map_err(|_| Malformed::Domain)?;
+        // There are other dots, which have become one.
+        return Ok(Cow::Owned(without_final_dot(&ascii).to_owned()));
     }
     if domain.bytes().any(|b| b.is_ascii_uppercase()) {
         return Ok(Cow::Owned(domain.to_ascii_lowercase()));
     }
     Ok(Cow::Borrowed(domain))
+}
+
+/// Behind two dots stands no name, and nothing is taken from what is none.
+fn without_final_dot(domain: &str) -> &str {
+    domain.strip_suffix('.').filter(|name| !name.ends_with('.')).unwrap_or(domain)
 }
 
 /// A canonical domain that is a host name by RFC 1123 §2.1: letters, digits and hyphens, labels of 1 to 63 octets.
@@ -240,6 +247,17 @@ mod tests {
         assert_eq!(Address::parse("\"b\\o b\\\"\"@a.test").expect("an address").to_string(), "\"bo b\\\"\"@a.test");
     }
 
+    #[test]
+    fn a_final_dot_goes_and_what_has_more_is_no_domain() {
+        for (domain, canonical) in
+            [("a.test.", "a.test"), ("\u{e9}.test\u{3002}", "xn--9ca.test"), ("a..", "a.."), ("...", "...")]
+        {
+            assert_eq!(canonical_domain(domain).expect("canonical"), canonical);
+            assert_eq!(canonical_domain(canonical).expect("canonical"), canonical);
+        }
+        assert!(hosted_domain("a..").is_err() && hosted_domain(".").is_err());
+    }
+
     proptest! {
         #[test]
         fn reading_what_was_written_gives_the_same(local in "[a-zA-Z0-9 .\"\\\\@+é]{1,20}", domain in "[a-zA-Z0-9]{1,8}(\\.[a-z]{1,5}){0,2}") {
@@ -252,8 +270,7 @@ mod tests {
             let folded = fold(&local).into_owned();
             prop_assert_eq!(fold(&folded).into_owned(), folded.clone());
             if let Ok(canonical) = canonical_domain(&domain) {
-                let once = canonical.strip_suffix('.').unwrap_or(&canonical).to_owned();
-                prop_assert_eq!(canonical_domain(&once).expect("canonical"), once.as_str());
+                prop_assert_eq!(canonical_domain(&canonical).expect("canonical"), canonical.as_ref());
             }
             if let Ok(hosted) = hosted_domain(&domain) {
                 prop_assert_eq!(hosted_domain(&hosted), Ok(hosted.clone()));
