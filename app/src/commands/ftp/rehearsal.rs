@@ -261,6 +261,9 @@ impl<'a> Rehearsal<'a> {
     }
 }
 
+/// Why something else than a directory cannot have a name.
+const DIRECTORY_THERE: &str = "there is a directory of that name";
+
 /// What is there already and cannot make room for a directory, or for something else, of its name.
 async fn in_the_way(
     connection: &mut Connection,
@@ -270,7 +273,7 @@ async fn in_the_way(
     Ok(match connection.kind_itself(path).await {
         Err(error) if error.is_missing() => None,
         Err(error) => return Err(error),
-        Ok(Kind::Directory) if !for_directory => Some("there is a directory of that name"),
+        Ok(Kind::Directory) if !for_directory => Some(DIRECTORY_THERE),
         Ok(Kind::Directory) if connection.list(path).await?.entries.is_empty() => None,
         Ok(Kind::Directory) => Some("there is a directory of that name, and it is not empty"),
         Ok(_) if for_directory => Some("there is something of that name"),
@@ -288,8 +291,7 @@ async fn length_there(connection: &mut Connection, path: &[u8]) -> Result<Option
 }
 
 fn is_taken(target: &[u8]) -> Error {
-    let why = "there is a directory of that name".into();
-    Error::Differs { step: format!("send {}", shown(target)), why }
+    Error::Differs { step: format!("send {}", shown(target)), why: DIRECTORY_THERE.into() }
 }
 
 /// How long a file here is, if it can be read; of standard input nobody knows.

@@ -2,10 +2,11 @@
 //! that the three agree.
 //!
 //! ```text
-//! begun ─→ Transfer ─ noted on its way ─→ ended: log · transfer log · hooks, durably ─→ the outcome that the client hears
+//! begun ─→ Transfer ─ noted on its way ─→ ended: transfer log · hooks, durably ─→ the outcome that the client hears
+//!                                           └ log: at once, or behind the outcome for who is in haste (net::put_off)
 //! ```
 //!
-//! Invariants: each event has one line, with session, account and transfer; an event that a hook wants is durable before the
+//! Invariants: each event has one line, with session, account and transfer, unless we are killed before a line that was put off; an event that a hook wants is durable before the
 //! client hears that it happened, or the client hears that it did not.
 //! Not here: what a hook does with it (hooks), how the transfer log is written (transfer_log).
 
