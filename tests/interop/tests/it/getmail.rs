@@ -4,6 +4,18 @@ use crate::{certificate, port};
 use harness::Server;
 use interop::{Foreign, Letter, Outcome, bob, dev, foreign};
 
+/// What getmail hands letters to: the file `inbox`. getmail 6.18 forks first and only then listens for the end of who
+/// it forked; where that has ended by then, it waits for three minutes. So this waits until it is listened for
+/// (SIGCHLD, the bit 16 of what is caught).
+fn delivery(getmail: &Foreign) -> String {
+    let inbox = getmail.path("inbox");
+    let caught = r"sed -n 's/^SigCgt:[[:space:]]*/0x/p' /proc/$PPID/status";
+    getmail.script(
+        "deliver",
+        &format!("#!/bin/sh\nuntil [ $(($({caught}) >> 16 & 1)) = 1 ]; do :; done\ncat >> '{inbox}'\n"),
+    )
+}
+
 /// Fetches Bob's mail into the file `inbox`.
 pub fn fetch(getmail: &Foreign, server: &Server, service: &str, more: &str, delete: bool) -> Outcome {
     let authority = format!("ca_certs = {}", certificate(server));
@@ -15,12 +27,12 @@ pub fn fetch(getmail: &Foreign, server: &Server, service: &str, more: &str, dele
     };
     let settings = format!(
         "[retriever]\ntype = {kind}\n{authority}\nserver = localhost\nport = {}\nusername = {}\npassword = {}\n{more}\n\
-         [destination]\ntype = MDA_external\npath = /usr/bin/tee\narguments = (\"-a\", \"{}\")\nallow_root_commands = true\n\
+         [destination]\ntype = MDA_external\npath = {}\nallow_root_commands = true\n\
          [options]\nread_all = false\ndelete = {delete}\n",
         port(server, service),
         bob().address,
         bob().password,
-        getmail.path("inbox")
+        delivery(getmail)
     );
     getmail.write("getmailrc", &settings);
     let folder = format!("--getmaildir={}", getmail.home().display());
