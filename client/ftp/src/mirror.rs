@@ -18,6 +18,8 @@
 mod compare;
 mod links;
 mod modes;
+mod sides;
+mod times;
 
 use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Event, Move, Pool};

@@ -72,11 +72,13 @@ pub const BEHIND_LIMIT: Duration = Duration::from_secs(30);
 /// Whoever asks for patience more often than this has nothing else to say. With [`REPLY_LIMIT`], that is four hours.
 const WAITS_MAX: u8 = 120;
 
-/// So many commands are under way at once where pipelining is wished: some servers hold no more input than that.
-const PACK_MAX: usize = 32;
+/// So many commands are under way at once, where pipelining is wished: what is asked of a whole directory takes a few round
+/// trips, not one for every few names.
+const PACK_MAX: usize = 128;
 
-/// And so many octets of commands: far below what sockets hold, so that nobody waits for the other to read.
-const PACK_MAX_OCTETS: usize = 4096;
+/// And so many octets of commands, unless a single one is longer: far below what sockets hold, so that nobody waits for the
+/// other to read.
+const PACK_MAX_OCTETS: usize = 8 * 1024;
 
 /// More replies to ABOR and its PWD, and to what was said behind the transfer, than this are none of ours.
 const ABORT_REPLIES_MAX: u8 = 8;
@@ -178,6 +180,8 @@ enum Then {
 struct Pack {
     left: VecDeque<Words>,
     awaited: usize,
+    /// How long the longest of them is, in octets.
+    longest: usize,
     heard: Vec<Reply>,
     /// The first of them asks for the way to the data of the next transfer, and is not answered yet.
     ahead: bool,
@@ -189,7 +193,13 @@ struct Pack {
 
 impl Pack {
     fn new(words: Vec<Words>) -> Self {
-        Pack { slow: words.iter().any(Words::is_slow), left: words.into(), ..Pack::default() }
+        let longest = words.iter().map(|words| words.as_bytes().len()).max().unwrap_or(0);
+        Pack { slow: words.iter().any(Words::is_slow), longest, left: words.into(), ..Pack::default() }
+    }
+
+    /// How many may be under way at once, as if all were as long as the longest.
+    fn window(&self) -> usize {
+        (PACK_MAX_OCTETS / self.longest.max(1)).clamp(1, PACK_MAX)
     }
 
     /// With what asks for the next way, in front: RNTO must follow RNFR at once (RFC 959 §4.1.3).
@@ -293,15 +303,12 @@ impl Client {
 
     /// Says as much of the pack as may be under way at once.
     fn go_on_saying(&mut self, mut pack: Pack, then: Then) {
-        let limit = if self.settings.pipelining { PACK_MAX } else { 1 };
+        let limit = if self.settings.pipelining { pack.window() } else { 1 };
         // A full pack waits until half of it is answered, so that packets carry more than one command.
         if pack.awaited <= limit / 2 {
-            while pack.awaited < limit
-                && let Some(words) = pack.left.front()
-                && (self.words.is_empty() || self.words.len() + words.as_bytes().len() <= PACK_MAX_OCTETS)
-            {
+            let more = pack.left.len().min(limit - pack.awaited);
+            for words in pack.left.drain(..more) {
                 self.words.extend_from_slice(words.as_bytes());
-                pack.left.pop_front();
                 pack.awaited += 1;
             }
             self.words_exposure = Exposure::Open;
@@ -503,5 +510,27 @@ impl Session for Client {
 
     fn exposure(&self) -> Exposure {
         self.exposure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(lengths: &[usize]) -> Pack {
+        let command = |length: &usize| {
+            let path = crate::WirePath::new(vec![b'a'; *length]).expect("a path");
+            Words::from(&Command::Mdtm(path))
+        };
+        Pack::new(lengths.iter().map(command).collect())
+    }
+
+    #[test]
+    fn many_short_commands_are_under_way_and_few_long_ones() {
+        assert_eq!(pack(&[10; 1000]).window(), PACK_MAX);
+        let long = pack(&[10, 1000]).window();
+        assert!((2..10).contains(&long) && long * 1007 <= PACK_MAX_OCTETS, "{long}");
+        assert_eq!(pack(&[2 * PACK_MAX_OCTETS]).window(), 1);
+        assert_eq!(pack(&[]).window(), PACK_MAX);
     }
 }

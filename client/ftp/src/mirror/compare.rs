@@ -5,102 +5,20 @@
 //! ```
 //!
 //! Invariants: of a level nothing stays but its actions; of two sides that are the same, nothing.
-//! Not here: doing it (mirror).
+//! Not here: what is on a side (sides), what listings leave open of times (times), doing it (mirror).
 
-use super::{Action, Compare, Copy, Difference, Direction, Ends, Links, Mirror, Only, Plan, Surplus, below, links};
+use super::sides::{Entries, Listed, Node, list_here, list_there, may_lead_round, unique_here};
+use super::times::{is_doubtful, tell_times, time_is_of_use};
+use super::{Action, Compare, Copy, Difference, Direction, Ends, Links, Mirror, Only, Plan, Surplus, below};
 use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Event, Task, Tasks};
-use crate::directory::{About, DEPTH_MAX, join, moment, shown};
+use crate::directory::{DEPTH_MAX, join, moment, shown};
 use crate::error::Error;
 use crate::lineage::{self, Lineage, Mark};
-use crate::part::is_part;
-use ftp::Moment;
-use ftp::dialect::{Found, Kind, Precision};
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Where a link leads that leads out of the tree: no path below a root.
-const ELSEWHERE: &[u8] = b"/";
-
-/// What is in one directory, by its name.
-type Entries = BTreeMap<Vec<u8>, Node>;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Node {
-    what: What,
-    /// It is a link, and what is told here is of what it leads to.
-    followed: bool,
-    size: Option<u64>,
-    time: Option<Moment>,
-    /// Times closer together than this are the same.
-    exact_to_secs: u32,
-    mode: Option<u32>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum What {
-    File,
-    /// With what tells it from all others, where that is known.
-    Directory(Option<Vec<u8>>),
-    /// It leads to this path below the root.
-    Link(Vec<u8>),
-}
-
-impl Node {
-    /// Whether both are files, or directories, or links.
-    fn is_like(&self, other: &Node) -> bool {
-        std::mem::discriminant(&self.what) == std::mem::discriminant(&other.what)
-    }
-
-    fn is_file(&self) -> bool {
-        self.what == What::File
-    }
-
-    fn is_directory(&self) -> bool {
-        matches!(self.what, What::Directory(_))
-    }
-
-    fn mark(&self) -> Option<Mark> {
-        match &self.what {
-            What::Directory(unique) => unique.clone().map(|unique| Mark { unique, modified: self.time }),
-            What::File | What::Link(_) => None,
-        }
-    }
-
-    fn aim(&self) -> Option<&[u8]> {
-        match &self.what {
-            What::Link(aim) => Some(aim),
-            What::File | What::Directory(_) => None,
-        }
-    }
-
-    fn leads_elsewhere(&self) -> bool {
-        self.aim() == Some(ELSEWHERE)
-    }
-
-    /// Whether what is in it has to go before it can be removed: behind a link that is somebody else's.
-    fn is_removed_from_within(&self) -> bool {
-        self.is_directory() && !self.followed
-    }
-
-    fn link(aim: Vec<u8>) -> Self {
-        Node { what: What::Link(aim), followed: false, size: None, time: None, exact_to_secs: 0, mode: None }
-    }
-
-    fn has_exact_time(&self) -> bool {
-        self.time.is_some() && self.exact_to_secs <= 1
-    }
-
-    fn has_another_size(&self, other: &Node) -> bool {
-        self.size.zip(other.size).is_some_and(|(one, other)| one != other)
-    }
-}
 
 /// A directory, below the roots.
 #[derive(Debug, Clone)]
@@ -383,8 +301,8 @@ impl Look<'_, '_> {
         }
     }
 
-    /// LIST tells times to the minute or to the day. MDTM tells them exactly, and is asked where that decides which of two files is
-    /// newer, and of what is going to be moved, for which it will be the time on the other side.
+    /// Exact times where they decide which of two files is newer, and of what is going to be moved, for which it will be the time
+    /// on the other side.
     async fn ask_times(&mut self, level: &Level, source: &mut Entries, target: &mut Entries) -> Result<(), Error> {
         let mirror = self.mirror;
         if !matches!(mirror.direction, Direction::There) {
@@ -584,79 +502,27 @@ impl Look<'_, '_> {
         if !(if of_source { level.source } else { level.target }) {
             return Ok(Entries::new());
         }
-        let (mirror, findings) = (self.mirror, self.findings);
-        match (&mirror.direction, of_source) {
+        let (mirror, path, above) = (self.mirror, &level.path[..], level.lineage.last());
+        let mut listed = match (&mirror.direction, of_source) {
             (Direction::Here, false) | (Direction::There, true) => {
                 let (mirror, path) = (mirror.clone(), level.path.clone());
-                let listed = tokio::task::spawn_blocking(move || {
-                    let mut out = 0;
-                    list_here(&mirror, &path, &mut out).map(|entries| (entries, out))
-                });
-                let listed = listed.await.map_err(|error| Error::local(&self.mirror.local, io::Error::other(error)))?;
-                let (mut entries, out) = listed?;
-                if of_source {
-                    let passed_over = |node: &Node| node.followed && self.mirror.links == Links::PassedOver;
-                    entries.retain(|_, node| !node.leads_elsewhere() && !passed_over(node));
-                    findings.links_out.fetch_add(out, Ordering::Relaxed);
-                }
-                Ok(entries)
+                let listed = tokio::task::spawn_blocking(move || list_here(&mirror, &path));
+                listed.await.map_err(|error| Error::local(&self.mirror.local, io::Error::other(error)))??
             }
             (Direction::Across(far), false) => match &mut self.far {
-                Some(connection) => list_there(mirror, findings, connection, &far.path, level, false).await,
-                None => Ok(Entries::new()),
+                Some(connection) => list_there(mirror, connection, &far.path, path, above, false).await?,
+                None => Listed::default(),
             },
-            _ => list_there(mirror, findings, self.near, &mirror.remote, level, of_source).await,
+            _ => list_there(mirror, self.near, &mirror.remote, path, above, of_source).await?,
+        };
+        self.findings.passed_over.fetch_add(listed.flawed, Ordering::Relaxed);
+        if of_source {
+            let passed_over = |node: &Node| node.followed && mirror.links == Links::PassedOver;
+            listed.entries.retain(|_, node| !node.leads_elsewhere() && !passed_over(node));
+            self.findings.links_out.fetch_add(listed.links_out, Ordering::Relaxed);
         }
+        Ok(listed.entries)
     }
-}
-
-/// Whether the exact time of a file in the source is worth asking for.
-fn time_is_of_use(mirror: &Mirror, source: &Node, target: Option<&Node>) -> bool {
-    match target {
-        None => mirror.only != Only::Existing,
-        Some(target) if !target.is_file() || mirror.only == Only::Missing => false,
-        Some(target) => {
-            let will_move = mirror.only != Only::Newer && source.has_another_size(target);
-            will_move || mirror.compare == Compare::Sum || is_doubtful(mirror, source, target)
-        }
-    }
-}
-
-/// Whether which of two files is newer decides, and cannot be said by what listings tell.
-fn is_doubtful(mirror: &Mirror, source: &Node, target: &Node) -> bool {
-    let decides = match (mirror.only, mirror.compare) {
-        (Only::Missing, _) => false,
-        (Only::Newer, _) => true,
-        (_, compare) => compare == Compare::Time && !source.has_another_size(target),
-    };
-    // A day may be that of another zone.
-    let open_secs = 2 * i64::from(source.exact_to_secs.max(target.exact_to_secs));
-    let apart = source.time.zip(target.time).map(|(one, other)| (one.unix_secs() - other.unix_secs()).abs());
-    // What has the very time that LIST tells is from whoever knew no other: it is taken for the same.
-    decides && apart.is_none_or(|secs| (1..=open_secs).contains(&secs))
-}
-
-/// Puts exact times into what a listing has told of files, where they are of use. What is refused stays as it is.
-async fn tell_times(
-    connection: &mut Connection,
-    directory: &[u8],
-    entries: &mut Entries,
-    of_use: impl Fn(&Vec<u8>, &Node) -> bool,
-) -> Result<(), Error> {
-    if !connection.features().mdtm {
-        return Ok(());
-    }
-    let is_asked =
-        |(name, node): &(&Vec<u8>, &mut Node)| node.is_file() && !node.has_exact_time() && of_use(name, node);
-    let asked: Vec<(&Vec<u8>, &mut Node)> = entries.iter_mut().filter(is_asked).collect();
-    let paths = asked.iter().map(|(name, _)| wire_path(&join(directory, name))).collect::<Result<Vec<_>, Error>>()?;
-    let times = connection.times(&paths).await?;
-    for ((_, node), told) in asked.into_iter().zip(times) {
-        if told.is_some() {
-            (node.time, node.exact_to_secs) = (told, 1);
-        }
-    }
-    Ok(())
 }
 
 fn removal(node: &Node) -> Action {
@@ -667,138 +533,5 @@ fn is_missing(error: &Error) -> bool {
     match error {
         Error::Local { why, .. } => why.kind() == io::ErrorKind::NotFound,
         error => error.is_missing(),
-    }
-}
-
-fn wants(mirror: &Mirror, path: &[u8], directory: bool) -> bool {
-    if directory { mirror.selection.wants_directory(path) } else { mirror.selection.wants_file(path) }
-}
-
-fn list_here(mirror: &Mirror, directory: &[u8], out: &mut u64) -> Result<Entries, Error> {
-    let place = mirror.here(directory);
-    let local = |why| Error::local(&place, why);
-    let mut entries = Entries::new();
-    for entry in fs::read_dir(&place).map_err(local)? {
-        let entry = entry.map_err(local)?;
-        let name = entry.file_name().as_bytes().to_vec();
-        let path = join(directory, &name);
-        let Some(node) = disk_node(&entry.path(), &path, mirror.links, out) else { continue };
-        if !is_part(&name) && wants(mirror, &path, node.is_directory()) {
-            entries.insert(name, node);
-        }
-    }
-    Ok(entries)
-}
-
-/// Files and directories, and links as is wished; nothing else can be moved. Counts links that lead out.
-fn disk_node(place: &Path, path: &[u8], links: Links, out: &mut u64) -> Option<Node> {
-    let itself = fs::symlink_metadata(place).ok()?;
-    let followed = itself.is_symlink() && links != Links::Made;
-    let about = if followed { fs::metadata(place).ok()? } else { itself };
-    // Of those that are passed over a directory in the target counts, if the source has one there.
-    if followed && links == Links::PassedOver && !about.is_dir() {
-        return None;
-    }
-    if about.is_symlink() && links == Links::Made {
-        let aim = links::aim(path, fs::read_link(place).ok()?.as_os_str().as_bytes());
-        *out += u64::from(aim.is_none());
-        return Some(Node::link(aim.unwrap_or(ELSEWHERE.to_vec())));
-    }
-    (about.is_dir() || about.is_file()).then(|| Node {
-        what: if about.is_dir() { What::Directory(Some(unique_here(&about))) } else { What::File },
-        followed,
-        size: about.is_file().then_some(about.len()),
-        time: about.modified().ok().map(moment),
-        exact_to_secs: 1,
-        mode: Some(about.permissions().mode() & 0o7777),
-    })
-}
-
-fn unique_here(about: &fs::Metadata) -> Vec<u8> {
-    [about.dev().to_be_bytes(), about.ino().to_be_bytes()].concat()
-}
-
-/// Whether a tree there can lead round in a circle in a way that the server lets us see: MLSD tells of links as if they were
-/// directories on many servers, LIST only where links are followed.
-fn may_lead_round(connection: &Connection, links: Links) -> bool {
-    let features = connection.features();
-    features.tells_unique() || features.facts.is_none() && links == Links::Followed
-}
-
-async fn list_there(
-    mirror: &Mirror,
-    findings: &Findings,
-    connection: &mut Connection,
-    root: &[u8],
-    level: &Level,
-    of_source: bool,
-) -> Result<Entries, Error> {
-    let directory = &level.path[..];
-    let place = below(root, directory);
-    let mut listing = connection.list_inside(&place).await?;
-    // Of a directory of many it is the room for what comes now.
-    listing.entries.iter_mut().for_each(|found| (found.owner, found.group) = (None, None));
-    let mut from_root = Vec::new();
-    if mirror.links == Links::Made {
-        connection.list_links(&place, &mut listing).await?;
-        from_root = connection.path_from_root(root).await?;
-    }
-    findings.passed_over.fetch_add(listing.flawed, Ordering::Relaxed);
-    let mut entries = Entries::new();
-    for mut found in listing.entries {
-        let path = join(directory, found.name.as_bytes());
-        if let (Links::Made, Kind::Link(says)) = (mirror.links, &found.kind) {
-            match says.as_deref().and_then(|says| links::aim_there(&path, says, &from_root)) {
-                _ if !wants(mirror, &path, false) => {}
-                Some(aim) => drop(entries.insert(found.name.as_bytes().to_vec(), Node::link(aim))),
-                None if of_source => {
-                    findings.links_out.fetch_add(1, Ordering::Relaxed);
-                }
-                None => drop(entries.insert(found.name.as_bytes().to_vec(), Node::link(ELSEWHERE.to_vec()))),
-            }
-            continue;
-        }
-        let is_link = matches!(found.kind, Kind::Link(_));
-        let followed = is_link && (mirror.links == Links::Followed || mirror.links == Links::PassedOver && !of_source);
-        if followed {
-            // What the listing tells is of the link, not of what it leads to.
-            let (About { kind, size, modified, mode }, unique) =
-                match connection.stat_with_unique(&below(root, &path), of_source).await {
-                    Err(error) if error.is_fatal() => return Err(error),
-                    Err(_) => continue,
-                    Ok(about) => about,
-                };
-            found = Found { kind, size, modified, mode, unique, ..found };
-        } else if found.unique.is_none() && connection.features().facts.is_none() {
-            // It is no link: it is where its name is.
-            found.unique = level.lineage.last().map(|above| join(above, found.name.as_bytes()));
-        }
-        let directory = found.kind == Kind::Directory;
-        let usable = match mirror.links {
-            // The same as here.
-            Links::PassedOver if followed => directory,
-            _ => matches!(found.kind, Kind::File | Kind::Directory),
-        };
-        if usable && !is_part(found.name.as_bytes()) && wants(mirror, &path, directory) {
-            let node = Node { followed, ..remote_node(&found, directory) };
-            entries.insert(found.name.as_bytes().to_vec(), node);
-        }
-    }
-    Ok(entries)
-}
-
-fn remote_node(found: &Found, directory: bool) -> Node {
-    Node {
-        what: if directory { What::Directory(found.unique.clone()) } else { What::File },
-        followed: false,
-        size: found.size.filter(|_| !directory),
-        time: found.modified.map(|stamp| stamp.moment),
-        exact_to_secs: found.modified.map_or(0, |stamp| match (stamp.precision, stamp.utc) {
-            (Precision::Second, true) => 1,
-            (Precision::Minute, true) => 60,
-            // It may be any zone's.
-            _ => 86_400,
-        }),
-        mode: found.mode,
     }
 }

@@ -1,10 +1,11 @@
 //! Times of servers that have LIST alone, which tells them to the minute or to the day: MDTM tells the rest.
 
 use super::{Habits, Server, mirror};
-use crate::directory::moment;
+use crate::directory::{moment, now};
 use crate::fetch::system_time;
 use crate::mirror::Only;
 use crate::{Crew, Direction, Mirror, Moment, Report};
+use ftp::moment::Civil;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,8 @@ const LISTED: &[(&str, &str)] =
     &[("", "07-10-26  10:18AM  4 menu\r\n"), ("old", "-rw-r--r--   1 bob bob    4 Jan  5  2025 wine\r\n")];
 
 const FILES: &[(&str, &[u8])] = &[("menu", b"soup"), ("old/wine", b"port")];
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 type Times = &'static [(&'static str, &'static str)];
 
@@ -37,15 +40,43 @@ async fn made(server: &Server, wishes: Mirror) -> Report {
     report
 }
 
+/// A server where both files were changed today: in this very minute, and at some time of the day. Or so LIST tells; MDTM tells
+/// these seconds of the minute, and this hour of the day.
+async fn today(second: u32, hour: u32) -> (Server, Moment) {
+    let now = now().civil();
+    let Civil { year, month, day, hour: this_hour, minute, .. } = now;
+    let menu = format!("{month:02}-{day:02}-{year}  {this_hour:02}:{minute:02}  4 menu\r\n");
+    let wine = format!("-rw-r--r--   1 bob bob    4 {} {day}  {year} wine\r\n", MONTHS[month as usize - 1]);
+    let told = [Civil { second, ..now }, Civil { hour, ..now }].map(|civil| civil.moment().expect("a time"));
+    let habits = Habits {
+        listings: leaked([("", menu), ("old", wine)]),
+        times: leaked([("menu", written(told[0])), ("old/wine", written(told[1]))]),
+        vague: true,
+        features: " MDTM\r\n",
+        ..Habits::default()
+    };
+    (Server::start(habits, FILES).await, told[0])
+}
+
+fn written(moment: Moment) -> String {
+    let mut digits = Vec::new();
+    moment.write(&mut digits);
+    String::from_utf8(digits).expect("digits")
+}
+
+fn leaked(pairs: [(&'static str, String); 2]) -> Times {
+    Box::leak(Box::new(pairs.map(|(name, text)| (name, &*text.leak()))))
+}
+
 #[tokio::test]
 async fn what_is_fetched_has_its_exact_time_and_is_fetched_again_when_it_changes_within_the_minute() {
     let folder = tempfile::tempdir().expect("a folder");
     let wishes = mirror(folder.path(), false);
-    for (told, moved) in [("20260710101833", 1), ("20260710101833", 0), ("20260710101850", 1), ("20260710101850", 0)] {
-        let times: Times = if told.ends_with("33") { &[] } else { &[("menu", "20260710101850")] };
-        assert_eq!(made(&server(times).await, wishes.clone()).await.moved, moved, "{told}");
+    let (first, then) = (today(33, 11).await, today(50, 11).await);
+    for ((server, told), moved) in [(&first, 1), (&first, 0), (&then, 1), (&then, 0)] {
+        assert_eq!(made(server, wishes.clone()).await.moved, moved, "{told:?}");
         let here = folder.path().join("menu").metadata().and_then(|about| about.modified()).expect("a time");
-        assert_eq!(moment(here), at(told));
+        assert_eq!(moment(here), *told);
     }
 }
 
@@ -53,13 +84,32 @@ async fn what_is_fetched_has_its_exact_time_and_is_fetched_again_when_it_changes
 async fn a_day_is_no_time_either() {
     let folder = tempfile::tempdir().expect("a folder");
     let wishes = Mirror { remote: b"old".to_vec(), ..mirror(folder.path(), false) };
-    for (times, moved) in [
-        (&[("old/wine", "20250105111213")] as Times, 1),
-        (&[("old/wine", "20250105111213")], 0),
-        (&[("old/wine", "20250105201213")], 1),
-    ] {
-        assert_eq!(made(&server(times).await, wishes.clone()).await.moved, moved, "{times:?}");
+    for (hour, moved) in [(11, 1), (11, 0), (20, 1)] {
+        assert_eq!(made(&today(0, hour).await.0, wishes.clone()).await.moved, moved, "{hour}");
     }
+}
+
+#[tokio::test]
+async fn what_was_fetched_when_that_minute_or_day_was_over_is_not_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Where there are hours, once for the zone of its clock.
+    for (remote, zone) in [("", 1), ("old", 0)] {
+        let wishes = Mirror { remote: remote.into(), ..mirror(&folder.path().join(remote), false) };
+        for (moved, asked) in [(1, zone + 1), (0, zone)] {
+            let server = server(&[("old/wine", "20250105111213")]).await;
+            assert_eq!(made(&server, wishes.clone()).await.moved, moved, "{remote}");
+            assert_eq!(server.heard("MDTM").len(), asked, "{remote}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_came_here_before_that_minute_is_asked_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (server, told) = today(33, 11).await;
+    std::fs::write(folder.path().join("menu"), "soup").expect("written");
+    set_time(&folder.path().join("menu"), &written(Moment::from_unix_secs(told.unix_secs() - 13)));
+    assert_eq!(made(&server, mirror(folder.path(), false)).await.moved, 1);
 }
 
 #[tokio::test]
