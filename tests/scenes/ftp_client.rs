@@ -89,6 +89,24 @@ fn files_come_and_go() {
 }
 
 #[test]
+fn what_is_removed_is_asked_for_once() {
+    let (server, folder) = (dev(), tempfile::tempdir().expect("a folder"));
+    let (url, more) = ways(&server).swap_remove(0);
+    std::fs::write(folder.path().join("menu"), "soup").expect("written");
+    let said = |arguments: &[&str]| {
+        done(folder.path(), &more, &["put", "-q", "--make-dirs", "menu", &format!("{url}a/")]);
+        let output = run(folder.path(), &more, &[arguments, &["--show-dialogue"]].concat());
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let dialogue = String::from_utf8_lossy(&output.stderr).into_owned();
+        let deletions = dialogue.lines().filter_map(|line| Some(line[line.find("DELE ")?..].trim_end().to_owned()));
+        deletions.collect::<Vec<_>>()
+    };
+    for arguments in [["rm", "-r", &format!("{url}a")], ["-e", "rm -r a", &url]] {
+        assert_eq!(said(&arguments), ["DELE a", "DELE a/menu"], "{arguments:?}");
+    }
+}
+
+#[test]
 fn trees_are_made_alike_and_a_second_time_there_is_nothing_to_do() {
     let server = dev();
     let folder = tempfile::tempdir().expect("a folder");

@@ -485,6 +485,23 @@ impl Connection {
         self.command(&Command::Dele(wire_path(path)?), &format!("remove {}", shown(path))).await.map(drop)
     }
 
+    /// Removes what is no directory: a file, or a link, wherever it leads. Says whether it is gone, or a directory.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn remove_unless_directory(&mut self, path: &[u8]) -> Result<bool, Error> {
+        // MLSD and MLST may tell of what a link leads to. DELE removes the link, and no directory: only what it refuses is one.
+        match self.remove_file(path).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_fatal() => Err(error),
+            Err(error) => match self.stat(path).await {
+                Ok(about) if about.kind == Kind::Directory => Ok(false),
+                Err(lost) if lost.is_fatal() => Err(lost),
+                _ => Err(error),
+            },
+        }
+    }
+
     /// Removes an empty directory.
     ///
     /// # Errors
@@ -493,15 +510,14 @@ impl Connection {
         self.command(&Command::Rmd(wire_path(path)?), &format!("remove the directory {}", shown(path))).await.map(drop)
     }
 
-    /// Removes a directory and all that is in it; links go, what they lead to stays. `removed` hears of each.
+    /// Removes a file, a link, or a directory and all that is in it; links go, what they lead to stays. `removed` hears of each.
     ///
     /// # Errors
     /// [`Error`]; what was removed before is gone.
     pub async fn remove_tree(&mut self, path: &[u8], mut removed: impl FnMut(&[u8])) -> Result<(), Error> {
-        // MLSD and MLST may tell of what a link leads to. DELE removes the link, and no directory: only what it refuses is one.
-        match self.remove_file(path).await {
-            Err(Error::Refused { .. }) => {}
-            done => return done.inspect(|()| removed(path)),
+        if self.remove_unless_directory(path).await? {
+            removed(path);
+            return Ok(());
         }
         // Each directory twice: first what is in it, then itself.
         let mut left = vec![(path.to_vec(), false, 0)];

@@ -10,7 +10,7 @@ use super::show::Show;
 use crate::cli::ftp::{Mkdir, Mv, Rm};
 use crate::failure::Failure;
 use crate::output;
-use ftp_client::{Connection, Event, Kind, Report, Url};
+use ftp_client::{Connection, Event, Report, Url};
 
 /// What somebody might want where a directory is not removed.
 pub const EMPTY_ONLY: &str = "rm -r removes a directory with all that is in it";
@@ -54,14 +54,11 @@ async fn remove_there(connection: &mut Connection, path: &[u8], recursive: bool,
         show.add(&Report { removed: 1, ..Report::default() });
         watcher(&Event::Removed { name: path });
     };
-    // DELE removes a link, wherever it leads, and no directory: only what it refuses may be one.
-    if let Err(error) = connection.remove_file(path).await {
-        let is_directory = matches!(connection.stat(path).await, Ok(about) if about.kind == Kind::Directory);
-        match (is_directory, recursive) {
-            (true, true) => return Ok(connection.remove_tree(path, gone).await?),
-            (true, false) => remove_directory(connection, path).await?,
-            (false, _) => return Err(error.into()),
-        }
+    if recursive {
+        return Ok(connection.remove_tree(path, gone).await?);
+    }
+    if !connection.remove_unless_directory(path).await? {
+        remove_directory(connection, path).await?;
     }
     gone(path);
     Ok(())

@@ -443,23 +443,14 @@ async fn remove(rm: Rm, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
         if rm.dry_run {
             return rehearse_removal(path, &rm, connection, work).await;
         }
-        let removed = match connection.remove_file(path).await {
-            Err(error) if error.is_fatal() => Err(error),
-            // Directories are not removed by DELE, whatever they are called in the reply.
-            Err(error) => match connection.stat(path).await {
-                Ok(about) if about.kind == Kind::Directory && rm.recursive => {
-                    connection.remove_tree(path, |_| ()).await
-                }
-                Ok(about) if about.kind == Kind::Directory => {
-                    return Err(is_a_directory(path));
-                }
-                _ => Err(error),
-            },
-            Ok(()) => Ok(()),
+        let removed = match rm.recursive {
+            true => connection.remove_tree(path, |_| ()).await.map(|()| true),
+            false => connection.remove_unless_directory(path).await,
         };
         match removed {
+            Ok(false) => Err(is_a_directory(path)),
             Err(error) if rm.force && error.is_missing() && connection.stat(path).await.is_err() => Ok(()),
-            other => Ok(other?),
+            other => Ok(other.map(drop)?),
         }
     })
     .await
