@@ -83,6 +83,25 @@ pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
+/// The directory that something stands in, with the slash behind it, and its name there. A directory that ends in a slash has no
+/// name.
+pub fn parted(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|octet| *octet == b'/') {
+        Some(at) => path.split_at(at + 1),
+        None => (b"", path),
+    }
+}
+
+/// The directory that something stands in; nothing for where the login leads.
+pub fn above(path: &[u8]) -> &[u8] {
+    without_slash(parted(path).0)
+}
+
+/// What somebody calls a directory, without the slash at its end.
+pub fn without_slash(path: &[u8]) -> &[u8] {
+    if path.len() > 1 { path.strip_suffix(b"/").unwrap_or(path) } else { path }
+}
+
 impl Connection {
     /// Where we are, if the server tells it in a way that can be read.
     ///
@@ -412,9 +431,9 @@ impl Connection {
             Err(error) if error.is_missing() => Err(error),
             other => return Ok(other?.kind),
         };
-        let end = path.iter().rposition(|octet| *octet == b'/').map_or(0, |at| at + 1);
-        match self.list_itself(&path[..end]).await {
-            Ok(found) => match found.into_iter().find(|found| found.name.as_bytes() == &path[end..]) {
+        let (above, name) = parted(path);
+        match self.list_itself(above).await {
+            Ok(found) => match found.into_iter().find(|found| found.name.as_bytes() == name) {
                 Some(found) => Ok(found.kind),
                 None => told,
             },
@@ -640,7 +659,7 @@ fn named(directory: &[u8]) -> Result<Option<WirePath>, Error> {
 /// Whether all that it has is what was asked for, and that is no directory.
 fn tells_of_itself(listing: &Listing, path: &[u8]) -> bool {
     let [found] = &listing.entries[..] else { return false };
-    found.kind != Kind::Directory && path.rsplit(|octet| *octet == b'/').next() == Some(found.name.as_bytes())
+    found.kind != Kind::Directory && parted(path).1 == found.name.as_bytes()
 }
 
 fn too_deep(directory: &[u8]) -> Error {

@@ -13,7 +13,7 @@
 //! Not here: which files (mirror), a large one in pieces (shipment).
 
 use crate::connection::{Connection, wire_path};
-use crate::directory::{join, moment, shown, size_of};
+use crate::directory::{above, join, moment, parted, shown, size_of};
 use crate::error::Error;
 use crate::part::part_name;
 use crate::pump::{Counter, from_file, into_hands};
@@ -121,8 +121,7 @@ impl Connection {
 
     /// Servers say 550 and 553 for many reasons: whether it is for want of a directory, a look tells.
     pub(crate) async fn why_refused(&mut self, path: &[u8], step: String, reply: Reply) -> Error {
-        let end = path.iter().rposition(|octet| *octet == b'/').unwrap_or(0);
-        let above = &path[..end];
+        let above = above(path);
         let missing = !above.is_empty() && self.stat(above).await.is_err_and(|error| error.is_missing());
         match missing {
             true => Error::NoDirectory { step, directory: shown(above), reply },
@@ -297,12 +296,4 @@ pub(crate) fn has_arrived(size: Option<&Reply>, octets: u64, step: &str) -> Resu
 pub(crate) fn beside(path: &[u8], octets: u64, time: Option<Moment>) -> Vec<u8> {
     let (directory, name) = parted(path);
     join(directory, &part_name(name, Some(octets), time.map(Moment::unix_secs)))
-}
-
-/// The directory, and the name in it.
-pub(crate) fn parted(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|octet| *octet == b'/') {
-        Some(at) => path.split_at(at + 1),
-        None => (b"", path),
-    }
 }

@@ -18,11 +18,11 @@
 //! Not here: which files are worth it, and who sends the pieces (batch).
 
 use crate::connection::{Connection, wire_path};
-use crate::directory::{join, moment, shown};
+use crate::directory::{join, moment, parted, shown};
 use crate::error::Error;
 use crate::part::piece_name;
 use crate::pieces::{Fate, PIECE_MIN_OCTETS, split};
-use crate::send::{Renaming, Send, Sent, Upload, has_arrived, parted};
+use crate::send::{Renaming, Send, Sent, Upload, has_arrived};
 use ftp::client::Words;
 use ftp::{Command, Moment, WirePath};
 use std::fs::File;

@@ -11,11 +11,11 @@
 
 use crate::connection::{Connection, wire_path};
 use crate::desk::number;
-use crate::directory::{join, shown};
+use crate::directory::{join, parted, shown};
 use crate::error::Error;
 use crate::part::new_part_name;
 use crate::pump::{Counter, Fault, Pump};
-use crate::send::{Renaming, Send, Sent, has_arrived, parted};
+use crate::send::{Renaming, Send, Sent, has_arrived};
 use crate::sums::Summing;
 use ftp::client::{Start, Words};
 use ftp::{Command, HashKind, Reply, WirePath};

@@ -11,6 +11,7 @@
 //! Invariants: nothing of a URL can end a line of the dialogue.
 //! Not here: passwords in URLs are read, because people write them; whether that is wise is said elsewhere.
 
+use crate::directory::parted;
 use crate::error::Error;
 use ftp::WirePath;
 use line::percent_decoded;
@@ -106,9 +107,7 @@ impl Url {
     /// Its last name, if there is one.
     pub fn name(&self) -> Option<&[u8]> {
         let path = self.path.strip_suffix(b"/").unwrap_or(&self.path);
-        path.rsplit(|octet| *octet == b'/')
-            .next()
-            .filter(|name| !name.is_empty() && !matches!(name, [b'.'] | [b'.', b'.']))
+        Some(parted(path).1).filter(|name| !matches!(name, [] | [b'.'] | [b'.', b'.']))
     }
 
     /// The same place with another path.

@@ -10,6 +10,7 @@ use super::show::Show;
 use crate::cli::ftp::{Mkdir, Mv, Rm};
 use crate::failure::Failure;
 use crate::output;
+use ftp_client::directory::without_slash;
 use ftp_client::{Connection, Event, Report, Url};
 
 /// What somebody might want where a directory is not removed.
@@ -102,9 +103,4 @@ fn new_path(from: &Url, to: &str) -> Result<Vec<u8>, Failure> {
         )));
     }
     Ok(there.path)
-}
-
-/// What somebody calls a directory, without the slash at its end.
-pub fn without_slash(path: &[u8]) -> &[u8] {
-    if path.len() > 1 { path.strip_suffix(b"/").unwrap_or(path) } else { path }
 }

@@ -16,7 +16,7 @@ use crate::cli::ftp::{Cat, Ftp, FtpCommand, Get, Ls, Making, Mirror, Put, Stat, 
 use crate::failure::Failure;
 use crate::output;
 use access::{Place, place};
-use ftp_client::directory::{About, Listing};
+use ftp_client::directory::{About, Listing, above, parted};
 use ftp_client::mirror::{Compare, Far, Only, Surplus};
 use ftp_client::{Connection, Crew, Direction, Error, Event, Fetch, Found, Kind, Links, Plan, RemoteName, Send, Url};
 use rehearsal::{Coming, Intent, Rehearsal};
@@ -156,7 +156,7 @@ async fn sources(place: &Place, output: Option<&Path>, many: bool) -> Result<Vec
         };
         return Ok(vec![Coming { remote: url.path.clone(), local, octets: None, listed: false }]);
     };
-    let above = &url.path[..url.path.len() - name.len()];
+    let (above, _) = parted(&url.path);
     let mut connection = open(place).await?;
     let listing = connection.list(above).await?;
     connection.quit().await;
@@ -214,11 +214,6 @@ async fn send(put: Put) -> Result<(), Failure> {
     let crew = Crew::new(place.site, put.access.parallel.into(), show.watcher());
     show.add(&crew.send_all(files, &wishes).await?);
     show.end()
-}
-
-/// The directory that something stands in; nothing for where the login leads.
-fn above(path: &[u8]) -> &[u8] {
-    path.iter().rposition(|octet| *octet == b'/').map_or(b"", |at| &path[..at])
 }
 
 async fn make_above(connection: &mut Connection, path: &[u8], show: &Show) -> Result<(), Failure> {

@@ -9,6 +9,7 @@ use super::{make_above, open};
 use crate::cli::ftp::Put;
 use crate::failure::{Failure, INTERRUPTED};
 use crate::output;
+use ftp_client::directory::above;
 use ftp_client::{Connection, Error, Event, Report, Send, Sent};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub async fn send(put: Put) -> Result<(), Failure> {
     let show = Show::new(&put.access);
     let mut connection = open(&place).await?;
     if put.dry_run {
-        let (files, above) = ([(PathBuf::from(STANDARD_INPUT), path.clone())], super::above(path));
+        let (files, above) = ([(PathBuf::from(STANDARD_INPUT), path.clone())], above(path));
         let rehearsal = Rehearsal::new(&show, &output::say);
         rehearsal.would_send(&mut connection, &files, above, put.make_dirs).await?;
         connection.quit().await;

@@ -9,14 +9,13 @@
 //! is not known.
 //! Not here: trees that are made alike (plan).
 
-use super::above;
-use super::change::{EMPTY_ONLY, without_slash};
+use super::change::EMPTY_ONLY;
 use super::pipe::STANDARD_INPUT;
 use super::plan::put_path;
 use super::show::Show;
 use crate::failure::Failure;
 use crate::output;
-use ftp_client::directory::shown;
+use ftp_client::directory::{above, parted, shown, without_slash};
 use ftp_client::{Connection, Error, Event, Kind};
 use serde_json::json;
 use std::collections::HashSet;
@@ -169,8 +168,7 @@ impl<'a> Rehearsal<'a> {
         let above = without_slash(above);
         let Some(taken) = self.directories_in(connection, files, above, make_dirs).await? else { return Ok(()) };
         for (source, target) in files {
-            let name = target.rsplit(|octet| *octet == b'/').next().unwrap_or_default();
-            let octets = if taken.contains(name) { Err(is_taken(target)) } else { length_here(source) };
+            let octets = if taken.contains(parted(target).1) { Err(is_taken(target)) } else { length_here(source) };
             match octets {
                 Ok(octets) => {
                     self.would(Intent::Copy { from: source.as_os_str().as_bytes(), to: target, octets })?;

@@ -4,9 +4,9 @@
 //! somebody has written is never thrown away because putting it back failed.
 
 use super::seat::Seat;
-use super::there::{Work, last_name};
+use super::there::Work;
 use crate::failure::Failure;
-use ftp_client::directory::{local_name, shown};
+use ftp_client::directory::{local_name, parted, shown};
 use ftp_client::{Fetch, Send};
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -21,7 +21,7 @@ pub async fn edit(name: &str, seat: &mut Seat, work: &Work) -> Result<(), Failur
     let path = name.as_bytes();
     let folder = Folder::new()?;
     // Editors look at the name to know what it is.
-    let file = folder.0.join(local_name(last_name(path))?);
+    let file = folder.0.join(local_name(parted(path).1)?);
     let about = seat.connection().await?.stat(path).await?;
     if about.size.is_some_and(|size| size > FILE_MAX_OCTETS) {
         return Err(Failure::Failed(format!("{name}: too long to be edited; get it, and put it back")));

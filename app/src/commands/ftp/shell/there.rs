@@ -4,11 +4,11 @@
 //! where the prompt is, so that each of these can be a job.
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
-use super::super::change::{EMPTY_ONLY, remove_directory, without_slash};
+use super::super::change::{EMPTY_ONLY, remove_directory};
 use super::super::pipe::STANDARD_INPUT;
+use super::super::prepare_here;
 use super::super::rehearsal::{Coming, Rehearsal};
 use super::super::show::{self, Screen, Show, passed_over};
-use super::super::{above, prepare_here};
 use super::out::{Out, local};
 use super::seat::{Meant, Seat, Wanted};
 use super::words::{Chmod, Du, Find, Get, Ls, Mv, Put, Rm, There};
@@ -16,7 +16,7 @@ use super::{edit, trees};
 use crate::cli::ftp::{Access, Moving};
 use crate::failure::{DIFFERENT, Failure};
 use crate::output;
-use ftp_client::directory::{About, DEPTH_MAX, join, local_name, shown};
+use ftp_client::directory::{About, DEPTH_MAX, above, join, local_name, parted, shown, without_slash};
 use ftp_client::error::{Said, printable};
 use ftp_client::lineage::{Lineage, Mark, ROUND};
 use ftp_client::{Connection, Error, Fetch, Found, Kind, Send};
@@ -298,7 +298,7 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
             work.screen.line(&format!("{} is a directory; mirror fetches those", shown(&path)));
             continue;
         }
-        let name = local_name(last_name(&path))?;
+        let name = local_name(parted(&path).1)?;
         let local = match (&folder, &output) {
             (Some(folder), _) => folder.join(name),
             (None, Some(file)) => file.clone(),
@@ -483,7 +483,7 @@ async fn rename(mv: Mv, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
     let rehearsal = mv.dry_run.then(|| Rehearsal::new(&work.show, &say));
     for Meant { path, .. } in from {
         let path = without_slash(&path);
-        let target = if into { join(to, last_name(path)) } else { to.to_vec() };
+        let target = if into { join(to, parted(path).1) } else { to.to_vec() };
         match &rehearsal {
             Some(rehearsal) => rehearsal.would_rename(connection, path, &target).await?,
             None => connection.rename(path, &target).await?,
@@ -505,11 +505,6 @@ async fn quote(line: String, seat: &mut Seat, work: &Work) -> Result<(), Failure
         return Err(Failure::Failed(format!("the server says {}", Said(&reply))));
     }
     Ok(())
-}
-
-/// The last name of a path.
-pub fn last_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|octet| *octet == b'/').next().unwrap_or(path)
 }
 
 /// A path here, such that it means the same when somebody goes elsewhere.

@@ -1,14 +1,13 @@
 //! Trees made alike, and compared.
 
-use super::super::change::without_slash;
 use super::super::{alike, plan, surplus};
 use super::out::local;
 use super::seat::Seat;
-use super::there::{Work, absolute, last_name};
+use super::there::{Work, absolute};
 use super::words::{Diff, Trees};
 use crate::cli::ftp::Making;
 use crate::failure::{DIFFERENT, Failure};
-use ftp_client::directory::{local_name, shown};
+use ftp_client::directory::{local_name, parted, shown, without_slash};
 use ftp_client::mirror::{Copy, Difference, Surplus};
 use ftp_client::{Action, Crew, Direction, Kind, Mirror, Plan};
 use std::os::unix::ffi::OsStrExt;
@@ -75,7 +74,7 @@ fn remote(name: &str) -> Vec<u8> {
 
 /// What has the same name here.
 fn namesake(remote: &[u8]) -> Result<PathBuf, Failure> {
-    match last_name(remote) {
+    match parted(remote).1 {
         b"" => Ok(".".into()),
         name => Ok(local_name(name)?),
     }
