@@ -326,6 +326,49 @@ fn a_place_here_that_is_none_is_told_before_anything_is_fetched() {
 }
 
 #[test]
+fn two_that_would_become_one_file_are_refused_before_anything_moves() {
+    let (server, folder) = (dev(), tempfile::tempdir().expect("a folder"));
+    let (url, more) = ways(&server).swap_remove(0);
+    for (name, content) in [("a", "soup"), ("b", "cake")] {
+        std::fs::create_dir(folder.path().join(name)).expect("made");
+        std::fs::write(folder.path().join(name).join("menu"), content).expect("written");
+        done(folder.path(), &more, &["put", "-q", "--make-dirs", &format!("{name}/menu"), &format!("{url}{name}/")]);
+    }
+    let (there, one, other) = (format!("{url}new/"), format!("{url}a/menu"), format!("{url}b/m*"));
+    let ways: [(&[&str], [&str; 3]); 3] = [
+        (&["put", "--make-dirs", "a/menu", "b/menu", &there], ["a/menu", "b/menu", "new/menu"]),
+        (&["get", "--make-dirs", "-o", "new", &one, &other], ["/a/menu", "/b/menu", "new/menu"]),
+        (&["get", &other, &one], ["/b/menu", "/a/menu", "be menu"]),
+    ];
+    for (way, names) in ways {
+        for wishes in [&[][..], &["-n"], &["--json"], &["-n", "--json"]] {
+            let output = run(folder.path(), &more, &[way, wishes].concat());
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(names.iter().all(|name| said.contains(name)) && said.contains("one by one"), "{way:?}: {said}");
+            assert_eq!(output.status.code(), Some(2), "{way:?}");
+            let told = objects(&output.stdout);
+            let is_told = !wishes.contains(&"--json") || told.len() == 1 && told[0]["code"] == 2;
+            assert!(is_told, "{way:?}: {told:?}");
+        }
+    }
+    let mut here: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().collect();
+    here.retain(|entry| !entry.file_name().as_bytes().starts_with(b"."));
+    assert_eq!((here.len(), &done(folder.path(), &more, &["ls", &url])[..6]), (2, "a/\nb/\n"), "nothing was made");
+}
+
+#[test]
+fn a_file_that_is_named_twice_moves_once() {
+    let (server, folder) = (dev(), tempfile::tempdir().expect("a folder"));
+    let (url, more) = ways(&server).swap_remove(0);
+    std::fs::write(folder.path().join("menu"), "soup").expect("written");
+    let (menu, pattern) = (format!("{url}menu"), format!("{url}m*"));
+    for way in [&["put", "menu", "./menu", &url], &["get", &menu, &pattern, &menu]] {
+        let told = objects(done(folder.path(), &more, &[way, &["--json"][..]].concat()).as_bytes());
+        assert_eq!(told.last().map(|sum| &sum["files"]), Some(&1.into()), "{way:?}: {told:?}");
+    }
+}
+
+#[test]
 fn a_transfer_that_was_killed_is_gone_on_with() {
     let server = dev();
     let folder = tempfile::tempdir().expect("a folder");

@@ -132,6 +132,28 @@ fn files_go_there_and_come_back() {
 }
 
 #[test]
+fn two_that_would_become_one_file_are_refused_at_the_prompt_and_one_that_is_named_twice_moves_once() {
+    let scene = Scene::new();
+    for (name, content) in [("a", "soup"), ("b", "cake")] {
+        std::fs::create_dir(scene.path(name)).expect("made");
+        scene.write(&format!("{name}/menu"), content);
+        scene.done(&format!("put --make-dirs -o {name}/ {name}/menu"));
+    }
+    for words in ["put a/menu b/menu", "mput -o recipes ?/menu", "get a/menu b/menu", "mget -n ?/menu", "mv */menu /"] {
+        let output = scene.say(words);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(2) && told.contains("a/menu and b/menu would both be "),
+            "{words}: {told}"
+        );
+    }
+    assert_eq!(scene.done("cls; cat ?/menu"), "a/\nb/\nreadme.txt\nrecipes/\nshared/\nsoupcake", "nothing moved");
+    assert!(!scene.path("menu").exists());
+    scene.done("put a/menu ./a/m*; get menu m*; mv menu m* recipes");
+    assert_eq!((scene.read("menu"), scene.done("cat recipes/menu")), ("soup".into(), "soup".into()));
+}
+
+#[test]
 fn where_we_are_is_not_removed() {
     let scene = Scene::new();
     scene.done("mkdir x/y");

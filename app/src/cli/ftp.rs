@@ -30,7 +30,7 @@ The password: of --password-command, --password-file, the variable PACKETBOAT_FT
 
 At the prompt, `help` tells what can be said; from a pipe or a file, commands are read line by line until one fails.
 
-Exit codes: 0 done, 1 it, or some of it, failed, 2 an option, a URL or a word at the prompt is wrong, or something is not said, 4 the server has nothing of that \
+Exit codes: 0 done, 1 it, or some of it, failed, 2 an option, a URL or a word at the prompt is wrong, something is not said, or two files would become one, 4 the server has nothing of that \
 name, or not for this (550), 5 no connection or no login, 6 `diff` at the prompt has found differences."
 )]
 pub struct Ftp {
@@ -177,6 +177,8 @@ pub struct Moving {
 }
 
 /// Fetch files. The last name may have * and ? in it.
+///
+/// Two that would have the same name here are refused before anything moves.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   packetboat ftp get ftp://ftp.example.org/pub/menu.txt
@@ -203,6 +205,8 @@ pub struct Get {
 }
 
 /// Send files, or standard input. A URL that ends in / is a directory.
+///
+/// Two that would have the same name there are refused before anything moves.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   packetboat ftp put menu.txt ftp://joe@ftp.example.org/menus/

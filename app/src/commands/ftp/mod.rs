@@ -10,6 +10,7 @@ mod plan;
 mod rehearsal;
 mod shell;
 mod show;
+mod targets;
 mod ways;
 
 use crate::cli::ftp::{Cat, Ftp, FtpCommand, Get, Ls, Making, Mirror, Put, Stat, Trees, Which};
@@ -26,6 +27,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use targets::Targets;
 
 /// Does it. Programs are told in an object what keeps it from being done, and its exit code.
 pub fn run(ftp: Ftp) -> Result<(), Failure> {
@@ -69,53 +71,63 @@ async fn open(place: &Place) -> Result<Connection, Failure> {
 }
 
 async fn fetch(get: Get) -> Result<(), Failure> {
-    let show = Show::new(&get.access);
+    let (show, output) = (Show::new(&get.access), get.output.as_deref());
     let rehearsal = get.dry_run.then(|| Rehearsal::new(&show, &output::say));
-    // One crew a server: a URL may name another one.
-    for url in &get.urls {
-        let place = place(url, &get.access)?;
-        if let Some(output) = get.output.as_deref() {
-            let is_pattern = place.url.name().and_then(ftp_client::select::pattern).is_some();
-            prepare_here(output, get.urls.len() > 1 || is_pattern, get.make_dirs, &show, rehearsal.as_ref())?;
-        }
-        let files = sources(&place, get.output.as_deref(), get.urls.len() > 1).await?;
-        if let Some(rehearsal) = &rehearsal {
-            let mut connection = open(&place).await?;
-            for file in &files {
-                rehearsal.would_fetch(&mut connection, file).await?;
+    let places = get.urls.iter().map(|url| place(url, &get.access)).collect::<Result<Vec<_>, _>>()?;
+    let is_pattern = |place: &Place| place.url.name().and_then(ftp_client::select::pattern).is_some();
+    let many = places.len() > 1;
+    let missing = missing_for(output, many || places.iter().any(is_pattern), get.make_dirs)?;
+    let (mut targets, mut orders) = (Targets::default(), Vec::new());
+    for place in places {
+        let files = sources(&place, output, many).await?;
+        let named = |file: &Coming| (place.url.with_path(&file.remote[..]).to_string().into_bytes(), file.ends().1);
+        let files = targets.taken_by(files, named)?;
+        orders.push((place, files));
+    }
+    orders.retain(|(_, files)| !files.is_empty());
+    prepare_here(&missing, &show, rehearsal.as_ref())?;
+    for (place, files) in orders {
+        match &rehearsal {
+            Some(rehearsal) => {
+                let mut connection = open(&place).await?;
+                rehearsal.would_fetch_all(&mut connection, &files).await?;
+                connection.quit().await;
             }
-            connection.quit().await;
-            continue;
+            None => fetch_from(place, files, &get, &show).await?,
         }
-        let wishes =
-            Fetch { resume: get.moving.resume, verify: get.moving.verify, keep_time: true, ..Fetch::default() };
-        let crew = Crew::new(place.site, get.access.parallel.into(), show.watcher());
-        show.expect(files.len() as u64, 0);
-        let files = files.into_iter().map(|file| (file.remote, file.local)).collect();
-        show.add(&crew.fetch_all(files, &wishes).await?);
     }
     show.end()
 }
 
-/// Makes a directory that files are to go into, or that in which one is to be; or says how it would be made.
-fn prepare_here(
-    output: &Path,
-    many: bool,
-    make_dirs: bool,
-    show: &Show,
-    rehearsal: Option<&Rehearsal<'_>>,
-) -> Result<(), Failure> {
+/// Each URL may name another server, so each has a crew of its own.
+async fn fetch_from(place: Place, files: Vec<Coming>, get: &Get, show: &Show) -> Result<(), Failure> {
+    let wishes = Fetch { resume: get.moving.resume, verify: get.moving.verify, keep_time: true, ..Fetch::default() };
+    let crew = Crew::new(place.site, get.access.parallel.into(), show.watcher());
+    show.expect(files.len() as u64, 0);
+    let files = files.into_iter().map(|file| (file.remote, file.local)).collect();
+    show.add(&crew.fetch_all(files, &wishes).await?);
+    Ok(())
+}
+
+/// Which directories are missing for what is to be this, or in it.
+fn missing_for(output: Option<&Path>, inside: bool, make_dirs: bool) -> Result<Vec<PathBuf>, Failure> {
+    let Some(output) = output else { return Ok(Vec::new()) };
     if output == Path::new("-") {
         return Err(Failure::Misused("`cat` writes to standard output; ./- is a file of that name".into()));
     }
-    let itself = many || output.as_os_str().as_bytes().ends_with(b"/");
+    let itself = inside || output.as_os_str().as_bytes().ends_with(b"/");
     let folder = if itself { Some(output) } else { output.parent() };
-    let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(()) };
+    let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) else { return Ok(Vec::new()) };
     if !make_dirs && !folder.is_dir() {
         let why = format!("{}: there is no such directory", folder.display());
         return Err(Failure::Failed(why).with_hint(MAKE_DIRS));
     }
-    missing_here(folder)?.iter().try_for_each(|folder| match rehearsal {
+    missing_here(folder)
+}
+
+/// Makes directories that files are to go into, or says how they would be made.
+fn prepare_here(missing: &[PathBuf], show: &Show, rehearsal: Option<&Rehearsal<'_>>) -> Result<(), Failure> {
+    missing.iter().try_for_each(|folder| match rehearsal {
         Some(rehearsal) => rehearsal.would(Intent::Make(folder.as_os_str().as_bytes())),
         None => make_here(folder, show),
     })
@@ -189,6 +201,7 @@ async fn send(put: Put) -> Result<(), Failure> {
         let target = if directory { ftp_client::directory::join(path, name.as_bytes()) } else { path.clone() };
         files.push((file.clone(), target));
     }
+    let files = Targets::default().taken_by(files, targets::ends)?;
     if put.dry_run {
         let mut connection = open(&place).await?;
         let rehearsal = Rehearsal::new(&show, &output::say);
@@ -201,7 +214,7 @@ async fn send(put: Put) -> Result<(), Failure> {
         make_above(&mut connection, path, &show).await?;
         connection.quit().await;
     }
-    let octets = put.files.iter().filter_map(|file| file.metadata().ok()).map(|about| about.len()).sum();
+    let octets = files.iter().filter_map(|(file, _)| file.metadata().ok()).map(|about| about.len()).sum();
     show.expect(files.len() as u64, octets);
     let wishes = Send {
         resume: put.moving.resume,

@@ -51,6 +51,13 @@ pub struct Coming {
     pub listed: bool,
 }
 
+impl Coming {
+    /// From where it comes, and to where.
+    pub fn ends(&self) -> (Vec<u8>, Vec<u8>) {
+        (self.remote.clone(), self.local.as_os_str().as_bytes().to_vec())
+    }
+}
+
 /// Where people read lines.
 type Say<'a> = &'a (dyn Fn(&str) -> Result<(), Failure> + Sync);
 
@@ -139,8 +146,15 @@ impl<'a> Rehearsal<'a> {
         missing.iter().try_for_each(|directory| self.would(Intent::Make(directory)))
     }
 
-    /// A file that would come.
-    pub async fn would_fetch(&self, connection: &mut Connection, file: &Coming) -> Result<(), Failure> {
+    /// Files that would come.
+    pub async fn would_fetch_all(&self, connection: &mut Connection, files: &[Coming]) -> Result<(), Failure> {
+        for file in files {
+            self.would_fetch(connection, file).await?;
+        }
+        Ok(())
+    }
+
+    async fn would_fetch(&self, connection: &mut Connection, file: &Coming) -> Result<(), Failure> {
         let octets = match file.listed {
             true => Ok(file.octets),
             false => length_there(connection, &file.remote).await,

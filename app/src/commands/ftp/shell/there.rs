@@ -6,9 +6,10 @@
 
 use super::super::change::{EMPTY_ONLY, remove_directory};
 use super::super::pipe::STANDARD_INPUT;
-use super::super::prepare_here;
 use super::super::rehearsal::{Coming, Rehearsal};
 use super::super::show::{self, Screen, Show, passed_over};
+use super::super::targets::{self, Targets};
+use super::super::{missing_for, prepare_here};
 use super::out::{Out, local};
 use super::seat::{Meant, Seat, Wanted};
 use super::words::{Chmod, Du, Find, Get, Ls, Mv, Put, Rm, There};
@@ -285,9 +286,7 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
     let many = meant.len() > 1;
     let say = |line: &str| Ok(work.out.line(line)?);
     let rehearsal = get.dry_run.then(|| Rehearsal::new(&work.show, &say));
-    if let Some(output) = output.as_deref() {
-        prepare_here(output, many, get.make_dirs, &work.show, rehearsal.as_ref())?;
-    }
+    let missing = missing_for(output.as_deref(), many, get.make_dirs)?;
     let folder =
         output.clone().filter(|output| many || output.is_dir() || output.as_os_str().as_bytes().ends_with(b"/"));
     let mut files = Vec::new();
@@ -309,10 +308,10 @@ async fn fetch(get: Get, resume: bool, seat: &mut Seat, work: &Work) -> Result<(
     if files.is_empty() {
         return Err(Failure::Told(1));
     }
+    let files = Targets::default().taken_by(files, Coming::ends)?;
+    prepare_here(&missing, &work.show, rehearsal.as_ref())?;
     if let Some(rehearsal) = rehearsal {
-        for file in &files {
-            rehearsal.would_fetch(seat.connection().await?, file).await?;
-        }
+        rehearsal.would_fetch_all(seat.connection().await?, &files).await?;
         return work.show.end();
     }
     let wishes = Fetch {
@@ -345,7 +344,7 @@ async fn send(put: Put, resume: bool, seat: &mut Seat, work: &Work) -> Result<()
         let target = if folder { join(&target, name) } else { target.clone() };
         (source, target)
     };
-    let files: Vec<(PathBuf, Vec<u8>)> = sources.into_iter().map(named).collect();
+    let files = Targets::default().taken_by(sources.into_iter().map(named), targets::ends)?;
     if put.dry_run {
         let say = |line: &str| Ok(work.out.line(line)?);
         let rehearsal = Rehearsal::new(&work.show, &say);
@@ -481,12 +480,15 @@ async fn rename(mv: Mv, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
         || matches!(connection.stat(to).await, Ok(about) if about.kind == Kind::Directory);
     let say = |line: &str| Ok(work.out.line(line)?);
     let rehearsal = mv.dry_run.then(|| Rehearsal::new(&work.show, &say));
-    for Meant { path, .. } in from {
-        let path = without_slash(&path);
-        let target = if into { join(to, parted(path).1) } else { to.to_vec() };
+    let named = |meant: Meant| {
+        let path = without_slash(&meant.path).to_vec();
+        let target = if into { join(to, parted(&path).1) } else { to.to_vec() };
+        (path, target)
+    };
+    for (path, target) in Targets::default().taken_by(from.into_iter().map(named), Clone::clone)? {
         match &rehearsal {
-            Some(rehearsal) => rehearsal.would_rename(connection, path, &target).await?,
-            None => connection.rename(path, &target).await?,
+            Some(rehearsal) => rehearsal.would_rename(connection, &path, &target).await?,
+            None => connection.rename(&path, &target).await?,
         }
     }
     Ok(())

@@ -48,6 +48,8 @@ pub enum There {
     /// Say what the server knows of files and directories.
     Stat(Names),
     /// Fetch files.
+    ///
+    /// Two that would have the same name here are refused before anything moves.
     #[command(after_help = "Examples:
   get today.txt
   get -o /tmp/menu.txt today.txt
@@ -59,6 +61,8 @@ pub enum There {
     /// Fetch files, and go on with what was begun before.
     Reget(Get),
     /// Send files.
+    ///
+    /// Two that would have the same name there are refused before anything moves.
     #[command(after_help = "Examples:
   put today.txt
   put -o menus/today.txt today.txt
@@ -83,6 +87,8 @@ pub enum There {
     /// Remove empty directories.
     Rmdir(Names),
     /// Give a file or a directory another name, or move several into a directory.
+    ///
+    /// Two that would have the same name there are refused before anything moves.
     Mv(Mv),
     /// Change the permissions of files.
     #[command(after_help = "Example:\n  chmod 640 *.txt")]
