@@ -206,7 +206,7 @@ impl Crew {
 
     async fn sent(&self, connection: &mut Connection, file: &Move, octets: u64, sum: &Sum) -> Result<(), Error> {
         if let Some(mode) = file.mode {
-            self.give_modes(connection, &[(file.remote.clone(), mode & 0o777)]).await?;
+            self.give_modes(connection, [(file.remote.clone(), mode & 0o777)]).await?;
         }
         self.done(file, octets, sum);
         Ok(())

@@ -36,6 +36,10 @@ const LINGER: Duration = Duration::from_millis(500);
 /// Who does not answer so long when asked whether he is there is taken for gone: a new connection is made sooner.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
+/// So many of the commands that are about many things are said before the first reply is looked at: words and replies are kept
+/// until then. Each batch costs a round trip. Tests have few things.
+pub(crate) const SAID_AT_ONCE: usize = if cfg!(test) { 3 } else { 1000 };
+
 /// A connection, logged in.
 #[derive(Debug)]
 pub struct Connection {
@@ -156,7 +160,29 @@ impl Connection {
         self.said(Order::Say(words)).await
     }
 
-    /// The same before a transfer: the way to its data is asked for at once, or dialled.
+    /// Says a command about each of many things, a batch at a time; `answered` is told what is replied to each, and may end it.
+    ///
+    /// # Errors
+    /// [`Error::Ended`], and those of `command` and `answered`
+    pub(crate) async fn say_of_each<T>(
+        &mut self,
+        things: impl IntoIterator<Item = T>,
+        command: impl Fn(&Self, &T) -> Result<Words, Error>,
+        mut answered: impl FnMut(T, Reply) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut things = things.into_iter();
+        loop {
+            let batch: Vec<T> = things.by_ref().take(SAID_AT_ONCE).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let words = batch.iter().map(|thing| command(self, thing)).collect::<Result<_, Error>>()?;
+            let replies = self.say(words).await?;
+            batch.into_iter().zip(replies).try_for_each(|(thing, reply)| answered(thing, reply))?;
+        }
+    }
+
+    /// Says commands before a transfer: the way to its data is asked for at once, or dialled.
     pub(crate) async fn say_ahead(&mut self, words: Vec<Words>) -> Result<Vec<Reply>, Error> {
         self.said(Order::SayAhead(words)).await
     }

@@ -35,9 +35,6 @@ const LISTING_MAX_OCTETS: usize = 1 << 30;
 /// Directories within directories beyond this are a loop.
 pub const DEPTH_MAX: usize = 100;
 
-/// So many questions about files are on their way at once: what is answered is kept until all of it is there.
-const ASKED_AT_ONCE: usize = 10_000;
-
 /// What a listing has brought.
 #[derive(Debug, Default)]
 pub struct Listing {
@@ -366,10 +363,12 @@ impl Connection {
     /// [`Error::Ended`]
     pub(crate) async fn times(&mut self, files: &[WirePath]) -> Result<Vec<Option<Moment>>, Error> {
         let mut times = Vec::with_capacity(files.len());
-        for some in files.chunks(ASKED_AT_ONCE) {
-            let words = some.iter().map(|file| Command::Mdtm(file.clone()).into()).collect();
-            times.extend(self.say(words).await?.iter().map(time_of));
-        }
+        let words = |_: &Self, file: &&WirePath| Ok(Command::Mdtm((*file).clone()).into());
+        let answered = |_: &WirePath, reply: Reply| {
+            times.push(time_of(&reply));
+            Ok(())
+        };
+        self.say_of_each(files, words, answered).await?;
         Ok(times)
     }
 
@@ -552,17 +551,16 @@ impl Connection {
             let inside: Vec<_> =
                 entries.into_iter().map(|found| (join(&directory, found.name.as_bytes()), found.kind)).collect();
             left.push((directory, true, depth));
-            let words = inside
-                .iter()
-                .map(|(path, _)| Ok(Command::Dele(wire_path(path)?).into()))
-                .collect::<Result<_, Error>>()?;
-            for (reply, (path, kind)) in self.say(words).await?.into_iter().zip(inside) {
+            let words = |_: &Self, (path, _): &(Vec<u8>, Kind)| Ok(Command::Dele(wire_path(path)?).into());
+            let answered = |(path, kind): (Vec<u8>, Kind), reply: Reply| {
                 match kind {
                     _ if reply.is_positive() => removed(&path),
                     Kind::Directory => left.push((path, false, depth + 1)),
                     _ => return Err(Error::Refused { step: format!("remove {}", shown(&path)), reply }),
                 }
-            }
+                Ok(())
+            };
+            self.say_of_each(inside, words, answered).await?;
         }
         Ok(())
     }

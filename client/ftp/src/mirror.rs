@@ -31,8 +31,7 @@ use crate::select::Selection;
 use crate::send::Send;
 use crate::site::Site;
 use compare::Walk;
-use ftp::client::Words;
-use ftp::{Command, Moment};
+use ftp::{Command, Moment, Reply};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -400,15 +399,14 @@ impl Mirror {
         ends: &Ends<'_>,
         report: &mut Report,
     ) -> Result<(), Error> {
-        let wanted: Vec<(&[u8], Option<u32>)> = actions
-            .iter()
-            .filter_map(|(path, action)| match action {
+        let wanted = || {
+            actions.iter().filter_map(|(path, action)| match action {
                 Action::MakeDirectory { mode } => Some((&path[..], mode.map(|mode| modes::wanted(mode, true)))),
                 _ => None,
             })
-            .collect();
+        };
         let Some(root) = self.target() else {
-            for (path, mode) in std::iter::once((&b""[..], None)).chain(wanted) {
+            for (path, mode) in std::iter::once((&b""[..], None)).chain(wanted()) {
                 let place = self.here(path);
                 let (name, new) = (place.as_os_str().as_bytes(), !place.is_dir());
                 match make_directory_here(&place, mode) {
@@ -419,11 +417,7 @@ impl Mirror {
             }
             return Ok(());
         };
-        let words = wanted
-            .iter()
-            .map(|(path, _)| Ok(Command::Mkd(wire_path(&below(root, path))?).into()))
-            .collect::<Result<Vec<Words>, Error>>()?;
-        if wanted.is_empty() && !actions.iter().any(|(_, action)| matches!(action, Action::Copy(_))) {
+        if wanted().next().is_none() && !actions.iter().any(|(_, action)| matches!(action, Action::Copy(_))) {
             return Ok(());
         }
         let mut connection = ends.take().await?;
@@ -431,15 +425,17 @@ impl Mirror {
         if !root.is_empty() {
             connection.make_directories(root, made).await?;
         }
+        let words = |_: &Connection, path: &Vec<u8>| Ok(Command::Mkd(wire_path(path)?).into());
         // Those that fail because they are there already do no harm; files in the others will tell.
-        for (reply, (path, _)) in connection.say(words).await?.into_iter().zip(&wanted) {
+        let answered = |path: Vec<u8>, reply: Reply| {
             if reply.is_positive() {
-                made(&below(root, path));
+                made(&path);
             }
-        }
-        let kept: Vec<(Vec<u8>, u32)> =
-            wanted.iter().filter_map(|(path, mode)| Some((below(root, path), (*mode)?))).collect();
-        ends.crew.give_modes(&mut connection, &kept).await?;
+            Ok(())
+        };
+        connection.say_of_each(wanted().map(|(path, _)| below(root, path)), words, answered).await?;
+        let kept = wanted().filter_map(|(path, mode)| Some((below(root, path), mode?)));
+        ends.crew.give_modes(&mut connection, kept).await?;
         ends.put(connection);
         Ok(())
     }
@@ -478,12 +474,12 @@ impl Mirror {
     }
 
     async fn remove(&self, actions: &[(Vec<u8>, Action)], ends: &Ends<'_>, report: &mut Report) -> Result<(), Error> {
-        let doomed: Vec<(&[u8], bool)> = actions
+        let mut doomed = actions
             .iter()
             .filter(|(_, action)| action.is_removal())
             .map(|(path, action)| (&path[..], *action == Action::RemoveDirectory))
-            .collect();
-        if doomed.is_empty() {
+            .peekable();
+        if doomed.peek().is_none() {
             return Ok(());
         }
         let mut note = |name: &[u8], done: Result<(), Error>| match done {
@@ -502,18 +498,17 @@ impl Mirror {
             return Ok(());
         };
         let mut connection = ends.take().await?;
-        let words = doomed
-            .iter()
-            .map(|(path, directory)| {
-                let path = wire_path(&below(root, path))?;
-                Ok(if *directory { Command::Rmd(path) } else { Command::Dele(path) }.into())
-            })
-            .collect::<Result<Vec<Words>, Error>>()?;
-        for (reply, (path, _)) in connection.say(words).await?.into_iter().zip(doomed) {
+        let words = |_: &Connection, (path, directory): &(&[u8], bool)| {
+            let path = wire_path(&below(root, path))?;
+            Ok(if *directory { Command::Rmd(path) } else { Command::Dele(path) }.into())
+        };
+        let answered = |(path, _): (&[u8], bool), reply: Reply| {
             let name = below(root, path);
             let refused = |reply| Error::Refused { step: format!("remove {}", shown(&name)), reply };
             note(&name, if reply.is_positive() { Ok(()) } else { Err(refused(reply)) });
-        }
+            Ok(())
+        };
+        connection.say_of_each(doomed, words, answered).await?;
         ends.put(connection);
         Ok(())
     }

@@ -69,7 +69,7 @@ impl Crew {
                 let carried =
                     connection.carry(&mut other, &carry, verify, Counter::heard_by(self.heard(name.to_vec()))).await;
                 if let (Ok(_), Some(mode)) = (&carried, carry.mode) {
-                    self.give_modes(&mut other, &[(carry.to.clone(), mode & 0o777)]).await?;
+                    self.give_modes(&mut other, [(carry.to.clone(), mode & 0o777)]).await?;
                 }
                 pool.put(other);
                 let octets = carried?;

@@ -425,6 +425,7 @@ impl Talk {
     }
 }
 
+mod batches;
 mod grudging;
 mod links;
 mod loops;

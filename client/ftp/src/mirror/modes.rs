@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::crew::{Crew, Event};
 use crate::directory::shown;
 use crate::error::Error;
-use ftp::client::Words;
+use ftp::Reply;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -54,12 +54,12 @@ impl Mirror {
             }
             return Ok(());
         };
-        let modes: Vec<(Vec<u8>, u32)> = modes.map(|(path, mode)| (below(root, path), mode)).collect();
-        if modes.is_empty() {
+        let mut modes = modes.map(|(path, mode)| (below(root, path), mode)).peekable();
+        if modes.peek().is_none() {
             return Ok(());
         }
         let mut connection = ends.take().await?;
-        report.modes += ends.crew.give_modes(&mut connection, &modes).await?;
+        report.modes += ends.crew.give_modes(&mut connection, modes).await?;
         ends.put(connection);
         Ok(())
     }
@@ -75,18 +75,24 @@ fn mend_here(place: &Path, mode: u32) -> io::Result<()> {
 
 impl Crew {
     /// Gives these things there their modes. How many have got them: that others are refused is told once, and is no failure.
-    pub(crate) async fn give_modes(&self, connection: &mut Connection, modes: &[(Vec<u8>, u32)]) -> Result<u64, Error> {
-        let words = modes.iter().map(|(path, mode)| Ok(connection.mode_command(path, *mode)?.into()));
-        let replies = connection.say(words.collect::<Result<Vec<Words>, Error>>()?).await?;
+    pub(crate) async fn give_modes(
+        &self,
+        connection: &mut Connection,
+        modes: impl IntoIterator<Item = (Vec<u8>, u32)>,
+    ) -> Result<u64, Error> {
         let mut given = 0;
-        for (reply, (path, _)) in replies.into_iter().zip(modes) {
+        let words =
+            |connection: &Connection, (path, mode): &(Vec<u8>, u32)| Ok(connection.mode_command(path, *mode)?.into());
+        let answered = |(path, _): (Vec<u8>, u32), reply: Reply| {
             if reply.is_positive() {
                 given += 1;
             } else if self.is_first_refused_mode() {
-                let error = Error::Refused { step: format!("change the mode of {}", shown(path)), reply };
-                self.tell(&Event::ModeRefused { name: path, error: &error });
+                let error = Error::Refused { step: format!("change the mode of {}", shown(&path)), reply };
+                self.tell(&Event::ModeRefused { name: &path, error: &error });
             }
-        }
+            Ok(())
+        };
+        connection.say_of_each(modes, words, answered).await?;
         Ok(given)
     }
 }
