@@ -13,13 +13,11 @@ use crate::connection::{Connection, wire_path};
 use crate::crew::{Crew, Event, Move, Sum, Task, Tasks};
 use crate::error::Error;
 use crate::fetch::{Fetch, SPLIT_FROM_OCTETS};
-use crate::mirror::Report;
+use crate::mirror::{Report, set_mode_here};
 use crate::pieces::{About, Fate, PIECE_MIN_OCTETS, Whole};
 use crate::send::Send;
 use crate::shipment::Shipment;
 use ftp::Moment;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -329,5 +327,5 @@ fn is_against_pieces(error: &Error) -> bool {
 fn give_mode(file: &Move) -> Result<(), Error> {
     let Some(mode) = file.mode else { return Ok(()) };
     let why = |why| Error::local(&file.local, why);
-    fs::set_permissions(&file.local, fs::Permissions::from_mode(mode & 0o777)).map_err(why)
+    set_mode_here(&file.local, mode & 0o777).map_err(why)
 }

@@ -32,11 +32,11 @@ use crate::send::Send;
 use crate::site::Site;
 use compare::Walk;
 use ftp::{Command, Moment, Reply};
+pub(crate) use modes::set_mode_here;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Ten times what is usually called large; who makes up more in one tree than that wants to fill a disk.
@@ -529,7 +529,7 @@ impl Mirror {
 
 fn make_directory_here(place: &Path, mode: Option<u32>) -> io::Result<()> {
     fs::create_dir_all(place)?;
-    mode.map_or(Ok(()), |mode| fs::set_permissions(place, fs::Permissions::from_mode(mode)))
+    mode.map_or(Ok(()), |mode| set_mode_here(place, mode))
 }
 
 /// Something below a root.

@@ -9,10 +9,9 @@ use crate::crew::{Crew, Event};
 use crate::directory::shown;
 use crate::error::Error;
 use ftp::Reply;
-use std::fs;
+use rustix::fs::{CWD, Mode};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// What can be kept of a mode: who may read, write and run.
@@ -47,7 +46,7 @@ impl Mirror {
         let Some(root) = self.target() else {
             for (path, mode) in modes {
                 let place = self.here(path);
-                match mend_here(&place, mode) {
+                match set_mode_here(&place, mode) {
                     Ok(()) => report.modes += 1,
                     Err(why) => report.fail(ends.crew, place.as_os_str().as_bytes(), &Error::local(&place, why)),
                 }
@@ -65,12 +64,26 @@ impl Mirror {
     }
 }
 
-/// Somebody may have put a link there since.
-fn mend_here(place: &Path, mode: u32) -> io::Result<()> {
-    if fs::symlink_metadata(place)?.is_symlink() {
+/// Sets the permission bits of something here. Somebody may have put a link there since it was looked at, or does so now.
+#[cfg(target_os = "linux")]
+pub(crate) fn set_mode_here(place: &Path, mode: u32) -> io::Result<()> {
+    use rustix::fs::{AtFlags, FileType, OFlags, chmodat, fstat, openat};
+    use std::os::fd::AsRawFd;
+    // Such a handle needs no permission, and is of the link itself where there is one.
+    let held = openat(CWD, place, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    if FileType::from_raw_mode(fstat(&held)?.st_mode).is_symlink() {
         return Err(io::Error::other("it is a link, and its mode that of somebody else's file"));
     }
-    fs::set_permissions(place, fs::Permissions::from_mode(mode))
+    // What is there in /proc leads to exactly what the handle holds.
+    let held_by = format!("/proc/self/fd/{}", held.as_raw_fd());
+    Ok(chmodat(CWD, held_by, Mode::from_raw_mode(mode), AtFlags::empty())?)
+}
+
+/// The same where a link has a mode of its own.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn set_mode_here(place: &Path, mode: u32) -> io::Result<()> {
+    use rustix::fs::{AtFlags, chmodat};
+    Ok(chmodat(CWD, place, Mode::from_raw_mode(mode as _), AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
 impl Crew {

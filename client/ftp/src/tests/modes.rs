@@ -2,7 +2,7 @@
 
 use super::{Habits, Server, mirror};
 use crate::mirror::Only;
-use crate::{Action, Crew, Direction, Event, Links, Mirror};
+use crate::{Action, Crew, Direction, Event, Links, Mirror, Plan};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -144,6 +144,30 @@ async fn a_server_that_changes_no_modes_costs_nothing_and_says_so_once() {
     assert_eq!(server.heard("SITE").len(), 4);
     let told = told.lock().expect("not poisoned").clone();
     assert!(told.len() == 1 && told[0].contains("change the mode of a"), "{told:?}");
+}
+
+#[tokio::test]
+async fn no_mode_is_changed_through_what_is_a_link_by_now() {
+    let (folder, away) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("another folder"));
+    let of_away = mode(away.path());
+    std::os::unix::fs::symlink(away.path(), folder.path().join("a")).expect("linked");
+    let server = Server::start(Habits::default(), &[]).await;
+    let crew = Crew::new(server.site(), 1, Arc::new(|_| ()));
+    let actions = vec![(b"a".to_vec(), Action::MakeDirectory { mode: Some(0o751) })];
+    let plan = Plan { actions, ..Plan::default() };
+    let report = mirror(folder.path(), false).apply(&plan, &crew).await.expect("applied");
+    assert_eq!((report.failed, mode(away.path())), (1, of_away));
+}
+
+#[tokio::test]
+async fn what_nobody_may_read_gets_its_mode() {
+    let folder = here();
+    std::fs::set_permissions(folder.path().join("a/menu"), std::fs::Permissions::from_mode(0o000)).expect("changed");
+    let server = Server::start(Habits::default(), &[]).await;
+    let crew = Crew::new(server.site(), 1, Arc::new(|_| ()));
+    let plan = Plan { actions: vec![step("a/menu", 0o640)], ..Plan::default() };
+    let report = mirror(folder.path(), false).apply(&plan, &crew).await.expect("applied");
+    assert_eq!((report.modes, mode(&folder.path().join("a/menu"))), (1, 0o640));
 }
 
 #[tokio::test]
