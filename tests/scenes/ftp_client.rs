@@ -223,6 +223,10 @@ fn a_link_that_leads_nowhere_is_removed() {
         done(way);
         assert_eq!(run(folder.path(), &more, &["rm", "-n", &link]).status.code(), Some(4), "{way:?}");
     }
+    done(&["mirror", "--make-links", "tree", &format!("{url}tree")]);
+    std::fs::create_dir(folder.path().join("empty")).expect("made");
+    done(&["sync", "empty", &format!("{url}tree")]);
+    assert_eq!(done(&["ls", &format!("{url}tree")]), "", "what is too much goes with it");
 }
 
 #[test]

@@ -568,23 +568,81 @@ impl Connection {
     /// Removes a directory from which all has gone that was listed. MLSD of some servers leaves out links that lead nowhere
     /// (ProFTPD, pyftpdlib), and those go as well.
     async fn remove_emptied(&mut self, directory: &[u8], removed: &mut impl FnMut(&[u8])) -> Result<(), Error> {
-        if let Err(error) = self.remove_directory(directory).await {
-            if error.is_fatal() {
-                return Err(error);
+        match self.remove_directory(directory).await {
+            Err(error) if !error.is_fatal() => {
+                let left = self.links(directory).await.unwrap_or_default();
+                let left: Vec<_> = left.iter().map(|link| join(directory, link.name.as_bytes())).collect();
+                if left.is_empty() { Err(error) } else { self.remove_with_links(directory, &left, removed).await }
             }
-            let left = self.links(directory).await.unwrap_or_default();
-            if left.is_empty() {
-                return Err(error);
-            }
-            for link in left {
-                let path = join(directory, link.name.as_bytes());
-                self.remove_file(&path).await?;
-                removed(&path);
-            }
-            self.remove_directory(directory).await?;
+            done => done.inspect(|()| removed(directory)),
         }
-        removed(directory);
-        Ok(())
+    }
+
+    async fn remove_with_links(
+        &mut self,
+        directory: &[u8],
+        links: &[Vec<u8>],
+        removed: &mut impl FnMut(&[u8]),
+    ) -> Result<(), Error> {
+        for link in links {
+            self.remove_file(link).await?;
+            removed(link);
+        }
+        self.remove_directory(directory).await.inspect(|()| removed(directory))
+    }
+
+    /// Removes a directory for which RMD was refused, once more: with the links in it, if there is nothing else, none of them leads
+    /// anywhere, and all of them `may_go`. `removed` hears of each.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with this reply, if there is no more to be done about it; [`Error`]
+    pub(crate) async fn remove_with_dead_links(
+        &mut self,
+        directory: &[u8],
+        reply: Reply,
+        may_go: impl Fn(&[u8]) -> bool,
+        removed: &mut impl FnMut(&[u8]),
+    ) -> Result<(), Error> {
+        match self.dead_links(directory).await {
+            Err(error) if error.is_fatal() => Err(error),
+            Ok(Some(links)) if links.iter().all(|link| may_go(link)) => {
+                self.remove_with_links(directory, &links, removed).await
+            }
+            _ => Err(Error::Refused { step: format!("remove the directory {}", shown(directory)), reply }),
+        }
+    }
+
+    /// The links in a directory; nothing if it has anything else, or one of them leads somewhere. Of some servers MLSD tells of
+    /// them, of others only LIST does.
+    async fn dead_links(&mut self, directory: &[u8]) -> Result<Option<Vec<Vec<u8>>>, Error> {
+        let mut listing = self.list(directory).await?;
+        if listing.flawed > 0 || listing.entries.iter().any(|found| !matches!(found.kind, Kind::Link(_))) {
+            return Ok(None);
+        }
+        self.list_links(directory, &mut listing).await?;
+        let links: Vec<_> = listing.entries.iter().map(|found| join(directory, found.name.as_bytes())).collect();
+        for link in &links {
+            if !self.leads_nowhere(link).await? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(links))
+    }
+
+    async fn leads_nowhere(&mut self, link: &[u8]) -> Result<bool, Error> {
+        match self.stat(link).await {
+            Ok(About { kind: Kind::Link(_), .. }) => {}
+            Err(error) if !error.is_missing() => return Err(error),
+            looked => return Ok(looked.is_err()),
+        }
+        // MLST tells of the link itself (Pure-FTPd): SIZE and MDTM are for a file that it leads to, MLSD is for a directory.
+        if self.measure(&wire_path(link)?).await? != (None, None) {
+            return Ok(false);
+        }
+        match self.list(&join(link, b"")).await {
+            Err(error) if error.is_fatal() => Err(error),
+            listed => Ok(listed.is_err()),
+        }
     }
 
     /// Sets when a file was changed last, by whatever way the server has. Says whether it has one.

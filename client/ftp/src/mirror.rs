@@ -492,7 +492,11 @@ impl Mirror {
         let Some(root) = self.target() else {
             for (path, directory) in doomed {
                 let place = self.here(path);
-                let removed = if directory { fs::remove_dir(&place) } else { fs::remove_file(&place) };
+                let is_wanted = |name: &OsStr| self.selection.wants_file(&join(path, name.as_bytes()));
+                let removed = match directory {
+                    true => remove_directory_here(&place, is_wanted, |link| note(link.as_os_str().as_bytes(), Ok(()))),
+                    false => fs::remove_file(&place),
+                };
                 note(place.as_os_str().as_bytes(), removed.map_err(|why| Error::local(&place, why)));
             }
             return Ok(());
@@ -502,13 +506,28 @@ impl Mirror {
             let path = wire_path(&below(root, path))?;
             Ok(if *directory { Command::Rmd(path) } else { Command::Dele(path) }.into())
         };
-        let answered = |(path, _): (&[u8], bool), reply: Reply| {
+        let mut refused = Vec::new();
+        let answered = |(path, directory): (&[u8], bool), reply: Reply| {
             let name = below(root, path);
-            let refused = |reply| Error::Refused { step: format!("remove {}", shown(&name)), reply };
-            note(&name, if reply.is_positive() { Ok(()) } else { Err(refused(reply)) });
+            match reply.is_positive() {
+                true => note(&name, Ok(())),
+                false if directory => refused.push((name, reply)),
+                false => note(&name, Err(Error::Refused { step: format!("remove {}", shown(&name)), reply })),
+            }
             Ok(())
         };
         connection.say_of_each(doomed, words, answered).await?;
+        // Each comes before the one that it stands in.
+        for (directory, reply) in refused {
+            let is_wanted = |link: &[u8]| self.selection.wants_file(inside(root, link));
+            let done =
+                connection.remove_with_dead_links(&directory, reply, is_wanted, &mut |name| note(name, Ok(()))).await;
+            match done {
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => note(&directory, Err(error)),
+                Ok(()) => {}
+            }
+        }
         ends.put(connection);
         Ok(())
     }
@@ -530,6 +549,45 @@ impl Mirror {
 fn make_directory_here(place: &Path, mode: Option<u32>) -> io::Result<()> {
     fs::create_dir_all(place)?;
     mode.map_or(Ok(()), |mode| set_mode_here(place, mode))
+}
+
+/// Removes a directory from which all has gone that was looked at; with the links in it, if there is nothing else, none of them
+/// leads anywhere, and all of them `may_go`. `removed` hears of those.
+fn remove_directory_here(
+    place: &Path,
+    may_go: impl Fn(&OsStr) -> bool,
+    mut removed: impl FnMut(&Path),
+) -> io::Result<()> {
+    let Err(error) = fs::remove_dir(place) else { return Ok(()) };
+    let may_go = |link: &PathBuf| link.file_name().is_some_and(&may_go);
+    let links = match dead_links_here(place) {
+        Ok(Some(links)) if links.iter().all(may_go) => links,
+        _ => return Err(error),
+    };
+    for link in links {
+        fs::remove_file(&link)?;
+        removed(&link);
+    }
+    fs::remove_dir(place)
+}
+
+/// The links in a directory; nothing if it has anything else, or one of them leads somewhere.
+fn dead_links_here(place: &Path) -> io::Result<Option<Vec<PathBuf>>> {
+    let mut links = Vec::new();
+    for entry in fs::read_dir(place)? {
+        let path = entry?.path();
+        if !path.is_symlink() || path.try_exists()? {
+            return Ok(None);
+        }
+        links.push(path);
+    }
+    Ok(Some(links))
+}
+
+/// The path below the root of something that [`below`] has found a name for.
+fn inside<'a>(root: &[u8], name: &'a [u8]) -> &'a [u8] {
+    let rest = name.strip_prefix(root).unwrap_or(name);
+    rest.strip_prefix(b"/").unwrap_or(rest)
 }
 
 /// Something below a root.

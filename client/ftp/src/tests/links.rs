@@ -4,7 +4,7 @@ use super::{Habits, Server, mirror, names};
 use crate::connection::Connection;
 use crate::directory::shown;
 use crate::error::Error;
-use crate::{Action, Crew, Direction, Links, Mirror};
+use crate::{Action, Crew, Direction, Links, Mirror, Selection};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,6 +79,63 @@ async fn emptied(server: &Server, links: Links) -> Vec<(Vec<u8>, Action)> {
     let plan = mirror.plan(&crew).await.expect("a plan");
     assert_eq!(mirror.apply(&plan, &crew).await.expect("applied").failed, 0);
     plan.actions
+}
+
+/// What is too much, with something in it of which MLSD does not tell.
+fn hiding(shown: &'static [(&'static str, &'static str)]) -> Habits {
+    Habits {
+        listings: &[("", "type=dir; in\r\n"), ("in", "type=dir; old\r\n"), ("in/old", "")],
+        long_listings: shown,
+        // What is said of nothing else is not there, whatever leads to it.
+        facts: &[("in", "type=dir;"), ("in/old/live", "type=dir;"), ("in/old/told", "type=OS.unix=slink:;")],
+        full: true,
+        ..Habits::default()
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_much_goes_with_links_in_it_that_lead_nowhere() {
+    const SHOWN: &[(&str, &str)] = &[("in/old", "lrwxrwxrwx   1 bob bob    7 Jul 10 10:18 away -> nowhere\r\n")];
+    for links in [Links::PassedOver, Links::Followed] {
+        let server = Server::start(hiding(SHOWN), &[("in/old/away", b"")]).await;
+        emptied(&server, links).await;
+        assert_eq!((server.names(), server.heard("RMD").len()), (vec![], 2), "{links:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_much_here_goes_with_links_in_it_that_lead_nowhere_and_no_others() {
+    let server = Server::start(Habits { listings: &[("", "")], ..Habits::default() }, &[]).await;
+    for (aim, excluded, removed) in [("nowhere", "x*", 3), ("..", "x*", 0), ("nowhere", "l*", 0)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::create_dir_all(folder.path().join("old/deep")).expect("made");
+        std::os::unix::fs::symlink(aim, folder.path().join("old/deep/link")).expect("linked");
+        let mut wishes = mirror(folder.path(), true);
+        wishes.selection.exclude(excluded);
+        let (_, report) = wishes.make(&Crew::new(server.site(), 1, Arc::new(|_| ()))).await.expect("made");
+        assert_eq!(report.removed, removed, "{aim} {excluded}");
+        assert_eq!((report.failed > 0, names(folder.path()).len()), (removed == 0, usize::from(removed == 0)));
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_much_and_not_empty_stays_with_all_that_is_no_link_or_leads_somewhere_or_was_excluded() {
+    const FILE: &[(&str, &str)] = &[("in/old", "-rw-r--r--   1 bob bob    4 Jul 10 10:18 .menu\r\n")];
+    const LIVE: &[(&str, &str)] = &[("in/old", "lrwxrwxrwx   1 bob bob    7 Jul 10 10:18 live -> ../new\r\n")];
+    // MLST tells of the link, but SIZE of a file that it leads to.
+    const TOLD: &[(&str, &str)] = &[("in/old", "lrwxrwxrwx   1 bob bob    7 Jul 10 10:18 told -> ../menu\r\n")];
+    const KEPT: &[(&str, &str)] = &[("in/old", "lrwxrwxrwx   1 bob bob    7 Jul 10 10:18 kept -> nowhere\r\n")];
+    for (shown, name) in [(FILE, "in/old/.menu"), (LIVE, "in/old/live"), (TOLD, "in/old/told"), (KEPT, "in/old/kept")] {
+        let server = Server::start(hiding(shown), &[(name, b"")]).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut selection = Selection::default();
+        selection.exclude("old/k*");
+        let there = Direction::There;
+        let wishes = Mirror { direction: there, remote: b"in".to_vec(), selection, ..mirror(folder.path(), true) };
+        let (_, report) = wishes.make(&Crew::new(server.site(), 1, Arc::new(|_| ()))).await.expect("made");
+        assert_eq!((report.removed, report.failed, server.names()), (0, 1, vec![name.to_owned()]));
+        assert_eq!(server.heard("DELE"), [""; 0]);
+    }
 }
 
 #[tokio::test]

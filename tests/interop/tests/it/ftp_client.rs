@@ -196,6 +196,10 @@ fn trees(traveller: &Traveller) {
     std::os::unix::fs::symlink("..", root.join("tree/a/up")).expect("a link");
     assert_eq!(traveller.moved(&["mirror", &url, "once"]), (3, 0));
     assert_eq!(traveller.moved(&["mirror", "--follow-links", &url, "followed"]), (3, 0));
+    // What is too much goes with what leads nowhere in it, of which MLSD of some does not tell.
+    traveller.done(&["mkdir", &format!("{url}/old/deep")]);
+    std::os::unix::fs::symlink("nowhere", root.join("tree/old/deep/gone")).expect("a link");
+    assert_eq!(traveller.moved(&["sync", "tree", &url]), (0, 3));
     traveller.done(&["rm", "-r", &url]);
 }
 
