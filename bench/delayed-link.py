@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Two network namespaces and a link between them on which every packet takes its time.
 
-    bench/delayed-link.py MS     prints two process ids, whose namespaces are the two ends, and the first end's address
+    bench/delayed-link.py MS [OCTETS]     prints two process ids, whose namespaces are the two ends, and the first end's address
 
-MS is a round trip. Each end is a TUN device; packets are carried from one to the other, half of MS later, as they are. It ends
+MS is a round trip, OCTETS how long packets are at most: 1,500 unless told, as on Ethernet. Each end is a TUN device; packets are carried from one to the other, half of MS later, as they are. It ends
 when it is killed, and the namespaces with it. Needs root and /dev/net/tun; touches nothing outside of its namespaces.
 """
 
@@ -24,7 +24,7 @@ IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def end(address):
+def end(address, octets):
     """A child with a namespace of its own, and the device in it."""
     ours, theirs = os.pipe()
     child = os.fork()
@@ -45,7 +45,7 @@ def end(address):
     for command in (
         "link set lo up",
         f"addr add {address}/24 dev wire",
-        "link set wire mtu 65000 up",
+        f"link set wire mtu {octets} up",
         "link set wire txqueuelen 10000",
     ):
         subprocess.run(["ip", *command.split()], check=True)
@@ -82,7 +82,8 @@ def carry(devices, delay):
 
 
 def main():
-    (one, here), (other, there) = end("10.99.0.1"), end("10.99.0.2")
+    octets = int(sys.argv[2]) if len(sys.argv) > 2 else 1500
+    (one, here), (other, there) = end("10.99.0.1", octets), end("10.99.0.2", octets)
     print(one, other, "10.99.0.1", flush=True)
     carry([here, there], float(sys.argv[1]) / 2000)
 

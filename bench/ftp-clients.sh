@@ -12,6 +12,8 @@
 #   SERVERS='vsftpd packetboat' CLIENTS='packetboat lftp pget curl rclone' SECURITY='clear tls'
 #   ROUNDS=3            each client's best counts: what disturbs it is not its own
 #   BIG=1073741824 FILES=10000 DELAY_MS=20 DELAY_BIG=33554432 DELAY_FILES=500 CONNECTIONS=4
+#   DELAY_PACKET=1500   how long packets of the link with a delay are at most: with 65,000 octets it is decided by chance how soon a
+#                       server's window opens that is late to read (docs/decisions/0018)
 #   CONGESTION          how the link with a delay is kept from being crowded (default: as the machine does it; reno paces nobody, BBR does)
 #   BOUND=1             servers keep to the first processor and clients to the second: where the system puts them decides nothing then
 #   WORK                where files are (default: a new directory in memory, below /dev/shm, if there is room for six times BIG,
@@ -24,7 +26,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 SERVERS=${SERVERS-vsftpd packetboat} CLIENTS=${CLIENTS-packetboat lftp pget curl rclone} SECURITY=${SECURITY-clear tls}
 ROUNDS=${ROUNDS:-3} BIG=${BIG:-1073741824} FILES=${FILES:-10000} CONNECTIONS=${CONNECTIONS:-4}
-DELAY_MS=${DELAY_MS:-20} DELAY_BIG=${DELAY_BIG:-33554432} DELAY_FILES=${DELAY_FILES:-500}
+DELAY_MS=${DELAY_MS:-20} DELAY_BIG=${DELAY_BIG:-33554432} DELAY_FILES=${DELAY_FILES:-500} DELAY_PACKET=${DELAY_PACKET:-1500}
 PEERS=${PACKETBOAT_PEERS:-../shared/peers}
 export PEERS_CACHE=${PEERS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/peers}
 TARGET=${CARGO_TARGET_DIR:-target}
@@ -258,7 +260,7 @@ make_files() {
 
 lay_link() {
     local made=$WORK/link
-    python3 bench/delayed-link.py "$DELAY_MS" >"$made" 2>"$made.errors" &
+    python3 bench/delayed-link.py "$DELAY_MS" "$DELAY_PACKET" >"$made" 2>"$made.errors" &
     LINK=$!
     local tries=0
     until [ -s "$made" ]; do
