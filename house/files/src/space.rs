@@ -57,9 +57,9 @@ pub(crate) struct Mounted {
     pub(crate) at: JailedPath,
     pub(crate) volume: Arc<Volume>,
     /// By whole paths, deepest first; the last is the mount's own.
-    rules: Vec<(JailedPath, Permissions)>,
+    rules: Box<[(JailedPath, Permissions)]>,
     /// Whole paths that are held in place.
-    fixed: Vec<JailedPath>,
+    fixed: Box<[JailedPath]>,
     pub(crate) keeps_interrupted: bool,
 }
 
@@ -322,9 +322,10 @@ impl Mounted {
             rules.insert(0, (whole(&rule.at)?, rule.permissions));
         }
         rules.sort_by_key(|(at, _)| std::cmp::Reverse(at.depth()));
-        let mut fixed = mount.volume.terms().fixed.iter().map(whole).collect::<Result<Vec<_>, _>>()?;
-        fixed.extend(rules.iter().map(|(at, _)| at.clone()));
-        Ok(Mounted { at: mount.at, volume: mount.volume, rules, fixed, keeps_interrupted: mount.keeps_interrupted })
+        let ruled = rules.iter().map(|(at, _)| Ok(at.clone()));
+        let fixed = mount.volume.terms().fixed.iter().map(whole).chain(ruled).collect::<Result<_, _>>()?;
+        let (rules, keeps_interrupted) = (rules.into(), mount.keeps_interrupted);
+        Ok(Mounted { at: mount.at, volume: mount.volume, rules, fixed, keeps_interrupted })
     }
 
     pub(crate) fn permissions_in(&self, path: &JailedPath) -> Permissions {
