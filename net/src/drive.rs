@@ -181,8 +181,9 @@ pub struct Setup {
     pub pace: Pace,
     /// Where who is in haste may borrow a thread.
     pub lender: Lender,
-    /// Turns `true` when the house closes; when its sender is gone, the house never does.
-    pub leaving: watch::Receiver<bool>,
+    /// Turns `true` when the house closes; when its sender is gone, the house never does. `None` where the house says it to the pulse
+    /// ([`Pulse::house_closes`]), which costs who idles nothing.
+    pub leaving: Option<watch::Receiver<bool>>,
     /// For whoever looks at it, or sends it away.
     pub pulse: Arc<Pulse>,
 }
@@ -191,7 +192,7 @@ impl Setup {
     /// In clear, unobserved, at the default pace.
     pub fn new(leaving: watch::Receiver<bool>) -> Self {
         let (pace, lender, pulse) = <(Pace, Lender, Arc<Pulse>)>::default();
-        Setup { security: Security::None, tap: None, pace, lender, leaving, pulse }
+        Setup { security: Security::None, tap: None, pace, lender, leaving: Some(leaving), pulse }
     }
 }
 

@@ -147,7 +147,6 @@ impl Ports {
             tapping: tapping.clone(),
             own_name,
             lender: Lender::new(LENT_THREADS_MAX),
-            leaving: leaving.clone(),
         });
         let seats = Seats::new(house.settings().connections_max, house.settings().connections_per_address_max);
         let listening =
@@ -298,6 +297,7 @@ impl Running {
     pub async fn stop(mut self) {
         // Nobody may be listening any more, which is as good.
         let _ = self.leave.send(true);
+        self.house.sessions.close();
         self.house.spaces.leave();
         while self.tasks.join_next().await.is_some() {}
         self.helpers.iter().for_each(JoinHandle::abort);
@@ -325,7 +325,6 @@ struct Serving {
     own_name: Arc<ftp_desk::OwnName>,
     /// Of the threads that may block, for who is in haste.
     lender: Lender,
-    leaving: watch::Receiver<bool>,
 }
 
 impl Serving {
@@ -430,7 +429,8 @@ impl Serving {
             tap: self.tapping.on(session, purpose.name(), visitor.local.port(), Side::Server),
             pace: Pace::default(),
             lender: self.lender.clone(),
-            leaving: self.leaving.clone(),
+            // Its pulse hears it, with those of all others.
+            leaving: None,
             pulse: Arc::clone(present.pulse()),
         }
     }

@@ -1,7 +1,7 @@
 //! Who is here: a note of each session of every service, for administrators to look at and to send away.
 //!
 //! ```text
-//! serve ─enter→ Sessions ─list, send_away─ administrators
+//! serve ─enter, close→ Sessions ─list, send_away─ administrators
 //!                  │ Present ─Pulse→ its conversation (net)
 //! door, desks ─who it is, what runs─┘
 //! ```
@@ -22,7 +22,14 @@ const CLIENT_MAX: usize = 200;
 
 /// All sessions that are here.
 #[derive(Default)]
-pub struct Sessions(Mutex<BTreeMap<SessionId, Arc<Present>>>);
+pub struct Sessions(Mutex<Here>);
+
+#[derive(Default)]
+struct Here {
+    present: BTreeMap<SessionId, Arc<Present>>,
+    /// Whoever comes now hears it at once.
+    house_closes: bool,
+}
 
 /// A session that is here.
 pub struct Present {
@@ -60,7 +67,7 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        lock(&self.sessions.0).remove(&self.present.caller.session);
+        lock(&self.sessions.0).present.remove(&self.present.caller.session);
     }
 }
 
@@ -68,13 +75,25 @@ impl Sessions {
     /// Notes a session that has just come.
     pub fn enter(self: &Arc<Self>, caller: Caller) -> Entry {
         let present = Arc::new(Present { caller, pulse: Arc::default(), known: Mutex::default() });
-        lock(&self.0).insert(caller.session, Arc::clone(&present));
+        let mut here = lock(&self.0);
+        if here.house_closes {
+            present.pulse.house_closes();
+        }
+        here.present.insert(caller.session, Arc::clone(&present));
+        drop(here);
         Entry { sessions: Arc::clone(self), present }
     }
 
     /// The session of this name, if it is here.
     pub fn find(&self, session: SessionId) -> Option<Arc<Present>> {
-        lock(&self.0).get(&session).cloned()
+        lock(&self.0).present.get(&session).cloned()
+    }
+
+    /// The house begins to close: all that are here are to end, and whoever comes yet.
+    pub fn close(&self) {
+        let mut here = lock(&self.0);
+        here.house_closes = true;
+        here.present.values().for_each(|present| present.pulse.house_closes());
     }
 
     /// Those that fit, in the order in which they came, and how many more than `most` there are.
@@ -102,7 +121,7 @@ impl Sessions {
 
     fn fitting(&self, mut fits: impl FnMut(&Present) -> bool) -> Vec<Arc<Present>> {
         // Nobody should wait at the door until all are looked at.
-        let all: Vec<_> = lock(&self.0).values().cloned().collect();
+        let all: Vec<_> = lock(&self.0).present.values().cloned().collect();
         all.into_iter().filter(|present| fits(present)).collect()
     }
 }
@@ -204,6 +223,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::settings::Purpose;
+    use line::Leave;
 
     /// Three: Joe by IMAP, Joe by FTP from elsewhere, somebody by SMTP.
     fn three() -> (Arc<Sessions>, Vec<Entry>) {
@@ -261,6 +281,18 @@ mod tests {
         assert_eq!((ended.len(), unknown), (1, vec!["nobody"]));
         let ending: Vec<bool> = entries.iter().map(|entry| entry.present().pulse().is_sent_away()).collect();
         assert_eq!(ending, [false, true, false]);
+    }
+
+    #[test]
+    fn a_house_that_closes_says_so_to_all_and_to_whoever_comes_yet() {
+        let (sessions, entries) = three();
+        entries[0].present().pulse().send_away();
+        sessions.close();
+        let caller = Caller { session: SessionId(4), ..entries[0].present().caller() };
+        let late = sessions.enter(caller);
+        let leave = |entry: &Entry| entry.present().pulse().leave();
+        let (away, closes) = (Some(Leave::SentAway), Some(Leave::HouseCloses));
+        assert_eq!(entries.iter().chain([&late]).map(leave).collect::<Vec<_>>(), [away, closes, closes, closes]);
     }
 
     #[test]

@@ -9,7 +9,6 @@
 //! Not here: who may look and send away (server), what is said for farewell (the session).
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::atomic::{
     AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::AcqRel, Ordering::Acquire, Ordering::Relaxed,
 };
@@ -84,13 +83,20 @@ impl Pulse {
         self.watch.wake();
     }
 
+    /// The house begins to close: the session hears [`Leave::HouseCloses`] when it waits the next time, and it has
+    /// [`Pace::leaving`](super::Pace::leaving) from now on.
+    pub fn house_closes(&self) {
+        self.urge(Leave::HouseCloses);
+        self.watch.wake();
+    }
+
     /// Whether [`Self::send_away`] was called.
     pub fn is_sent_away(&self) -> bool {
         self.leave() == Some(Leave::SentAway)
     }
 
     /// Why the conversation is to end, if it is.
-    pub(super) fn leave(&self) -> Option<Leave> {
+    pub fn leave(&self) -> Option<Leave> {
         [Leave::SentAway, Leave::HouseCloses].into_iter().find(|why| self.leave.load(Acquire) >= urgency(Some(*why)))
     }
 
@@ -100,11 +106,15 @@ impl Pulse {
 
     /// Ends when the conversation may go on no longer: a while after it was to end.
     pub(super) async fn close(&self, setup: &Setup) {
-        let mut left = pin!(left(setup.leaving.clone()));
-        // By hand, and the timers boxed: who idles should carry as little as can be for the day on which it ends.
-        poll_fn(|cx| match self.poll_sent_away(cx) {
-            Poll::Pending => left.as_mut().poll(cx).map(|()| self.urge(Leave::HouseCloses)),
-            sent_away => sent_away,
+        // By hand, and boxed: who idles should carry as little as can be for the day on which it ends.
+        let mut left = setup.leaving.clone().map(|leaving| Box::pin(left(leaving)));
+        poll_fn(|cx| {
+            if let Some(left) = &mut left
+                && left.as_mut().poll(cx).is_ready()
+            {
+                self.urge(Leave::HouseCloses);
+            }
+            self.poll_urged(cx, Leave::HouseCloses)
         })
         .await;
         Box::pin(self.patience(setup.pace.leaving)).await;
@@ -114,16 +124,17 @@ impl Pulse {
         if !self.is_sent_away() {
             tokio::select! {
                 biased;
-                () = poll_fn(|cx| self.poll_sent_away(cx)) => {}
+                () = poll_fn(|cx| self.poll_urged(cx, Leave::SentAway)) => {}
                 () = sleep(leaving) => return,
             }
         }
         sleep(SENT_AWAY_LIMIT).await;
     }
 
-    fn poll_sent_away(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Ready once it is to end for this reason or a more urgent one.
+    fn poll_urged(&self, cx: &mut Context<'_>, why: Leave) -> Poll<()> {
         self.watch.register(cx.waker());
-        if self.is_sent_away() { Poll::Ready(()) } else { Poll::Pending }
+        if self.leave() >= Some(why) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     pub(super) fn note_received(&self, octets: usize) {

@@ -386,6 +386,22 @@ async fn who_is_sent_away_hears_of_it_and_nobody_else_does() {
     other.hear_last("bye\r\n").await;
 }
 
+#[tokio::test]
+async fn a_house_may_say_to_each_by_its_pulse_that_it_closes() {
+    let mut pulse = Arc::default();
+    let mut peer = Peer::new(|setup| {
+        setup.leaving = None;
+        pulse = Arc::clone(&setup.pulse);
+    })
+    .await;
+    peer.say("ASK once\r\n").await;
+    peer.hear("hello\r\nA: ONCE\r\n").await;
+    pulse.house_closes();
+    assert!(!pulse.is_sent_away());
+    let ended = peer.hear_last("closing\r\n").await;
+    assert!(matches!(ended.why, Why::Closed), "{ended:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_is_sent_away_and_does_not_go_is_dropped() {
     let frozen = freeze();
