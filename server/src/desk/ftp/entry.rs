@@ -8,19 +8,24 @@
 use files::{Facts, Kind, Permissions};
 use ftp::{Entry, EntryKind, Moment, Rights};
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Writes entries for one account.
 #[derive(Clone)]
 pub(super) struct Clerk {
-    /// All that is in a space is its account's, whatever the host's number of the owner.
-    owner: String,
+    account: Arc<str>,
 }
 
 impl Clerk {
     /// For an account, by its address.
-    pub(super) fn new(account: &str) -> Self {
-        Clerk { owner: account.split('@').next().unwrap_or(account).to_owned() }
+    pub(super) fn new(account: Arc<str>) -> Self {
+        Clerk { account }
+    }
+
+    /// All that is in a space is its account's, whatever the host's number of the owner.
+    fn owner(&self) -> &str {
+        self.account.split('@').next().unwrap_or(&self.account)
     }
 
     /// The entry as one gets it by its name: a link is what it leads to.
@@ -47,8 +52,8 @@ impl Clerk {
             created: None,
             mode: mode(entry, facts),
             links: facts.links,
-            owner: Cow::Borrowed(&self.owner),
-            group: Cow::Borrowed(&self.owner),
+            owner: Cow::Borrowed(self.owner()),
+            group: Cow::Borrowed(self.owner()),
             unique: Some(facts.unique),
             rights: rights(entry, facts),
         }
@@ -146,7 +151,7 @@ mod tests {
     fn told(kind: Kind, mode: u32, here: Permissions, inside: Permissions) -> (u32, String) {
         let facts = Facts { kind, size: 0, modified: UNIX_EPOCH, mode, links: 1, owner: 0, group: 0, unique: (0, 0) };
         let entry = files::Entry { name: b"x".to_vec(), facts, here, inside, target: None };
-        let clerk = Clerk::new("bob@hamburger.test");
+        let clerk = Clerk::new("bob@hamburger.test".into());
         let entry = clerk.reached(&entry);
         let mut perm = Vec::new();
         ftp::listing::fact_text(&entry, ftp::command::Facts::parse(b"perm").expect("a fact"), &mut perm);

@@ -290,7 +290,8 @@ mod tests {
         };
         let space = Space::new(b"bob", vec![mount]).expect("a space");
         let listing = Listing { path: VirtualPath::root(), form, pattern: None, recursive, itself: false };
-        Lister::new(&space, &Clerk::new("bob@hamburger.test"), listing, Moment::from_unix_secs(0)).expect("a listing")
+        Lister::new(&space, &Clerk::new("bob@hamburger.test".into()), listing, Moment::from_unix_secs(0))
+            .expect("a listing")
     }
 
     /// Everything, and the most that was held at any time: octets, and names of directories still to come.

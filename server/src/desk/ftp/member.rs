@@ -38,7 +38,7 @@ const ADDRESS_MAX: usize = 100;
 /// Who is logged in, and what they have.
 pub(super) struct Member {
     /// The account's name, or what guests are called.
-    pub(super) account: String,
+    pub(super) account: Arc<str>,
     pub(super) space: Space,
     pub(super) clerk: Clerk,
     pub(super) visit: Arc<Visit>,
@@ -148,7 +148,7 @@ impl Member {
             Some(space) => space,
             None => Member::open_space(house, caller, &visit.who, &as_of).await?,
         };
-        let clerk = Clerk::new(&account);
+        let clerk = Clerk::new(Arc::clone(&account));
         Ok(Member { account, space, clerk, visit, as_of })
     }
 
@@ -188,9 +188,9 @@ impl Who {
 }
 
 impl Visitor<'_> {
-    fn name(self) -> String {
+    fn name(self) -> Arc<str> {
         match self {
-            Visitor::Account(account) => account.name.to_string(),
+            Visitor::Account(account) => Arc::clone(&account.name),
             Visitor::Guest => GUEST.into(),
         }
     }

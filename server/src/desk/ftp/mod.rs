@@ -114,7 +114,7 @@ impl Desk {
         let let_in = Member::log_in(&self.house, &self.caller(), login).await;
         let (member, welcome) = let_in.inspect_err(|_| self.line.present.log_out())?;
         // Guests have come through no door.
-        self.line.present.log_in(member.account.as_str().into());
+        self.line.present.log_in(Arc::clone(&member.account));
         self.member = Some(Arc::new(member));
         Ok(welcome)
     }
@@ -350,7 +350,7 @@ impl Desk {
                 Ok(member) => self.member = Some(member),
                 Err(NoSpace::Nothing) => {
                     let Caller { session, .. } = self.caller();
-                    info!(%session, account = member.account, "sent away: there is nothing here for it any more");
+                    info!(%session, account = &*member.account, "sent away: there is nothing here for it any more");
                     return Answer::Refused(Refusal::Dismissed);
                 }
                 Err(NoSpace::Failed) => return Answer::Refused(Refusal::LocalError),

@@ -92,7 +92,7 @@ impl Reporter {
             at: self.house.now(),
             service: self.caller.purpose.name(),
             session: self.caller.session,
-            account: self.member.account.clone(),
+            account: self.member.account.to_string(),
             peer: Some(self.caller.peer),
             agent: self.present.client(),
             tls: self.member.visit.private,
