@@ -238,22 +238,31 @@ pub enum Why {
 /// The session and the desk stay the caller's, so that he can ask them for the outcome; so does the setup, of which there would
 /// be three in the memory of who idles. The future is meant for a
 /// task of its own: a panic inside ends that task and nothing else.
-pub async fn converse<S, D>(session: &mut S, desk: &mut D, stream: TcpStream, setup: &Setup) -> Ended
+pub fn converse<'a, S, D>(
+    session: &'a mut S,
+    desk: &'a mut D,
+    stream: TcpStream,
+    setup: &'a Setup,
+) -> impl Future<Output = Ended>
 where
     S: Session,
     D: Desk<S>,
 {
-    let close = setup.pulse.close(setup);
+    // Not `async` itself, which would keep the stream twice.
     let mut conversation = Conversation::new(session, desk, stream, setup);
-    let ended = tokio::select! {
-        biased;
-        () = close => Ended { why: Why::Dropped, received: setup.pulse.received(), sent: setup.pulse.sent() },
-        ended = conversation.hold() => ended,
-    };
-    if let Some(tap) = &setup.tap {
-        tap.ended(&ended);
+    async move {
+        let ended = tokio::select! {
+            biased;
+            () = setup.pulse.close(setup) => {
+                Ended { why: Why::Dropped, received: setup.pulse.received(), sent: setup.pulse.sent() }
+            }
+            ended = conversation.hold() => ended,
+        };
+        if let Some(tap) = &setup.tap {
+            tap.ended(&ended);
+        }
+        ended
     }
-    ended
 }
 
 /// Ends when the house begins to close; never, when nobody is left who could say so.

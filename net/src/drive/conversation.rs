@@ -10,10 +10,11 @@
 //! a session whose line is lost hears `closed`, may settle things with its desk, and is not waited for.
 //! Not here: octets on their way (post), timers (alarm).
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
+use futures_util::FutureExt;
 use line::{Exposure, Leave, Session, Step};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -32,6 +33,10 @@ pub(super) struct Conversation<'a, S: Session, D> {
     /// What the session says right now.
     said: Vec<u8>,
     setup: &'a Setup,
+    /// When the session's wait at hand is over. It stands here, as `due` does: futures that wait for one another would each hold it.
+    until: Instant,
+    /// When there is something to do in that wait.
+    due: Instant,
     told_closed: bool,
     told_leave: Option<Leave>,
 }
@@ -49,8 +54,8 @@ enum Woken<News> {
 
 impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     pub(super) fn new(session: &'a mut S, desk: &'a mut D, stream: TcpStream, setup: &'a Setup) -> Self {
-        let (post, said) = (Post::new(stream, setup.pace.write, &setup.pulse), Vec::new());
-        Conversation { session, desk, post, said, setup, told_closed: false, told_leave: None }
+        let (post, said, now) = (Post::new(stream, setup), Vec::new(), Instant::now());
+        Conversation { session, desk, post, said, setup, until: now, due: now, told_closed: false, told_leave: None }
     }
 
     /// Holds the conversation to its end.
@@ -79,13 +84,14 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                 Step::Clear => self.clear().await,
                 Step::Deflate => self.post.deflate().await,
                 Step::Wait { until } => {
-                    if self.wait(until.into()).await.is_break() {
+                    self.until = until.into();
+                    if self.wait().await.is_break() {
                         break;
                     }
                 }
                 Step::Close => {
                     self.desk.over();
-                    self.post.close(self.setup.pace.linger).await;
+                    self.post.close().await;
                     break;
                 }
             }
@@ -116,7 +122,8 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
                 Step::Keep => self.keep().await,
                 Step::Ask(ask) => Box::pin(self.ask(ask)).await,
                 Step::Wait { until } if !lent::is_over() => {
-                    if self.wait(until.into()).await.is_break() {
+                    self.until = until.into();
+                    if self.wait().await.is_break() {
                         return step;
                     }
                 }
@@ -235,7 +242,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
     }
 
     /// One `Step::Wait`. Breaks when the conversation is over, here or altogether.
-    async fn wait(&mut self, until: Instant) -> std::ops::ControlFlow<()> {
+    async fn wait(&mut self) -> std::ops::ControlFlow<()> {
         use std::ops::ControlFlow::{Break, Continue};
         loop {
             if self.receive() {
@@ -250,7 +257,7 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
             }
             // What has happened already is told in the same packet as what is gathered.
             if self.post.has_gathered()
-                && let Some(news) = at_once(self.desk.news()).await
+                && let Some(news) = self.desk.news().now_or_never()
             {
                 self.session.news(news, now());
                 return Continue(());
@@ -261,17 +268,17 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
             if self.post.is_lost() || self.post.unread().len() > unread {
                 continue;
             }
-            let quiet_at = self.post.quiet_at().filter(|quiet_at| *quiet_at < until);
-            match self.wake(quiet_at.unwrap_or(until)).await {
+            self.due = self.post.quiet_at().map_or(self.until, |quiet_at| quiet_at.min(self.until));
+            match self.wake().await {
                 Woken::Post => {}
                 Woken::ThreadDue => return Break(()),
-                Woken::Due if quiet_at.is_some() => self.post.rest(),
+                Woken::Due if self.due < self.until => self.post.rest(),
                 Woken::News(news) => {
                     self.session.news(news, now());
                     return Continue(());
                 }
                 Woken::Due => {
-                    self.session.tick(now().max(until.into_std()));
+                    self.session.tick(now().max(self.until.into_std()));
                     return Continue(());
                 }
                 Woken::Leaving(why) => {
@@ -307,41 +314,29 @@ impl<'a, S: Session, D: Desk<S>> Conversation<'a, S, D> {
 
     /// Waits for whatever comes first. Input goes before the timer: a command that came in time counts,
     /// even if we are late to look at it.
-    async fn wake(&mut self, until: Instant) -> Woken<S::News> {
+    async fn wake(&mut self) -> Woken<S::News> {
         let mut news = pin!(self.desk.news());
-        let (post, pulse, told_leave) = (&mut self.post, &self.setup.pulse, self.told_leave);
-        let (told_closed, said) = (self.told_closed, &mut self.said);
         poll_fn(|cx: &mut Context<'_>| {
-            if let Some(why) = pulse.leave().filter(|why| told_leave < Some(*why)) {
+            if let Some(why) = self.setup.pulse.leave().filter(|why| self.told_leave < Some(*why)) {
                 return Poll::Ready(Woken::Leaving(why));
             }
             if let Poll::Ready(news) = news.as_mut().poll(cx) {
                 return Poll::Ready(Woken::News(news));
             }
-            if !told_closed && post.poll_fill(cx).is_ready() {
+            if !self.told_closed && self.post.poll_fill(cx).is_ready() {
                 return Poll::Ready(Woken::Post);
             }
             if lent::is_over() {
                 return Poll::Ready(Woken::ThreadDue);
             }
-            post.slim();
-            if said.capacity() > KEEP_MAX {
-                *said = Vec::new();
+            self.post.slim();
+            if self.said.capacity() > KEEP_MAX {
+                self.said = Vec::new();
             }
-            post.poll_due(cx, until).map(|()| Woken::Due)
+            self.post.poll_due(cx, self.due).map(|()| Woken::Due)
         })
         .await
     }
-}
-
-/// What a future says when it is asked once.
-async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(said) => Poll::Ready(Some(said)),
-        Poll::Pending => Poll::Ready(None),
-    })
-    .await
 }
 
 /// The handshake of our side.

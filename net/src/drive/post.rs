@@ -13,7 +13,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -21,9 +20,8 @@ use tokio::time::Instant;
 use super::alarm::Alarm;
 use super::fold::{self, Fold};
 use super::outbox::Outbox;
-use super::pulse::Pulse;
 use super::wire::Wire;
-use super::{Attachment, GATHER_MAX, KEEP_MAX, LINGER_OCTETS, READ_AHEAD_MAX, STALL_OCTETS, Why};
+use super::{Attachment, GATHER_MAX, KEEP_MAX, LINGER_OCTETS, READ_AHEAD_MAX, STALL_OCTETS, Setup, Why};
 use crate::home;
 
 /// Above this what is dressed is not copied behind what is gathered but written by itself, in octets.
@@ -48,14 +46,13 @@ pub(super) struct Post<'a> {
     stalled_at: Option<Instant>,
     /// Octets written since `stalled_at` was set.
     moved: u64,
-    write_limit: Duration,
     peer_closed: bool,
     lost: Option<Why>,
-    pulse: &'a Pulse,
+    setup: &'a Setup,
 }
 
 impl<'a> Post<'a> {
-    pub(super) fn new(stream: TcpStream, write_limit: Duration, pulse: &'a Pulse) -> Self {
+    pub(super) fn new(stream: TcpStream, setup: &'a Setup) -> Self {
         // A socket that refuses options is as good as gone, and reading will say so.
         let _ = set_options(&stream);
         Post {
@@ -67,10 +64,9 @@ impl<'a> Post<'a> {
             outbox: Outbox::default(),
             stalled_at: None,
             moved: 0,
-            write_limit,
             peer_closed: false,
             lost: None,
-            pulse,
+            setup,
         }
     }
 
@@ -261,7 +257,7 @@ impl<'a> Post<'a> {
         }
         match ready!(self.wire.poll_read(cx, &mut self.inbox)) {
             Ok(0) => self.peer_closed = true,
-            Ok(octets) => self.pulse.note_received(octets),
+            Ok(octets) => self.setup.pulse.note_received(octets),
             Err(error) => self.lose(Why::Lost(error)),
         }
         Poll::Ready(())
@@ -276,7 +272,7 @@ impl<'a> Post<'a> {
                 Ok(0) => match ready!(self.wire.poll_read(cx, fold.folded())) {
                     Ok(0) => self.peer_closed = true,
                     Ok(octets) => {
-                        self.pulse.note_received(octets);
+                        self.setup.pulse.note_received(octets);
                         continue;
                     }
                     Err(error) => self.lose(Why::Lost(error)),
@@ -347,7 +343,7 @@ impl<'a> Post<'a> {
 
     fn note_moved(&mut self, octets: u64) {
         self.moved = self.moved.saturating_add(octets);
-        self.pulse.note_sent(octets);
+        self.setup.pulse.note_sent(octets);
         if self.moved >= STALL_OCTETS {
             self.stalled_at = None;
         }
@@ -361,7 +357,7 @@ impl<'a> Post<'a> {
         }
         let until = *self.stalled_at.get_or_insert_with(|| {
             self.moved = 0;
-            Instant::now() + self.write_limit
+            Instant::now() + self.setup.pace.write
         });
         ready!(self.alarm.poll_due(cx, until));
         self.lose(Why::Stalled);
@@ -374,14 +370,14 @@ impl<'a> Post<'a> {
     }
 
     /// Writes what is gathered, says goodbye on the line, and waits a while until the peer has heard it.
-    pub(super) async fn close(&mut self, linger: Duration) {
+    pub(super) async fn close(&mut self) {
         self.flush().await;
         if self.lost.is_some() {
             return;
         }
         poll_fn(|cx| self.poll_shutdown(cx)).await;
         if !self.peer_closed && self.lost.is_none() {
-            let until = Instant::now() + linger;
+            let until = Instant::now() + self.setup.pace.linger;
             let mut left = LINGER_OCTETS;
             poll_fn(|cx| self.poll_linger(cx, until, &mut left)).await;
         }

@@ -793,7 +793,7 @@ async fn a_compressed_dialogue_goes_on_after_a_long_silence() {
 
 /// What a conversation's future may weigh beside the session and the desk, in octets. It is paid for every idle
 /// connection, so nothing large may lie across an await.
-const FUTURE_MAX: usize = 2048;
+const FUTURE_MAX: usize = 640;
 
 #[tokio::test]
 async fn the_driver_is_light() {

@@ -421,7 +421,8 @@ fn is_quit(line: &[u8]) -> bool {
 }
 
 impl Session for Server {
-    type Ask = Ask;
+    /// Boxed: whoever drives a session keeps room for a step as long as it lasts.
+    type Ask = Box<Ask>;
     type Answer = Answer;
     type News = News;
 
@@ -529,7 +530,7 @@ impl Session for Server {
         }
     }
 
-    fn next(&mut self, out: &mut Vec<u8>) -> Step<Ask> {
+    fn next(&mut self, out: &mut Vec<u8>) -> Step<Box<Ask>> {
         loop {
             if !self.said.is_empty() {
                 out.append(&mut self.said);
@@ -537,7 +538,7 @@ impl Session for Server {
                 return Step::Send;
             }
             match self.then.take() {
-                Some(Then::Ask(ask)) => return Step::Ask(*ask),
+                Some(Then::Ask(ask)) => return Step::Ask(ask),
                 Some(Then::Secure) => return Step::Secure,
                 Some(Then::Clear) => return Step::Clear,
                 Some(Then::Close) => {

@@ -44,8 +44,8 @@ fn said(session: &[u8], size: usize) -> Vec<u8> {
         match server.next(&mut out) {
             Step::Send => said.append(&mut out),
             Step::Ask(ask) => {
-                let begun = matches!(ask, Ask::Begin(_));
-                server.answer(answer(ask), now);
+                let begun = matches!(*ask, Ask::Begin(_));
+                server.answer(answer(*ask), now);
                 if begun {
                     while server.next(&mut out) == Step::Send {
                         said.append(&mut out);

@@ -36,7 +36,7 @@ impl Stage for FtpServer {
         server
     }
 
-    fn question(ask: &Ask) -> String {
+    fn question(ask: &Box<Ask>) -> String {
         question(ask)
     }
 

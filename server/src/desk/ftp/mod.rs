@@ -39,9 +39,11 @@ use haste::Haste;
 use member::{Member, NoSpace};
 use net::{DataPort, ServerTls};
 use report::{No, Reporter};
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use tracing::{info, warn};
 use work::Work;
@@ -421,8 +423,8 @@ impl Desk {
 }
 
 impl net::Desk<Server> for Desk {
-    async fn answer(&mut self, ask: Ask) -> Answer {
-        match ask {
+    async fn answer(&mut self, ask: Box<Ask>) -> Answer {
+        match *ask {
             Ask::Host(name) => Answer::Host(self.host(&name).await),
             // Boxed: large, rare, and not what an idle connection should carry.
             Ask::Login(login) => Answer::Login(Box::pin(self.log_in(login)).await),
@@ -450,11 +452,14 @@ impl net::Desk<Server> for Desk {
 
     async fn keep(&mut self, _content: &mut Vec<u8>) {}
 
-    async fn news(&mut self) -> News {
-        let Some(work) = &mut self.work else { return std::future::pending().await };
-        let outcome = work.ended().await;
-        self.work = None;
-        News::Ended(outcome)
+    /// By hand: who idles waits for it, and should carry as little as can be.
+    fn news(&mut self) -> impl Future<Output = News> + Send {
+        poll_fn(|cx| {
+            let Some(work) = &mut self.work else { return Poll::Pending };
+            let outcome = ready!(work.poll_ended(cx));
+            self.work = None;
+            Poll::Ready(News::Ended(outcome))
+        })
     }
 
     /// Its port, its place among the sessions, and what still runs.

@@ -114,9 +114,9 @@ impl Work {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Waits for the end, and helps it on. Cancel-safe.
-    pub(super) async fn ended(&mut self) -> Outcome {
-        poll_fn(|cx| self.course.poll(cx)).await
+    /// Ready at the end, and helps it on.
+    pub(super) fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.course.poll(cx)
     }
 }
 
@@ -200,7 +200,7 @@ mod tests {
                 std::future::pending::<()>().await
             };
             let outcome = tokio::select! {
-                outcome = work.ended() => outcome,
+                outcome = poll_fn(|cx| work.poll_ended(cx)) => outcome,
                 () = noting => unreachable!("it is pending"),
             };
             assert_eq!(outcome, Outcome::Completed { octets: 0 }, "{notes}");
