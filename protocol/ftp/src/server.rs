@@ -84,7 +84,8 @@ pub struct Server {
 /// What is known of the connection, whoever is logged in.
 #[derive(Debug, Default)]
 struct Link {
-    tls: Option<LinkTls>,
+    /// Boxed, for who idles in clear has none.
+    tls: Option<Box<LinkTls>>,
     /// CCC was obeyed.
     cleared: bool,
     /// PBSZ was said.

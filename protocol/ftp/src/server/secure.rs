@@ -45,7 +45,7 @@ impl Server {
                 Protection::Private
             }
         };
-        self.link.tls = Some(LinkTls { version: tls.version, server_name: tls.server_name });
+        self.link.tls = Some(Box::new(LinkTls { version: tls.version, server_name: tls.server_name }));
         self.link.protection = protection;
         self.link.buffers_agreed = protection == Protection::Private;
         self.link.forget_other_host();

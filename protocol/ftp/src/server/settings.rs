@@ -76,24 +76,23 @@ impl Default for Settings {
 /// Both ends of the control connection, as the client sees them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ends {
-    local: SocketAddr,
-    peer: SocketAddr,
+    local: IpAddr,
+    peer: IpAddr,
 }
 
 impl Ends {
     /// Addresses of version 4 in the clothes of version 6 are undressed.
     pub fn new(local: SocketAddr, peer: SocketAddr) -> Self {
-        let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-        Ends { local: plain(local), peer: plain(peer) }
+        Ends { local: local.ip().to_canonical(), peer: peer.ip().to_canonical() }
     }
 
     /// Ours.
     pub fn local(&self) -> IpAddr {
-        self.local.ip()
+        self.local
     }
 
     /// The client's.
     pub fn peer(&self) -> IpAddr {
-        self.peer.ip()
+        self.peer
     }
 }
