@@ -171,10 +171,10 @@ impl Listener {
     /// nobody is let in any more; this ends when the last visitor has gone. When its sender is gone it never turns true.
     pub async fn serve<W, F>(self, door: Door, welcome: W, leaving: watch::Receiver<bool>)
     where
-        W: Fn(Visitor) -> F + Clone + Send + 'static,
+        W: Fn(Visitor) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut tasks = JoinSet::new();
+        let (mut tasks, welcome) = (JoinSet::new(), Arc::new(welcome));
         let told = Arc::new(Semaphore::new(REFUSALS_MAX));
         let mut left = std::pin::pin!(left(leaving));
         loop {
@@ -199,11 +199,11 @@ impl Listener {
         stream: TcpStream,
         peer: SocketAddr,
         door: &Door,
-        welcome: &W,
+        welcome: &Arc<W>,
         told: &Arc<Semaphore>,
         tasks: &mut JoinSet<()>,
     ) where
-        W: Fn(Visitor) -> F + Clone + Send + 'static,
+        W: Fn(Visitor) -> F + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let local = stream.local_addr().map_or(self.address, canonical);
@@ -213,18 +213,18 @@ impl Listener {
             return;
         };
         if door.proxies.iter().any(|network| network.contains(visitor.peer.ip())) {
-            let (door, welcome) = (door.clone(), welcome.clone());
+            let (door, welcome) = (door.clone(), Arc::clone(welcome));
             tasks.spawn(async move {
                 let Some(visitor) = unmask(visitor).await else { return };
                 match admit(visitor.peer.ip(), seat, &door) {
-                    Ok(seat) => hold(seat, welcome(visitor)).await,
+                    Ok(seat) => hold(seat, welcome, visitor).await,
                     Err(refusal) => tell(visitor.stream, (door.refusal)(refusal)).await,
                 }
             });
             return;
         }
         match admit(visitor.peer.ip(), seat, door) {
-            Ok(seat) => drop(tasks.spawn(hold(seat, welcome(visitor)))),
+            Ok(seat) => drop(tasks.spawn(hold(seat, Arc::clone(welcome), visitor))),
             Err(refusal) => refuse(visitor, door, refusal, told, tasks),
         }
     }
@@ -276,12 +276,16 @@ fn admit(peer: IpAddr, seat: Seat, door: &Door) -> Result<Seat, Refusal> {
 }
 
 /// Serves a visitor; his seat is free again afterwards, even if that panics.
-fn hold(seat: Seat, visit: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send {
+fn hold<W, F>(seat: Seat, welcome: Arc<W>, visitor: Visitor) -> impl Future<Output = ()> + Send
+where
+    W: Fn(Visitor) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
     // Boxed: a future has room for what it is given and once more for what it waits for, and every idle connection pays.
-    let visit = Box::pin(visit);
+    let visit = move || Box::pin(welcome(visitor));
     async move {
-        let _seat = seat;
-        visit.await;
+        visit().await;
+        drop(seat);
     }
 }
 

@@ -62,6 +62,21 @@ fn door(total: usize, per_network: usize) -> Door {
     Door { refusal: Arc::new(refusal), ..Door::new(Seats::new(total, per_network)) }
 }
 
+/// What a visit may weigh beside the visitor, in octets. Its task takes 256 with what tokio adds to it (which makes it a multiple
+/// of 128), and a word or two more would make it 384.
+const VISIT_MAX: usize = 56;
+
+#[tokio::test]
+async fn a_visit_is_a_small_task_beside_its_conversation() {
+    let listener = TcpListener::bind(any_port("127.0.0.1")).await.expect("bound");
+    let address = listener.local_addr().expect("bound");
+    let stream = TcpStream::connect(address).await.expect("connected");
+    let visitor = Visitor { stream, peer: address, local: address };
+    let seat = Seats::new(1, 1).take().expect("a seat");
+    let visit = hold(seat, Arc::new(|_| async {}), visitor);
+    assert!(size_of_val(&visit) <= size_of::<Visitor>() + VISIT_MAX, "{} octets", size_of_val(&visit));
+}
+
 #[tokio::test]
 async fn visitors_come_in_by_both_families() {
     for address in ["127.0.0.1", "::1"] {

@@ -27,6 +27,7 @@ mod work;
 use super::door::{self, Caller};
 use crate::hooks::EventKind;
 use crate::house::{House, chance};
+use crate::judgement::OpenSession;
 use crate::sessions::Present;
 use crate::settings::Settings;
 use files::{Algorithm, Error, JailedPath, Space};
@@ -80,6 +81,8 @@ pub struct Desk {
     data: DataEnd,
     haste: Haste,
     work: Option<Work>,
+    /// Counted as one of all sessions of FTP.
+    _open: OpenSession,
 }
 
 /// What the next transfer uses.
@@ -97,10 +100,10 @@ enum DataEnd {
 
 impl Desk {
     /// A desk for one session.
-    pub fn new(house: Arc<House>, line: Line) -> Self {
+    pub fn new(house: Arc<House>, line: Line, open: OpenSession) -> Self {
         let settings = house.settings();
         let (line, data, haste) = (Arc::new(line), DataEnd::default(), Haste::default());
-        Desk { house, line, settings, member: None, data, haste, work: None }
+        Desk { house, line, settings, member: None, data, haste, work: None, _open: open }
     }
 
     fn caller(&self) -> Caller {
