@@ -27,8 +27,8 @@ pub(super) const CONTENT: &str = "pea soup, roast chicken, plum cake";
 /// Longer than any wait of the client's.
 const BOUNDED: Duration = Duration::from_secs(60 * 60);
 
-const LOGIN: &str = "S: 220-hello\nS:  there\nS: 220 ready\nC: USER bob\nS: 331 password?\nC: PASS hungry\nS: 230 in\nC: FEAT\n\
-                     S: 211-Features\nS:  SIZE\nS:  MLST type*;size*;\nS: 211 End\nC: TYPE I\nS: 200 octets\n";
+const LOGIN: &str = "S: 220-hello\nS:  there\nS: 220 ready\nC: USER bob\nS: 331 password?\nC: PASS hungry\nS: 230 in\nC: FEAT\nC: TYPE I\n\
+                     S: 211-Features\nS:  SIZE\nS:  MLST type*;size*;\nS: 211 End\nS: 200 octets\n";
 
 pub(super) const FETCH: &str = "C: EPSV\nC: SIZE menu\nC: MDTM menu\nS: 229 (|||$port|)\nS: 213 34\nS: 213 20260710101833\nC: RETR menu\nS: 150 here\n\
                      D: pea soup, roast chicken, plum cake\nS: 226 done\nC: QUIT\nS: 221 bye";

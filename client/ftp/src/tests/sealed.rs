@@ -14,8 +14,8 @@ const EXPLICIT: &str = "S: 220 ready\nC: AUTH TLS\nS: 234 go on\nT:\n";
 /// TLS is there from the first octet.
 const IMPLICIT: &str = "T:\nS: 220 ready\n";
 
-const LOGIN: &str = "C: USER bob\nS: 331 password?\nC: PASS hungry\nS: 230 in\nC: PBSZ 0\nC: PROT P\nC: FEAT\nS: 200 ok\nS: 200 ok\n\
-                     S: 211-Features\nS:  SIZE\nS:  MLST type*;size*;\nS: 211 End\nC: TYPE I\nS: 200 octets\n";
+const LOGIN: &str = "C: USER bob\nS: 331 password?\nC: PASS hungry\nS: 230 in\nC: PBSZ 0\nC: PROT P\nC: FEAT\nC: TYPE I\nS: 200 ok\nS: 200 ok\n\
+                     S: 211-Features\nS:  SIZE\nS:  MLST type*;size*;\nS: 211 End\nS: 200 octets\n";
 
 /// Behind its last words, QUIT and 221, nothing is missing.
 const FAREWELL_STEPS: usize = 2;

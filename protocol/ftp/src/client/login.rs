@@ -4,6 +4,7 @@
 //! RFC 2640 §3 (UTF-8).
 //!
 //! FEAT is asked behind the login, because many servers tell more then, and because what came before TLS counts for nothing.
+//! What does not depend on its answer goes out with it.
 //!
 //! Invariants: USER and PASS go out only under TLS or where the settings allow it; ACCT never.
 //! Not here: transfers.
@@ -121,6 +122,11 @@ impl Client {
             steps.add(Command::Prot(Protection::Private), Preparation::Prot);
         }
         steps.add(Command::Feat, Preparation::Features);
+        // Neither depends on what FEAT tells.
+        steps.add(Command::Type(Representation::Image), Preparation::Image);
+        if let Some(passive) = self.ahead().filter(|_| self.settings.data_next && self.settings.pipelining) {
+            steps.add(passive, Preparation::Way);
+        }
         self.prepare(welcome, steps);
     }
 
@@ -140,7 +146,7 @@ impl Client {
             Some(Preparation::Prot) => return self.end(End::Unsafe(Unsafe::ClearData(reply.clone()))),
             Some(Preparation::Features) => {
                 welcome.features = Features::read(reply);
-                return self.tell_wishes(welcome);
+                self.add_wishes(&welcome.features, &mut steps);
             }
             Some(Preparation::Name) => {
                 let text = reply.to_string();
@@ -158,9 +164,7 @@ impl Client {
     }
 
     /// What servers of our acquaintance want to hear before they do as we like.
-    fn tell_wishes(&mut self, welcome: Welcome) {
-        let features = &welcome.features;
-        let mut steps = Steps::default();
+    fn add_wishes(&self, features: &Features, steps: &mut Steps) {
         if features.csid {
             steps.add(Command::Csid(format!("Name={};", self.settings.name)), Preparation::Name);
         } else if features.clnt {
@@ -172,11 +176,6 @@ impl Client {
         if features.facts.as_deref().is_some_and(lacks_facts) {
             steps.add(Command::Opts(Options::Facts(listing::Facts::ALL)), Preparation::Courtesy);
         }
-        steps.add(Command::Type(Representation::Image), Preparation::Image);
-        if let Some(passive) = self.ahead().filter(|_| self.settings.data_next && self.settings.pipelining) {
-            steps.add(passive, Preparation::Way);
-        }
-        self.prepare(welcome, steps);
     }
 }
 
