@@ -90,10 +90,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use tokio::sync::broadcast;
 use tracing::{error, warn};
 
@@ -571,11 +570,6 @@ const DRAFTS: &str = "tmp";
 const TEXTS: &str = "search.db";
 const LOCK: &str = "store.lock";
 
-/// So often a store that is locked is tried again, each time after [`LOCK_PAUSE`], before it is said to be in use.
-const LOCK_TRIES: u32 = 20;
-
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
 /// Makes the directories and locks the store. A directory made here is on disk before anything is promised in it.
 fn prepare_dir(dir: &Path, disk: &dyn Disk) -> Result<File, OpenError> {
     let made: Vec<_> = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
@@ -602,9 +596,9 @@ fn lock_dir(dir: &Path) -> Result<File, OpenError> {
         .mode(privacy::FILE_MODE)
         .open(&path)
         .map_err(OpenError::io(&path))?;
-    match lock_soon(&file) {
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => {
+        Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut text = String::new();
             let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
             return Err(OpenError::InUse { dir: dir.into(), pid });
@@ -614,17 +608,6 @@ fn lock_dir(dir: &Path) -> Result<File, OpenError> {
     // For whoever finds the store in use; the lock itself is the kernel's.
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(OpenError::io(path))?;
     Ok(file)
-}
-
-/// A lock outlives whoever has closed it, or died, as long as a child of his has not become the program that he started.
-fn lock_soon(file: &File) -> Result<(), Errno> {
-    for _ in 0..LOCK_TRIES {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
-            locked => return locked,
-        }
-    }
-    flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// Drafts of a process that is gone are nobody's.
