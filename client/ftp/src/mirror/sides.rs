@@ -24,6 +24,9 @@ use std::path::Path;
 /// Where a link leads that leads out of the tree: no path below a root.
 pub(super) const ELSEWHERE: &[u8] = b"/";
 
+/// Of a time of which no more is known than its day.
+pub(super) const DAY_SECS: u32 = 24 * 60 * 60;
+
 /// What is in one directory, by its name.
 pub(super) type Entries = BTreeMap<Vec<u8>, Node>;
 
@@ -246,7 +249,7 @@ fn remote_node(found: &Found, directory: bool) -> Node {
             (Precision::Second, true) => 1,
             (Precision::Minute, true) => 60,
             // It may be any zone's.
-            _ => 86_400,
+            _ => DAY_SECS,
         }),
         mode: found.mode,
         born: None,

@@ -3,13 +3,11 @@
 //!
 //! Not here: what comes of them (compare).
 
-use super::sides::{Entries, Node};
+use super::sides::{DAY_SECS, Entries, Node};
 use super::{Compare, Mirror, Only};
 use crate::connection::{Connection, wire_path};
 use crate::directory::join;
 use crate::error::Error;
-
-const DAY_SECS: i64 = 24 * 60 * 60;
 
 /// So far apart a server's clock and ours may be.
 const CLOCKS_APART_SECS: i64 = 10 * 60;
@@ -45,7 +43,7 @@ fn is_settled(source: &Node, target: &Node) -> bool {
     let (Some(told), Some(here), Some(born)) = (source.time, target.time, target.born) else { return false };
     let open_secs = i64::from(source.exact_to_secs);
     // A day may be that of another zone.
-    let zone_secs = if open_secs < DAY_SECS { 0 } else { DAY_SECS };
+    let zone_secs = if source.exact_to_secs < DAY_SECS { 0 } else { i64::from(DAY_SECS) };
     let (began, over) = (told.unix_secs() - zone_secs, told.unix_secs() + open_secs + zone_secs);
     source.size.is_some()
         && source.size == target.size
