@@ -97,6 +97,13 @@ pub struct Volume {
     stopped: AtomicBool,
 }
 
+impl Drop for Volume {
+    fn drop(&mut self) {
+        // A child that was forked and is not yet the program that it will be has the directory open, too, and with it the lock.
+        let _ = flock(&self.root, FlockOperation::Unlock);
+    }
+}
+
 impl Volume {
     /// Opens a directory. Blocks; with a quota, what lies there is counted first, which takes some microseconds an entry.
     pub fn open(path: &Path, terms: Terms) -> Result<Arc<Volume>, OpenError> {

@@ -30,7 +30,7 @@ use crate::privacy::{self, Exposed};
 use crate::read::body_span;
 use crate::record::{HEADER_LEN, Header};
 use crate::segment::{SEGMENT_HEADER_LEN, SegmentFile, SegmentFiles, Span, is_header_of, segment_number};
-use crate::{DATABASE, SEGMENTS, Shared, files_in, lock_dir, states};
+use crate::{DATABASE, Lock, SEGMENTS, Shared, files_in, lock_dir, states};
 
 pub(crate) use rules::{RAISE_NUMBERS, RULES};
 
@@ -196,7 +196,7 @@ fn unpack(conn: &Connection, report: &mut Report) -> rusqlite::Result<bool> {
 }
 
 /// Opens a store nobody runs, and keeps others out.
-fn open_alone(dir: &Path) -> Result<(std::fs::File, Connection), OpenError> {
+fn open_alone(dir: &Path) -> Result<(Lock, Connection), OpenError> {
     let database = dir.join(DATABASE);
     if !database.exists() {
         return Err(OpenError::NotAStore { path: dir.into() });

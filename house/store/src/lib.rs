@@ -190,7 +190,7 @@ pub(crate) struct Shared {
     /// The next segment, where it is ready.
     spare: Mutex<Option<(DiskFile, u64)>>,
     /// `None` once the store is closed.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<Lock>>,
 }
 
 impl Store {
@@ -485,7 +485,7 @@ impl Drop for Running {
 
 impl Shared {
     /// Of a store whose index is in `dir`.
-    fn new(dir: &Path, segments: PathBuf, options: Options, disk: Arc<dyn Disk>, lock: File) -> Shared {
+    fn new(dir: &Path, segments: PathBuf, options: Options, disk: Arc<dyn Disk>, lock: Lock) -> Shared {
         Shared {
             dir: dir.into(),
             options,
@@ -571,7 +571,7 @@ const TEXTS: &str = "search.db";
 const LOCK: &str = "store.lock";
 
 /// Makes the directories and locks the store. A directory made here is on disk before anything is promised in it.
-fn prepare_dir(dir: &Path, disk: &dyn Disk) -> Result<File, OpenError> {
+fn prepare_dir(dir: &Path, disk: &dyn Disk) -> Result<Lock, OpenError> {
     let made: Vec<_> = dir.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     for path in [dir.to_path_buf(), dir.join(SEGMENTS), dir.join(DRAFTS)] {
         privacy::make_dir(&path).map_err(OpenError::io(path))?;
@@ -585,8 +585,19 @@ fn prepare_dir(dir: &Path, disk: &dyn Disk) -> Result<File, OpenError> {
     Ok(lock)
 }
 
+/// That a store is ours. Given back when it is dropped, and not just closed: a child that was forked and is not yet the program that
+/// it will be has the file open, too.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // It is gone with the last who has the file open, at the latest.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// Locks a store, or says who has it.
-fn lock_dir(dir: &Path) -> Result<File, OpenError> {
+fn lock_dir(dir: &Path) -> Result<Lock, OpenError> {
     let path = dir.join(LOCK);
     let mut file = OpenOptions::new()
         .read(true)
@@ -607,7 +618,7 @@ fn lock_dir(dir: &Path) -> Result<File, OpenError> {
     }
     // For whoever finds the store in use; the lock itself is the kernel's.
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(OpenError::io(path))?;
-    Ok(file)
+    Ok(Lock(file))
 }
 
 /// Drafts of a process that is gone are nobody's.

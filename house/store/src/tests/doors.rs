@@ -22,6 +22,16 @@ fn a_store_is_opened_by_one_process_at_a_time() {
 }
 
 #[test]
+fn a_store_that_was_closed_can_be_opened_while_a_child_still_has_its_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let inherited = store.running.shared.lock.lock().unwrap().as_ref().unwrap().0.try_clone().unwrap();
+    store.close();
+    open(dir.path());
+    drop(inherited);
+}
+
+#[test]
 fn a_newer_format_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
