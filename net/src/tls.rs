@@ -99,7 +99,13 @@ fn explain(reason: &CertificateError) -> String {
             format!("it is for {}, not for {}", presented.join(", "), expected.to_str())
         }
         CertificateError::BadEncoding => "it cannot be read".into(),
-        CertificateError::BadSignature => "its signature is wrong".into(),
+        // Above all another authority of the same name, as of those who made their certificates with the same program.
+        CertificateError::BadSignature | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "it was not signed by the authority that we know by that name".into()
+        }
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => {
+            "it was signed in a way that we do not know or trust".into()
+        }
         CertificateError::Other(why) => match why.0.to_string() {
             // What OpenSSL makes by default, for whoever wants a certificate of his own.
             text if text == "CaUsedAsEndEntity" => "it is that of an authority, not of a server".into(),
