@@ -45,6 +45,8 @@ pub enum Listening {
     Implicit,
     /// As `Plain`, on `::1`.
     Ipv6,
+    /// As `Plain`, on `127.0.0.N`: for tests that leave more ports behind, which nobody can have for a minute, than others can spare.
+    Apart(u8),
 }
 
 /// A running one.
@@ -76,7 +78,7 @@ impl Ftpd {
         let root = program.home().join("home");
         fs::create_dir(&root).expect("a directory");
         certify(&program)?;
-        let port = unused_port(host(listening));
+        let port = unused_port(&host(listening));
         let arguments = match self {
             Ftpd::Ours => None,
             Ftpd::Vsftpd => settings::vsftpd(&program, listening, port),
@@ -100,7 +102,7 @@ impl Ftpd {
 }
 
 fn start_ours(listening: Listening) -> RunningFtpd {
-    let server = Server::dev_with(binary(), &["--listen", host(listening)]);
+    let server = Server::dev_with(binary(), &["--listen", &host(listening)]);
     let port = server.address(if listening == Listening::Implicit { "ftps" } else { "ftp" }).port();
     let spaces = fs::read_dir(server.data_dir().join("files")).expect("file spaces").flatten();
     let mut spaces = spaces.map(|space| space.path());
@@ -118,13 +120,17 @@ fn listens(child: &mut Child, listening: Listening, port: u16) -> bool {
         child.stderr.take().expect("its errors").read_to_string(&mut said).expect("text");
         panic!("the server ended with {status}: {said}");
     }
-    TcpStream::connect((host(listening), port)).is_ok()
+    TcpStream::connect((host(listening).as_str(), port)).is_ok()
 }
 
 impl RunningFtpd {
     /// Where everything shall happen, as a URL with this scheme, a slash at its end.
     pub fn url(&self, scheme: &str) -> String {
-        let host = if self.listening == Listening::Ipv6 { "[::1]" } else { "localhost" };
+        let host = match self.listening {
+            Listening::Ipv6 => "[::1]".into(),
+            Listening::Apart(_) => host(self.listening),
+            Listening::Plain | Listening::Strict | Listening::Implicit => "localhost".into(),
+        };
         format!("{scheme}://{}{host}:{}/{}", self.user, self.port, self.path(""))
     }
 
@@ -170,8 +176,12 @@ impl Drop for RunningFtpd {
     }
 }
 
-fn host(listening: Listening) -> &'static str {
-    if listening == Listening::Ipv6 { "::1" } else { "127.0.0.1" }
+fn host(listening: Listening) -> String {
+    match listening {
+        Listening::Ipv6 => "::1".into(),
+        Listening::Apart(last) => format!("127.0.0.{last}"),
+        Listening::Plain | Listening::Strict | Listening::Implicit => "127.0.0.1".into(),
+    }
 }
 
 /// A certificate of its own in `cert.pem`, its key in `key.pem`, and both in `both.pem`.

@@ -54,7 +54,7 @@ pub(super) fn proftpd(program: &Foreign, listening: Listening, port: u16) -> Opt
     fs::create_dir(program.home().join("modules")).expect("a directory");
     fs::copy(module, program.home().join("modules/mod_tls.so")).expect("a copy");
     let tls = match listening {
-        Listening::Plain | Listening::Ipv6 => "TLSOptions NoSessionReuseRequired",
+        Listening::Plain | Listening::Ipv6 | Listening::Apart(_) => "TLSOptions NoSessionReuseRequired",
         Listening::Strict => "TLSRequired on",
         Listening::Implicit => "TLSOptions UseImplicitSSL",
     };
@@ -83,7 +83,7 @@ pub(super) fn pureftpd(program: &Foreign, listening: Listening, port: u16) -> Op
     fs::set_permissions(program.home(), fs::Permissions::from_mode(0o755)).expect("permissions");
     chown(program.home().join("home"), Some(NOBODY), Some(NOBODY)).expect("an owner");
     let tls = match listening {
-        Listening::Plain | Listening::Ipv6 => "1",
+        Listening::Plain | Listening::Ipv6 | Listening::Apart(_) => "1",
         Listening::Strict => "3",
         Listening::Implicit => panic!("Pure-FTPd has no port for TLS alone"),
     };
@@ -102,6 +102,7 @@ pub(super) fn pyftpdlib(program: &Foreign, listening: Listening, port: u16) -> O
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ftpd.py").display().to_string();
     let strict = if listening == Listening::Strict { "strict" } else { "" };
-    let words = [&script, host(listening), &port.to_string(), &program.path("home"), &program.path("both.pem"), strict];
+    let words =
+        [&script, &host(listening), &port.to_string(), &program.path("home"), &program.path("both.pem"), strict];
     Some(words.map(Into::into).to_vec())
 }
