@@ -38,6 +38,13 @@ fn ten_thousand_silent_connections_keep_nobody_out() {
     drop(silent);
 }
 
+/// `docs/decisions/0019-no-huge-pages.md`
+#[test]
+fn a_server_keeps_to_small_pages() {
+    let server = Server::dev(BINARY);
+    assert_eq!(status(server.pid(), "THP_enabled"), "0");
+}
+
 /// How many of a crowd find room among the open files of this process, and that room: the next crowd waits until it is free again.
 pub fn room(crowd: u64) -> (u64, MutexGuard<'static, ()>) {
     static ROOM: Mutex<()> = Mutex::new(());
@@ -67,7 +74,12 @@ fn greeted(server: &Server, service: &str) -> TcpStream {
 
 /// The memory that a process holds.
 fn resident_kib(pid: u32) -> u64 {
+    status(pid, "VmRSS").trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// What the system says of a process, by its name.
+fn status(pid: u32, name: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process of ours");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+    let mut facts = status.lines().filter_map(|line| line.split_once(':'));
+    facts.find(|fact| fact.0 == name).expect("a fact").1.trim().to_owned()
 }
