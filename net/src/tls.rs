@@ -22,7 +22,7 @@ use std::sync::{Arc, OnceLock};
 
 use line::Secured;
 use rustls::crypto::CryptoProvider;
-use rustls::{AlertDescription, CertificateError, CommonState, Error, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, CipherSuite, CommonState, Error, InvalidMessage};
 
 pub use certificate::{addresses, end_point_hash, fingerprint};
 pub use client::{ClientTls, Trust};
@@ -130,10 +130,46 @@ fn explain_alert(alert: AlertDescription) -> String {
     }
 }
 
-/// The one provider of cryptography.
+/// The one provider of cryptography, its ciphers in the order in which this machine is quick at them. All are strong.
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())).clone()
+    let make = || {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        let is_quick_at_aes = is_quick_at_aes();
+        provider.cipher_suites.sort_by_key(|suite| (suite.tls13().is_none(), cost(suite.suite(), is_quick_at_aes)));
+        Arc::new(provider)
+    };
+    PROVIDER.get_or_init(make).clone()
+}
+
+/// What an octet costs by this cipher, in comparison.
+fn cost(cipher: CipherSuite, is_quick_at_aes: bool) -> u8 {
+    match cipher {
+        CipherSuite::TLS13_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => 1,
+        CipherSuite::TLS13_AES_256_GCM_SHA384
+        | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => 2,
+        // ChaCha20, which is the same everywhere.
+        _ => {
+            if is_quick_at_aes {
+                3
+            } else {
+                0
+            }
+        }
+    }
+}
+
+/// Whether the processor has instructions for AES; some small machines have none. Of kinds that we do not know it is assumed.
+fn is_quick_at_aes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return true;
 }
 
 /// What both sides know of a connection in the same way.

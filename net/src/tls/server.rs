@@ -261,6 +261,8 @@ impl Shown {
         };
         let mut config = config.with_cert_resolver(resolver);
         config.alpn_protocols = alpn.to_vec();
+        // Of those that a client has, the one that this machine is quick at: here there is more to seal than there.
+        config.ignore_client_order = true;
         config.ticketer = clients.map_or(tickets, |clients| &clients.tickets).clone();
         // Tickets carry all there is; a cache beside them would only cost memory.
         config.session_storage = Arc::new(NoServerSessionStorage {});

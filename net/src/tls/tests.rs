@@ -196,6 +196,51 @@ async fn an_authority_that_shows_itself_as_a_server_is_told_so() {
 }
 
 #[tokio::test]
+async fn the_cipher_is_one_that_the_server_is_quick_at() {
+    let one = identity(&["one.example.org"]);
+    let quickest = if is_quick_at_aes() { "TLS_AES_128_GCM_SHA256" } else { "TLS_CHACHA20_POLY1305_SHA256" };
+    let ours = ClientTls::verifying(trusting(&[&one])).expect("roots");
+    let both = shake(&server(&[&one]), &ours, "one.example.org").await;
+    assert_eq!(
+        (both.0.expect("shaken").1.cipher, both.1.expect("shaken").1.cipher),
+        (quickest.into(), quickest.into())
+    );
+
+    // It has its own order: AES of 256 bits first.
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(one.certificate().clone()).expect("a root");
+    let theirs = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
+    let theirs = theirs.with_safe_default_protocol_versions().expect("versions").with_root_certificates(roots);
+    let theirs = TlsConnector::from(Arc::new(theirs.with_no_client_auth()));
+    let (there, here) = pair().await;
+    let name = ServerName::try_from("one.example.org").expect("a name");
+    let server = server(&[&one]);
+    let (_shaken, accepted) = tokio::join!(theirs.connect(name, there), server.accept(here));
+    assert_eq!(accepted.expect("shaken").1.cipher, quickest);
+}
+
+#[test]
+fn without_instructions_for_aes_it_comes_last() {
+    let by_cost = |is_quick_at_aes| {
+        let mut all = [
+            CipherSuite::TLS13_AES_256_GCM_SHA384,
+            CipherSuite::TLS13_CHACHA20_POLY1305_SHA256,
+            CipherSuite::TLS13_AES_128_GCM_SHA256,
+        ];
+        all.sort_by_key(|cipher| cost(*cipher, is_quick_at_aes));
+        all.map(|cipher| cipher.as_str().expect("a name"))
+    };
+    assert_eq!(
+        by_cost(true),
+        ["TLS13_AES_128_GCM_SHA256", "TLS13_AES_256_GCM_SHA384", "TLS13_CHACHA20_POLY1305_SHA256"]
+    );
+    assert_eq!(
+        by_cost(false),
+        ["TLS13_CHACHA20_POLY1305_SHA256", "TLS13_AES_128_GCM_SHA256", "TLS13_AES_256_GCM_SHA384"]
+    );
+}
+
+#[tokio::test]
 async fn another_authority_of_the_same_name_is_told_so() {
     let signed = |algorithm| {
         let key = rcgen::KeyPair::generate_for(algorithm).expect("a key");
