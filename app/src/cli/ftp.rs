@@ -318,11 +318,12 @@ pub struct Rm {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   packetboat ftp mv ftp://joe@ftp.example.org/menus/new.txt menus/today.txt
+  packetboat ftp mv ftp://joe@ftp.example.org/menus/today.txt menus/old/
   packetboat ftp mv --dry-run ftp://joe@ftp.example.org/menus/new.txt menus/today.txt")]
 pub struct Mv {
     /// Which one.
     pub url: String,
-    /// Its new path, from where the login leads; or a URL of the same server.
+    /// Its new path, from where the login leads, or a URL of the same server; if that is a directory, it goes into it.
     pub to: String,
     /// Look whether it can be done, say what would be, and do nothing.
     #[arg(short = 'n', long)]

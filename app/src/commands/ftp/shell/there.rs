@@ -4,7 +4,7 @@
 //! where the prompt is, so that each of these can be a job.
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
-use super::super::change::{EMPTY_ONLY, remove_directory};
+use super::super::change::{EMPTY_ONLY, is_directory, remove_directory};
 use super::super::pipe::STANDARD_INPUT;
 use super::super::rehearsal::{Coming, Rehearsal};
 use super::super::show::{self, Screen, Show, passed_over};
@@ -475,9 +475,7 @@ async fn rename(mv: Mv, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
     let from = seat.meant(&mv.from).await?;
     let to = mv.to.as_bytes();
     let connection = seat.connection().await?;
-    let into = to.ends_with(b"/")
-        || from.len() > 1
-        || matches!(connection.stat(to).await, Ok(about) if about.kind == Kind::Directory);
+    let into = to.ends_with(b"/") || from.len() > 1 || is_directory(connection, to).await;
     let say = |line: &str| Ok(work.out.line(line)?);
     let rehearsal = mv.dry_run.then(|| Rehearsal::new(&work.show, &say));
     let named = |meant: Meant| {
