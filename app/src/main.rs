@@ -19,6 +19,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    keep_to_small_pages();
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -26,6 +27,14 @@ fn main() -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
+}
+
+/// From now on no memory comes in pages of two megabytes, of which a few octets would keep the whole
+/// (`docs/decisions/0019-no-huge-pages.md`).
+fn keep_to_small_pages() {
+    // Where that cannot be said the program only takes more.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
 
 fn run(command: Command) -> Result<(), Failure> {

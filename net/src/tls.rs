@@ -152,13 +152,8 @@ fn cost(cipher: CipherSuite, is_quick_at_aes: bool) -> u8 {
         | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
         | CipherSuite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 => 2,
         // ChaCha20, which is the same everywhere.
-        _ => {
-            if is_quick_at_aes {
-                3
-            } else {
-                0
-            }
-        }
+        _ if is_quick_at_aes => 3,
+        _ => 0,
     }
 }
 

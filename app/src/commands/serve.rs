@@ -112,9 +112,8 @@ const IDLE_THREAD_KEPT: Duration = Duration::from_secs(2);
 const BLOCKING_THREADS_MAX: usize = 128;
 
 /// The runtime of a server: a thread for each processor, and as many open files as the system lets us have, for each
-/// connection is one. The process keeps to small pages.
+/// connection is one.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    keep_to_small_pages();
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     if let Err(error) = raised {
@@ -125,14 +124,6 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = builder.build()?;
     runtime.spawn(give_memory_back());
     Ok(runtime)
-}
-
-/// No memory in pages of two megabytes, of which a few octets would keep the whole (`docs/decisions/0019-no-huge-pages.md`).
-fn keep_to_small_pages() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        warn!(%error, "memory comes in huge pages, so it may be more than is needed");
-    }
 }
 
 /// How often free memory is given back to the system.
