@@ -645,6 +645,11 @@ impl Connection {
         }
     }
 
+    /// Whether there is a directory, as far as the server tells.
+    pub async fn is_directory(&mut self, path: &[u8]) -> bool {
+        matches!(self.stat(path).await, Ok(about) if about.kind == Kind::Directory)
+    }
+
     /// Sets when a file was changed last, by whatever way the server has. Says whether it has one.
     ///
     /// # Errors

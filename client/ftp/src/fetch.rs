@@ -19,7 +19,6 @@ use crate::fill::{Stretch, Until, into_file};
 use crate::part::{is_part_of, part_name};
 use crate::pump::{Counter, Fault, into_hands};
 use ftp::client::Start;
-use ftp::dialect::Kind;
 use ftp::{Command, Moment, WirePath};
 use std::ffi::OsStr;
 use std::fs::{self, File, FileTimes, OpenOptions};
@@ -85,6 +84,7 @@ impl Connection {
             let _ = fs::remove_file(&part);
         }
         let (file, fetched) = match fetched {
+            // Servers say 550 to RETR of a directory as of what is not there.
             Err(error) if error.is_missing() && self.is_directory(path).await => {
                 return Err(Error::IsDirectory { step });
             }
@@ -95,11 +95,6 @@ impl Connection {
             remove_others(&part, target);
         }
         Ok(fetched)
-    }
-
-    /// Servers say 550 to RETR of a directory as of what is not there.
-    async fn is_directory(&mut self, path: &[u8]) -> bool {
-        matches!(self.stat(path).await, Ok(about) if about.kind == Kind::Directory)
     }
 
     /// Fills the part.

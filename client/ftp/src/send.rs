@@ -18,7 +18,6 @@ use crate::error::Error;
 use crate::part::part_name;
 use crate::pump::{Counter, from_file, into_hands};
 use ftp::client::{Start, Words};
-use ftp::dialect::Kind;
 use ftp::{Command, Moment, Reply, WirePath};
 use std::fs::File;
 use std::io;
@@ -272,7 +271,7 @@ impl Connection {
             return Ok(again.get(3).is_some_and(Reply::is_positive));
         }
         let reply = again.swap_remove(2);
-        if matches!(self.stat(whole.as_bytes()).await, Ok(about) if about.kind == Kind::Directory) {
+        if self.is_directory(whole.as_bytes()).await {
             // It can never be renamed to that.
             let _ = self.say(vec![Command::Dele(part.clone()).into()]).await?;
             return Err(Error::Differs { step: step.into(), why: "there is a directory of that name".into() });

@@ -11,7 +11,7 @@ use crate::cli::ftp::{Mkdir, Mv, Rm};
 use crate::failure::Failure;
 use crate::output;
 use ftp_client::directory::{join, parted, without_slash};
-use ftp_client::{Connection, Event, Kind, Report, Url};
+use ftp_client::{Connection, Event, Report, Url};
 
 /// What somebody might want where a directory is not removed.
 pub const EMPTY_ONLY: &str = "rm -r removes a directory with all that is in it";
@@ -78,7 +78,7 @@ pub async fn rename(mv: Mv) -> Result<(), Failure> {
     let (from, to) = (&place.url.path, new_path(&place.url, &mv.to)?);
     let show = Show::new(&mv.access);
     let mut connection = open(&place).await?;
-    let to = match is_directory(&mut connection, &to).await {
+    let to = match !to.is_empty() && connection.is_directory(&to).await {
         true => join(&to, parted(without_slash(from)).1),
         false => to,
     };
@@ -92,11 +92,6 @@ pub async fn rename(mv: Mv) -> Result<(), Failure> {
     };
     connection.quit().await;
     show.end_change(from, renamed)
-}
-
-/// Whether there is a directory, so that what is moved to it goes into it.
-pub async fn is_directory(connection: &mut Connection, path: &[u8]) -> bool {
-    !path.is_empty() && matches!(connection.stat(path).await, Ok(about) if about.kind == Kind::Directory)
 }
 
 /// A path, or that of a URL: it must be one of the same server.

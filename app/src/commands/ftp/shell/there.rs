@@ -4,7 +4,7 @@
 //! where the prompt is, so that each of these can be a job.
 //! Not here: trees that are made alike (trees), files that are edited (edit).
 
-use super::super::change::{EMPTY_ONLY, is_directory, remove_directory};
+use super::super::change::{EMPTY_ONLY, remove_directory};
 use super::super::pipe::STANDARD_INPUT;
 use super::super::rehearsal::{Coming, Rehearsal};
 use super::super::show::{self, Screen, Show, passed_over};
@@ -337,7 +337,7 @@ async fn send(put: Put, resume: bool, seat: &mut Seat, work: &Work) -> Result<()
     let folder = sources.len() > 1
         || target.is_empty()
         || target.ends_with(b"/")
-        || matches!(seat.connection().await?.stat(&target).await, Ok(about) if about.kind == Kind::Directory);
+        || seat.connection().await?.is_directory(&target).await;
     let above = without_slash(if folder { &target } else { above(&target) });
     let named = |source: PathBuf| {
         let name = source.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
@@ -475,7 +475,7 @@ async fn rename(mv: Mv, seat: &mut Seat, work: &Work) -> Result<(), Failure> {
     let from = seat.meant(&mv.from).await?;
     let to = mv.to.as_bytes();
     let connection = seat.connection().await?;
-    let into = to.ends_with(b"/") || from.len() > 1 || is_directory(connection, to).await;
+    let into = to.ends_with(b"/") || from.len() > 1 || connection.is_directory(to).await;
     let say = |line: &str| Ok(work.out.line(line)?);
     let rehearsal = mv.dry_run.then(|| Rehearsal::new(&work.show, &say));
     let named = |meant: Meant| {
